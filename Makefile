@@ -1,0 +1,60 @@
+# Everything a newcomer needs is `make demo` and `make test`; both make their own .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PYTEST_WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format proto proto-check bench clean
+
+help: ## List the targets.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Carnet needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --upgrade 'pip>=25.1'
+
+$(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
+	$(PIP) install --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.test: pyproject.toml | $(VENV)/bin/python
+	$(PIP) install --editable '.[demo]' --group test
+	@touch $@ $(VENV)/.demo
+
+$(VENV)/.lint: $(VENV)/.test
+	$(PIP) install --group lint
+	@touch $@
+
+demo: $(VENV)/.demo ## Carry a real model from dev to prod, on this machine.
+	@$(BIN)/carnet demo --dir .carnet
+
+test: $(VENV)/.test ## Run the tests: unit, contract, integration, conformance.
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadgroup
+
+lint: $(VENV)/.lint ## Check style, types, imports and that the generated code is current.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(MAKE) --no-print-directory proto-check
+
+format: $(VENV)/.lint ## Put the code in the house's form.
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+PROTOS := $(sort $(wildcard proto/carnet/*/v1/*.proto))
+proto: $(VENV)/.lint ## Generate the Python code of the contract into sdk/.
+	$(BIN)/python proto/generate.py --out sdk
+
+proto-check: $(VENV)/.lint
+	$(BIN)/python proto/generate.py --check --out sdk
+
+bench: $(VENV)/.test ## Measure what the documentation states, as ratios in one run.
+	$(BIN)/python -m benchmarks
+
+clean: ## Remove what the targets made, the demo's environments included.
+	-[ ! -d .carnet ] || $(BIN)/carnet down --dir .carnet
+	rm -rf $(VENV) .carnet .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

@@ -1,0 +1,1 @@
+"""Carnet: model registries per environment, and signed, gated, audited promotion between them."""

@@ -1,0 +1,1 @@
+"""Talking to registries and to the promotion service."""

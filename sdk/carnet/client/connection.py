@@ -1,0 +1,108 @@
+"""One connection to a registry or to the promotion service: a channel and the stubs on it.
+
+Responsible for who is at the other end (`RegistryConnection.peer` is for messages) and for closing. The
+typed clients that people use are built on it; services use it as it is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+from carnet.client.channel import DEFAULT_DEADLINE_SECONDS, TlsIdentity, call, open_channel, stream
+from carnet.registry.v1 import (
+    admission_pb2_grpc,
+    aliases_pb2_grpc,
+    blobs_pb2_grpc,
+    environment_pb2_grpc,
+    evidence_pb2_grpc,
+    log_pb2_grpc,
+    models_pb2_grpc,
+)
+from carnet.sync.v1 import environments_pb2_grpc, promotions_pb2_grpc
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+class _Connection:
+    """A channel to one peer."""
+
+    def __init__(self, endpoint: str, *, server_name: str, identity: TlsIdentity, peer: str) -> None:
+        self.endpoint = endpoint
+        self.peer = f"{peer} at {endpoint}"
+        self.channel = open_channel(endpoint, server_name=server_name, identity=identity)
+
+    async def call(
+        self,
+        method: Any,
+        request: Any,
+        *,
+        deadline_seconds: float = DEFAULT_DEADLINE_SECONDS,
+        idempotent: bool = True,
+    ) -> Any:
+        """Make a unary call on one of the stubs; see ``carnet.client.channel.call``."""
+        return await call(
+            method, request, peer=self.peer, deadline_seconds=deadline_seconds, idempotent=idempotent
+        )
+
+    def stream(
+        self, method: Any, request: Any, *, deadline_seconds: float | None = None
+    ) -> AsyncIterator[Any]:
+        """Make a server-streaming call on one of the stubs; see ``carnet.client.channel.stream``."""
+        return stream(method, request, peer=self.peer, deadline_seconds=deadline_seconds)
+
+    async def close(self) -> None:
+        """Close the channel; calls under way are cancelled."""
+        await self.channel.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+class RegistryConnection(_Connection):
+    """A connection to one environment's registry.
+
+    Args:
+        endpoint: ``host:port``.
+        server_name: The DNS name that the server's certificate must have.
+        identity: The caller's certificate and key, and the authorities that it believes.
+        environment: The environment's name, for messages.
+
+    Raises:
+        CertificateExpiredError: The caller's own certificate is not valid now.
+    """
+
+    def __init__(self, endpoint: str, *, server_name: str, identity: TlsIdentity, environment: str) -> None:
+        super().__init__(
+            endpoint, server_name=server_name, identity=identity, peer=f"the {environment} registry"
+        )
+        self.environment_name = environment
+        self.models = models_pb2_grpc.ModelServiceStub(self.channel)
+        self.aliases = aliases_pb2_grpc.AliasServiceStub(self.channel)
+        self.blobs = blobs_pb2_grpc.BlobServiceStub(self.channel)
+        self.evidence = evidence_pb2_grpc.EvidenceServiceStub(self.channel)
+        self.admission = admission_pb2_grpc.AdmissionServiceStub(self.channel)
+        self.release = admission_pb2_grpc.ReleaseServiceStub(self.channel)
+        self.log = log_pb2_grpc.LogServiceStub(self.channel)
+        self.environment = environment_pb2_grpc.EnvironmentServiceStub(self.channel)
+
+
+class SyncConnection(_Connection):
+    """A connection to the promotion service.
+
+    Args:
+        endpoint: ``host:port``.
+        server_name: The DNS name that the server's certificate must have.
+        identity: The caller's certificate and key, and the authorities that it believes.
+
+    Raises:
+        CertificateExpiredError: The caller's own certificate is not valid now.
+    """
+
+    def __init__(self, endpoint: str, *, server_name: str, identity: TlsIdentity) -> None:
+        super().__init__(endpoint, server_name=server_name, identity=identity, peer="the promotion service")
+        self.promotions = promotions_pb2_grpc.PromotionServiceStub(self.channel)
+        self.environments = environments_pb2_grpc.EnvironmentServiceStub(self.channel)

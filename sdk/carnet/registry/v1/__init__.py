@@ -1,0 +1,1 @@
+"""Generated from proto/carnet/registry/v1: do not edit."""

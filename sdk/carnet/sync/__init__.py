@@ -1,0 +1,1 @@
+"""Generated from proto/carnet/sync/v1: do not edit."""

@@ -1,0 +1,1 @@
+"""Who is asking, what they may do, and which keys this environment trusts for what."""

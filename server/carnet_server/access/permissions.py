@@ -1,0 +1,105 @@
+"""The one table of what each call needs.
+
+A call that is not in the table is refused: a test walks the service descriptors and fails on one that is
+missing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from carnet.references import ResourceName, parse_resource_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+READERS = frozenset(
+    {"reader", "publisher", "evaluator", "requester", "approver", "operator", "auditor", "admin", "promoter"}
+)
+_ANY_NAME = "namespace or model or version or alias"
+ALL_NAMESPACES = "namespaces/-"
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """What a call needs.
+
+    Attributes:
+        roles: The roles, any of which will do.
+        namespace: Finds the namespace in the (first) request; None where the role may be in any namespace,
+            and the service looks again once it knows.
+    """
+
+    roles: frozenset[str]
+    namespace: Callable[[Any], str | None] | None = None
+
+
+def _namespace_of(field: str) -> Callable[[Any], str | None]:
+    def find(request: Any) -> str | None:
+        value = getattr(request, field)
+        if value == ALL_NAMESPACES:
+            return None
+        name: ResourceName = parse_resource_name(value, field=field, want=_ANY_NAME)
+        return name.namespace
+
+    return find
+
+
+_IN_PARENT = _namespace_of("parent")
+_IN_NAME = _namespace_of("name")
+_REGISTRY = "/carnet.registry.v1."
+
+
+def _roles(*names: str) -> frozenset[str]:
+    return frozenset(names)
+
+
+PERMISSIONS: dict[str, Permission] = {
+    f"{_REGISTRY}EnvironmentService/GetEnvironment": Permission(READERS | {"peer"}),
+    f"{_REGISTRY}ModelService/GetModel": Permission(READERS, _IN_NAME),
+    f"{_REGISTRY}ModelService/ListModels": Permission(READERS, _IN_PARENT),
+    f"{_REGISTRY}ModelService/GetVersion": Permission(READERS, _IN_NAME),
+    f"{_REGISTRY}ModelService/ListVersions": Permission(READERS, _IN_PARENT),
+    f"{_REGISTRY}ModelService/ResolveVersion": Permission(READERS, _IN_NAME),
+    f"{_REGISTRY}ModelService/ProposeVersion": Permission(_roles("publisher"), _IN_PARENT),
+    f"{_REGISTRY}ModelService/PublishVersion": Permission(_roles("publisher"), _IN_PARENT),
+    f"{_REGISTRY}ModelService/RevokeVersion": Permission(_roles("operator"), _IN_NAME),
+    f"{_REGISTRY}AliasService/GetAlias": Permission(READERS, _IN_NAME),
+    f"{_REGISTRY}AliasService/ListAliases": Permission(READERS, _IN_PARENT),
+    f"{_REGISTRY}AliasService/ListAliasMoves": Permission(READERS, _IN_PARENT),
+    f"{_REGISTRY}AliasService/WatchAlias": Permission(READERS, _IN_NAME),
+    f"{_REGISTRY}AliasService/SetAlias": Permission(_roles("operator"), _IN_NAME),
+    f"{_REGISTRY}AliasService/DeleteAlias": Permission(_roles("operator"), _IN_NAME),
+    f"{_REGISTRY}AliasService/RollbackAlias": Permission(_roles("operator"), _IN_NAME),
+    f"{_REGISTRY}BlobService/FindMissingBlobs": Permission(_roles("publisher", "promoter"), _IN_PARENT),
+    f"{_REGISTRY}BlobService/BatchWriteBlobs": Permission(_roles("publisher", "promoter"), _IN_PARENT),
+    f"{_REGISTRY}BlobService/WriteBlob": Permission(_roles("publisher", "promoter"), _IN_PARENT),
+    f"{_REGISTRY}BlobService/GetUpload": Permission(_roles("publisher", "promoter"), _IN_PARENT),
+    f"{_REGISTRY}BlobService/ReadBlob": Permission(READERS | {"peer"}, _IN_PARENT),
+    f"{_REGISTRY}BlobService/BatchReadBlobs": Permission(READERS | {"peer"}, _IN_PARENT),
+    f"{_REGISTRY}EvidenceService/AddEvidence": Permission(
+        _roles("evaluator", "publisher", "promoter"), _IN_PARENT
+    ),
+    f"{_REGISTRY}EvidenceService/ListEvidence": Permission(READERS, _IN_PARENT),
+    f"{_REGISTRY}AdmissionService/EvaluateAdmission": Permission(_roles("promoter")),
+    f"{_REGISTRY}AdmissionService/GetAdmission": Permission(READERS),
+    f"{_REGISTRY}AdmissionService/SubmitApproval": Permission(_roles("approver")),
+    f"{_REGISTRY}AdmissionService/PullBlobs": Permission(_roles("promoter")),
+    f"{_REGISTRY}AdmissionService/Admit": Permission(_roles("promoter")),
+    f"{_REGISTRY}AdmissionService/CancelAdmission": Permission(_roles("promoter", "requester", "operator")),
+    f"{_REGISTRY}ReleaseService/CreateRelease": Permission(_roles("promoter"), _IN_NAME),
+    f"{_REGISTRY}ReleaseService/CreateReadCapability": Permission(_roles("promoter"), _IN_NAME),
+    f"{_REGISTRY}ReleaseService/RecordAdmission": Permission(_roles("promoter"), _IN_NAME),
+    f"{_REGISTRY}LogService/GetCheckpoint": Permission(READERS | {"peer"}),
+    f"{_REGISTRY}LogService/ListEntries": Permission(_roles("auditor", "promoter", "admin")),
+    f"{_REGISTRY}LogService/WatchEntries": Permission(_roles("auditor", "promoter", "admin")),
+    f"{_REGISTRY}LogService/GetReceipt": Permission(READERS | {"peer"}),
+    f"{_REGISTRY}LogService/GetConsistencyProof": Permission(READERS | {"peer"}),
+    f"{_REGISTRY}LogService/BatchGetDocuments": Permission(_roles("auditor", "admin")),
+}
+PUBLIC_SERVICES = (
+    "/grpc.health.v1.Health/",
+    "/grpc.reflection.v1alpha.ServerReflection/",
+    "/grpc.reflection.v1.ServerReflection/",
+)

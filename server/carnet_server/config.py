@@ -1,0 +1,128 @@
+"""A registry's configuration: ``environment.yaml``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from carnet.client.channel import TlsIdentity
+from carnet.documents import read_document
+from carnet.errors import InvalidInputError
+from carnet_server.database.engine import resolve_database_url
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Text = Annotated[str, StringConstraints(min_length=1)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+class TlsDocument(_Strict):
+    """Where the server's certificate and the authorities of its clients are."""
+
+    certificate: Text
+    key: Text
+    ca: Text
+
+
+class LogDocument(_Strict):
+    """The log's origin, and where the key of its checkpoints is."""
+
+    origin: Text
+    key: Text
+
+
+class EnvironmentDocument(_Strict):
+    """The schema of ``environment.yaml``; paths are relative to the file."""
+
+    schema_: Literal["carnet.environment/v1"] = Field(alias="schema")
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*([-_][a-z0-9]+)*$", max_length=63)]
+    listen: Annotated[str, StringConstraints(pattern=r"^.+:[0-9]{1,5}$")]
+    database: Text
+    blobs: Text
+    tls: TlsDocument
+    log: LogDocument
+    signing_key: Text
+    policy: Text
+    trust: Text
+
+
+@dataclass(frozen=True)
+class RegistryConfig:
+    """A registry's configuration, with every path absolute.
+
+    Attributes:
+        name: The environment's name.
+        listen: ``host:port``; port 0 for any that is free.
+        database_url: The metadata database.
+        blobs: The folder that holds the blobs.
+        certificate: The server's certificate chain.
+        private_key: Its key.
+        ca: The authorities of clients and peers.
+        log_origin: The log's origin.
+        log_key: The key of checkpoints.
+        signing_key: The key of decisions.
+        policy: The policy document.
+        trust: The trust document.
+    """
+
+    name: str
+    listen: str
+    database_url: str
+    blobs: Path
+    certificate: Path
+    private_key: Path
+    ca: Path
+    log_origin: str
+    log_key: Path
+    signing_key: Path
+    policy: Path
+    trust: Path
+
+    def tls_identity(self) -> TlsIdentity:
+        """Read the certificate, its key and the authorities.
+
+        Raises:
+            FileUnreadableError: One cannot be read.
+        """
+        return TlsIdentity.load(self.certificate, self.private_key, self.ca)
+
+
+def load_config(path: Path) -> RegistryConfig:
+    """Read ``environment.yaml``.
+
+    Args:
+        path: The file.
+
+    Raises:
+        FileUnreadableError: It cannot be read.
+        DocumentInvalidError: It breaks its schema.
+        InvalidInputError: Its database or blob store is not one that is supported.
+    """
+    document = read_document(path, EnvironmentDocument, what="the environment's configuration")
+    folder = path.resolve().parent
+    scheme, _, blobs = document.blobs.rpartition(":")
+    if scheme not in ("", "file"):
+        raise InvalidInputError(
+            f"blobs: {document.blobs!r} is not supported here; name a folder, as file:PATH",
+            metadata={"field": "blobs"},
+        )
+    return RegistryConfig(
+        name=document.name,
+        listen=document.listen,
+        database_url=resolve_database_url(document.database, folder),
+        blobs=folder / blobs,
+        certificate=folder / document.tls.certificate,
+        private_key=folder / document.tls.key,
+        ca=folder / document.tls.ca,
+        log_origin=document.log.origin,
+        log_key=folder / document.log.key,
+        signing_key=folder / document.signing_key,
+        policy=folder / document.policy,
+        trust=folder / document.trust,
+    )

@@ -1,0 +1,63 @@
+"""Recording at start what the environment is, and what changed of its documents."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import bindparam, insert, select, update
+from sqlmodel import SQLModel
+
+from carnet.translog.entry import Actor, EntryType
+from carnet_server.environment.tables import DocumentInForceRow
+from carnet_server.log.revisions import POLICY_SCOPE, TRUST_SCOPE
+from carnet_server.log.writer import EntryDraft, Transaction, Writer
+
+if TYPE_CHECKING:
+    from carnet_server.environment.state import EnvironmentState
+
+POLICY_MEDIA_TYPE = "application/vnd.carnet.policy+yaml"
+TRUST_MEDIA_TYPE = "application/vnd.carnet.trust+yaml"
+_TABLE = SQLModel.metadata.tables[str(DocumentInForceRow.__tablename__)]
+_READ = select(_TABLE.c.digest).where(_TABLE.c.kind == bindparam("wanted"))
+_INSERT = insert(_TABLE)
+_UPDATE = update(_TABLE).where(_TABLE.c.kind == bindparam("wanted")).values(digest=bindparam("new_digest"))
+
+
+async def record_documents(writer: Writer, state: EnvironmentState) -> None:
+    """Log the environment's birth, and a policy or trust document that is not the one in force before.
+
+    Args:
+        writer: The environment's writer.
+        state: Its documents as they are now.
+    """
+    actor = Actor(subject=f"urn:carnet:environment:{state.name}", issuer=state.log_key.name, method="local")
+    documents = (
+        ("policy", EntryType.POLICY_CHANGED, POLICY_SCOPE, state.policy.data, POLICY_MEDIA_TYPE),
+        ("trust", EntryType.TRUST_CHANGED, TRUST_SCOPE, state.trust.current.data, TRUST_MEDIA_TYPE),
+    )
+
+    def change(tx: Transaction) -> None:
+        before = {kind: tx.connection.execute(_READ, {"wanted": kind}).scalar() for kind, *_ in documents}
+        if not any(before.values()):
+            tx.append(EntryDraft(EntryType.ENVIRONMENT_INITIALIZED, actor, {}, new=state.name))
+        for kind, entry_type, scope, data, media_type in documents:
+            digest = tx.store_document(data, media_type)
+            if digest == before[kind]:
+                continue
+            if before[kind] is None:
+                tx.connection.execute(_INSERT, {"kind": kind, "digest": digest})
+            else:
+                tx.connection.execute(_UPDATE, {"wanted": kind, "new_digest": digest})
+            tx.touch(scope)
+            tx.append(
+                EntryDraft(
+                    entry_type,
+                    actor,
+                    {kind: digest} if kind == "policy" else {},
+                    old=before[kind],
+                    new=digest,
+                    envelope_digest=digest,
+                )
+            )
+
+    await writer.commit(change)

@@ -1,0 +1,1 @@
+"""The environment's append-only log: written with every change, in one transaction with it."""

@@ -1,0 +1,100 @@
+"""The log's statements, built once, and the reads that need more than one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import bindparam, insert, select, tuple_, update
+from sqlmodel import SQLModel
+
+from carnet.errors import NotFoundError
+from carnet_server.log.tables import DocumentRow, LogEntryRow, LogHeadRow, LogNodeRow, RevisionRow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from sqlalchemy import Connection
+
+ENTRIES = SQLModel.metadata.tables["log_entries"]
+HEAD = SQLModel.metadata.tables["log_head"]
+NODES = SQLModel.metadata.tables["log_nodes"]
+DOCUMENTS = SQLModel.metadata.tables["documents"]
+REVISIONS = SQLModel.metadata.tables["revisions"]
+_ROWS = (DocumentRow, LogEntryRow, LogHeadRow, LogNodeRow, RevisionRow)
+
+LOCK_HEAD = select(HEAD.c.origin, HEAD.c.size, HEAD.c.root).where(HEAD.c.id == 1).with_for_update()
+READ_HEAD = select(HEAD.c.origin, HEAD.c.size, HEAD.c.root).where(HEAD.c.id == 1)
+INSERT_HEAD = insert(HEAD)
+UPDATE_HEAD = (
+    update(HEAD).where(HEAD.c.id == 1).values(size=bindparam("new_size"), root=bindparam("new_root"))
+)
+INSERT_ENTRIES = insert(ENTRIES)
+INSERT_NODES = insert(NODES)
+INSERT_DOCUMENT = insert(DOCUMENTS)
+READ_DOCUMENT = select(DOCUMENTS.c.data).where(DOCUMENTS.c.digest == bindparam("wanted"))
+READ_DOCUMENTS = select(DOCUMENTS.c.digest, DOCUMENTS.c.media_type, DOCUMENTS.c.data).where(
+    DOCUMENTS.c.digest.in_(bindparam("wanted", expanding=True))
+)
+HAS_DOCUMENT = select(DOCUMENTS.c.digest).where(DOCUMENTS.c.digest == bindparam("wanted"))
+BUMP_REVISION = (
+    update(REVISIONS)
+    .where(REVISIONS.c.scope == bindparam("wanted"))
+    .values(revision=REVISIONS.c.revision + 1)
+)
+INSERT_REVISION = insert(REVISIONS)
+READ_REVISIONS = select(REVISIONS.c.scope, REVISIONS.c.revision).where(
+    REVISIONS.c.scope.in_(bindparam("wanted", expanding=True))
+)
+READ_ENTRIES = (
+    select(ENTRIES.c.index, ENTRIES.c.entry, ENTRIES.c.leaf_hash)
+    .where(ENTRIES.c.index >= bindparam("first"), ENTRIES.c.index < bindparam("end"))
+    .order_by(ENTRIES.c.index)
+)
+_READ_LEAVES = select(ENTRIES.c.index, ENTRIES.c.leaf_hash).where(
+    ENTRIES.c.index.in_(bindparam("wanted", expanding=True))
+)
+_READ_NODES = select(NODES.c.level, NODES.c.index, NODES.c.hash).where(
+    tuple_(NODES.c.level, NODES.c.index).in_(bindparam("wanted", expanding=True))
+)
+
+
+def read_nodes(connection: Connection, wanted: Iterable[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
+    """Read the hashes of complete subtrees.
+
+    Args:
+        connection: Where to read.
+        wanted: ``(level, index)`` of each; level 0 is the leaves.
+
+    Returns:
+        The hash of each.
+
+    Raises:
+        NotFoundError: One is not stored.
+    """
+    places = set(wanted)
+    leaves = [index for level, index in places if level == 0]
+    above = [place for place in places if place[0] > 0]
+    found: dict[tuple[int, int], bytes] = {}
+    if leaves:
+        found.update(
+            {(0, index): leaf for index, leaf in connection.execute(_READ_LEAVES, {"wanted": leaves})}
+        )
+    if above:
+        rows = connection.execute(_READ_NODES, {"wanted": above})
+        found.update({(level, index): value for level, index, value in rows})
+    if len(found) != len(places):
+        missing = min(places - found.keys())
+        raise NotFoundError(f"the log has no node at level {missing[0]}, index {missing[1]}")
+    return found
+
+
+def read_revisions(connection: Connection, scopes: Sequence[str]) -> dict[str, int]:
+    """Read how often each scope's facts changed; 0 for one that never did.
+
+    Args:
+        connection: Where to read.
+        scopes: The scopes' names.
+    """
+    rows = connection.execute(READ_REVISIONS, {"wanted": list(scopes)})
+    found = {scope: revision for scope, revision in rows}  # noqa: C416  rows are not pairs to a type checker
+    return {scope: found.get(scope, 0) for scope in scopes}

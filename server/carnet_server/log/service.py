@@ -1,0 +1,269 @@
+"""Reading the log: checkpoints, receipts, proofs, entries, documents, and being told of what is new."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, Any, Self
+
+from carnet.errors import InvalidInputError, NotFoundError, OffsetOutOfRangeError, UnavailableError
+from carnet.translog.checkpoint import Checkpoint, unverified_checkpoint
+from carnet.translog.receipt import Receipt
+from carnet.translog.tree import (
+    consistency_nodes,
+    consistency_proof,
+    inclusion_nodes,
+    inclusion_proof,
+)
+from carnet_server.database.paging import page_limit
+from carnet_server.log import queries
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sqlalchemy import Connection
+
+    from carnet.translog.entry import Entry
+    from carnet.translog.tree import NodeId
+    from carnet_server.database.engine import Database
+    from carnet_server.log.writer import Commit, Writer
+
+SUBSCRIPTION_LIMIT = 10_000
+MAX_DOCUMENTS = 100
+PAGE_BYTES = 2 << 20
+
+logger = logging.getLogger(__name__)
+
+
+class Subscription:
+    """Entries as they are committed, from now on; an async iterator of ``(index, entry)``.
+
+    One that is not read for ``SUBSCRIPTION_LIMIT`` entries ends with UnavailableError: its reader starts
+    again from what it has.
+    """
+
+    def __init__(self, close: Callable[[Subscription], None]) -> None:
+        self._waiting: deque[tuple[int, Entry]] = deque()
+        self._wake = asyncio.Event()
+        self._close = close
+        self._overrun = False
+        self._closed = False
+
+    def offer(self, items: Sequence[tuple[int, Entry]]) -> None:
+        """Hand entries over; called on the loop that made the subscription."""
+        if len(self._waiting) + len(items) > SUBSCRIPTION_LIMIT:
+            self._overrun = True
+        else:
+            self._waiting.extend(items)
+        self._wake.set()
+
+    def close(self) -> None:
+        """End the subscription; whoever iterates it stops."""
+        self._closed = True
+        self._close(self)
+        self._wake.set()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> tuple[int, Entry]:
+        while not self._waiting:
+            if self._closed:
+                raise StopAsyncIteration
+            if self._overrun:
+                raise UnavailableError("the reader of this stream fell too far behind: start again")
+            self._wake.clear()
+            await self._wake.wait()
+        return self._waiting.popleft()
+
+
+class LogService:
+    """Reads the log of one environment.
+
+    Args:
+        database: The environment's database.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._writer: Writer | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._subscriptions: set[Subscription] = set()
+
+    def attach(self, writer: Writer, loop: asyncio.AbstractEventLoop) -> None:
+        """Take the writer whose checkpoints are served, and the loop that subscriptions live on."""
+        self._writer = writer
+        self._loop = loop
+
+    def on_commit(self, commit: Commit) -> None:
+        """Tell the subscriptions of a commit; called on the writer thread."""
+        if self._loop is None:
+            return
+        items = list(enumerate(commit.entries, commit.first_index))
+        try:
+            self._loop.call_soon_threadsafe(self._offer, items)
+        except RuntimeError:
+            logger.info("a commit was made after the event loop had ended; nobody is told")
+
+    def _offer(self, items: list[tuple[int, Entry]]) -> None:
+        for subscription in tuple(self._subscriptions):
+            subscription.offer(items)
+
+    def subscribe(self) -> Subscription:
+        """Return the entries that are committed from now on; the caller closes it."""
+        subscription = Subscription(self._subscriptions.discard)
+        self._subscriptions.add(subscription)
+        return subscription
+
+    def close(self) -> None:
+        """End every subscription."""
+        for subscription in tuple(self._subscriptions):
+            subscription.close()
+
+    @property
+    def checkpoint(self) -> str:
+        """The newest signed checkpoint, a C2SP signed note."""
+        assert self._writer is not None
+        return self._writer.checkpoint
+
+    @property
+    def head(self) -> Checkpoint:
+        """The newest checkpoint's origin, size and root."""
+        return unverified_checkpoint(self.checkpoint)
+
+    @property
+    def size(self) -> int:
+        """The newest checkpoint's size: how many entries the log has."""
+        return self.head.size
+
+    @property
+    def origin(self) -> str:
+        """The log's origin."""
+        return self.head.origin
+
+    async def receipt(self, index: int) -> Receipt:
+        """Prove that an entry is in the log.
+
+        Args:
+            index: The entry's index.
+
+        Returns:
+            The entry's bytes with an inclusion proof to the newest checkpoint.
+
+        Raises:
+            NotFoundError: The log has no such entry.
+        """
+        checkpoint = self.checkpoint
+        size = unverified_checkpoint(checkpoint).size
+        if not 0 <= index < size:
+            raise NotFoundError(f"the log has no entry {index}: its size is {size}")
+
+        def query(connection: Connection) -> Receipt:
+            (row,) = connection.execute(queries.READ_ENTRIES, {"first": index, "end": index + 1})
+            proof = _proof(connection, inclusion_nodes(index, size), inclusion_proof, index, size)
+            return Receipt(row.entry, index, size, proof, checkpoint)
+
+        return await self._database.read(query)
+
+    async def consistency(self, first: int, second: int) -> tuple[int, tuple[bytes, ...]]:
+        """Prove that one tree is the beginning of another.
+
+        Args:
+            first: The size of the smaller tree.
+            second: The size of the larger; 0 for the newest checkpoint's.
+
+        Returns:
+            The size of the larger tree, and the proof.
+
+        Raises:
+            InvalidInputError: The sizes are not 0 ≤ first ≤ second ≤ the log's size.
+        """
+        second = second or self.size
+        if not 0 <= first <= second <= self.size:
+            raise InvalidInputError(
+                f"sizes {first} and {second}: they must be in order and at most the log's size, {self.size}"
+            )
+        if first in (0, second):
+            return second, ()
+
+        def query(connection: Connection) -> tuple[bytes, ...]:
+            return _proof(connection, consistency_nodes(first, second), consistency_proof, first, second)
+
+        return second, await self._database.read(query)
+
+    async def entries(self, start: int, page_size: int) -> list[tuple[int, bytes, bytes]]:
+        """Read entries in order.
+
+        Args:
+            start: The first index.
+            page_size: How many at most; 0 for the default.
+
+        Returns:
+            Index, bytes and leaf hash of each; fewer than asked for at the log's end or at 2 MiB.
+
+        Raises:
+            OffsetOutOfRangeError: The first index is negative.
+        """
+        if start < 0:
+            raise OffsetOutOfRangeError(
+                f"start_index: {start} is negative", metadata={"field": "start_index"}
+            )
+        end = min(start + page_limit(page_size), self.size)
+
+        def query(connection: Connection) -> list[tuple[int, bytes, bytes]]:
+            found: list[tuple[int, bytes, bytes]] = []
+            total = 0
+            for index, data, hashed in connection.execute(queries.READ_ENTRIES, {"first": start, "end": end}):
+                total += len(data)
+                if found and total > PAGE_BYTES:
+                    break
+                found.append((index, data, hashed))
+            return found
+
+        return await self._database.read(query) if start < end else []
+
+    async def document(self, digest: str) -> bytes | None:
+        """Read one document; None where there is none of that digest."""
+
+        def query(connection: Connection) -> bytes | None:
+            return connection.execute(queries.READ_DOCUMENT, {"wanted": digest}).scalar()
+
+        return await self._database.read(query)
+
+    async def documents(self, digests: Sequence[str]) -> list[tuple[str, str, bytes]]:
+        """Read documents.
+
+        Args:
+            digests: Their digests, ``MAX_DOCUMENTS`` at most.
+
+        Returns:
+            Digest, media type and bytes of those that are held, 2 MiB at most but one at least.
+
+        Raises:
+            InvalidInputError: Too many were asked for.
+        """
+        if len(digests) > MAX_DOCUMENTS:
+            raise InvalidInputError(
+                f"digests: {len(digests)} were asked for, {MAX_DOCUMENTS} at most",
+                metadata={"field": "digests"},
+            )
+
+        def query(connection: Connection) -> list[tuple[str, str, bytes]]:
+            found: list[tuple[str, str, bytes]] = []
+            total = 0
+            for row in connection.execute(queries.READ_DOCUMENTS, {"wanted": list(digests)}):
+                total += len(row.data)
+                if found and total > PAGE_BYTES:
+                    break
+                found.append((row.digest, row.media_type, row.data))
+            return found
+
+        return await self._database.read(query)
+
+
+def _proof(
+    connection: Connection, places: list[NodeId], build: Callable[..., list[bytes]], *sizes: int
+) -> tuple[bytes, ...]:
+    nodes: dict[Any, bytes] = queries.read_nodes(connection, places)
+    return tuple(build(*sizes, lambda level, index: nodes[level, index]))
