@@ -51,9 +51,10 @@ def parse_canonical_json(data: bytes, *, what: str) -> Any:
     """
     try:
         value = json.loads(data)
+        canonical = canonical_json(value)
     except (ValueError, RecursionError) as error:
         raise InvalidInputError(f"{what} is not JSON: {error}") from error
-    if canonical_json(value) != data:
+    if canonical != data:
         raise InvalidInputError(f"{what} is not in canonical form (RFC 8785)")
     return value
 

@@ -1,0 +1,147 @@
+"""Whether those who approved could: the rule of separate duties.
+
+Responsible for the approvals that a decision rests on: bound to the dossier that was open, in force when the
+decision was made, each by another person, and none by who published the version or asked for it. Pure.
+
+Does not ask how many approvals a policy wants: the decision says that it was satisfied.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from carnet.audit.report import Finding, Verdict, describe_subject
+from carnet.signing.approval import Approval
+from carnet.signing.decision import Decision
+from carnet.signing.dossier import Dossier
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from carnet.audit.pins import Pins
+    from carnet.audit.statements import Record
+
+
+def judge_approvals(
+    environment: str,
+    decision: Record,
+    *,
+    requests: Sequence[Record],
+    dossiers: Sequence[Record],
+    words: Sequence[Record],
+    pins: Pins,
+) -> list[Finding]:
+    """Judge the approvals that one decision counted.
+
+    Those are the ones that its input attestations name; if they name none, all approvals of the promotion.
+
+    Args:
+        environment: Whose log it is.
+        decision: The record of the decision.
+        requests: The promotion's requests, in the order of the log.
+        dossiers: Its dossiers before the decision.
+        words: Its approvals, rejections, reviews and withdrawals before the decision.
+        pins: Who is who.
+
+    Returns:
+        What is wrong.
+    """
+    findings: list[Finding] = []
+
+    def add(verdict: Verdict, record: Record, message: str) -> None:
+        affects = describe_subject(decision.entry)
+        findings.append(Finding(verdict, environment, record.index, message, affects))
+
+    counted = _counted(decision, words)
+    if not counted:
+        return findings
+    dossier = dossiers[-1] if dossiers else None
+    if dossier is None:
+        add(
+            Verdict.INCOMPLETE, decision, "the decision counts approvals, and the log has no dossier for them"
+        )
+        return findings
+    excluded, unknown = _excluded(requests, dossier, pins)
+    for party in unknown:
+        message = f"independence cannot be judged: the {party} belongs to no pinned person"
+        add(Verdict.CANNOT_VERIFY, decision, message)
+    approved_by: dict[str, int] = {}
+    for record, approval in counted:
+        for problem in [*_unbound(approval, dossier, decision), *_taken_back(record, words)]:
+            add(Verdict.POLICY_VIOLATED, record, f"a counted approval {problem}")
+        person = pins.person_of_key(record.signer)
+        if person is None:
+            add(Verdict.CANNOT_VERIFY, record, "a counted approval is signed by no pinned person")
+            continue
+        if person in excluded:
+            message = f"{person} approved a promotion as its {excluded[person]}: that must be somebody else"
+            add(Verdict.POLICY_VIOLATED, record, message)
+        if person in approved_by:
+            message = f"{person} is counted twice: by entries {approved_by[person]} and {record.index}"
+            add(Verdict.POLICY_VIOLATED, record, message)
+        approved_by.setdefault(person, record.index)
+    return findings
+
+
+def _counted(decision: Record, words: Sequence[Record]) -> list[tuple[Record, Approval]]:
+    approved = [
+        (record, record.predicate)
+        for record in words
+        if isinstance(record.predicate, Approval) and record.predicate.meaning == "approved"
+    ]
+    if not isinstance(decision.predicate, Decision):
+        return []
+    inputs = {each.digest.sha256 for each in decision.predicate.input_attestations}
+    named = [pair for pair in approved if pair[0].entry.envelope_digest in inputs]
+    return named or approved
+
+
+def _excluded(requests: Sequence[Record], dossier: Record, pins: Pins) -> tuple[dict[str, str], list[str]]:
+    """Return who may not approve, with why, and which parties are nobody that is pinned."""
+    excluded: dict[str, str] = {}
+    unknown: list[str] = []
+    if isinstance(dossier.predicate, Dossier):
+        parties = {"requester": dossier.predicate.requester, "publisher": dossier.predicate.publisher}
+        for party, subject in parties.items():
+            person = pins.person_of_subject(subject)
+            if person is None:
+                unknown.append(f"{party} {subject!r}")
+            else:
+                excluded.setdefault(person, party)
+    for request in requests:
+        signer = pins.person_of_key(request.signer)
+        if signer is not None:
+            excluded.setdefault(signer, "requester")
+    return excluded, unknown
+
+
+def _unbound(approval: Approval, dossier: Record, decision: Record) -> list[str]:
+    problems = []
+    if approval.dossier_digest != dossier.entry.envelope_digest:
+        problems.append(f"is for another dossier than the last one issued (entry {dossier.index})")
+    if isinstance(dossier.predicate, Dossier):
+        asked = (
+            dossier.predicate.source,
+            dossier.predicate.policy_digest,
+            dossier.predicate.evidence_set_digest,
+        )
+        if asked != (approval.source, approval.policy_digest, approval.evidence_set_digest):
+            problems.append("names another source, policy or set of evidence than its dossier")
+    if isinstance(decision.predicate, Decision):
+        if approval.policy_digest != decision.predicate.policy.digest.sha256:
+            problems.append("was given under another policy than the decision was made under")
+        if approval.expires_at < decision.predicate.time_verified:
+            problems.append("had expired when the decision was made")
+    return problems
+
+
+def _taken_back(record: Record, words: Sequence[Record]) -> list[str]:
+    """Find what the same key said later: a person's latest word is the one that holds."""
+    return [
+        f"was overruled by its own approver in entry {later.index} ({later.predicate.meaning})"
+        for later in words
+        if later.index > record.index
+        and later.signer == record.signer
+        and isinstance(later.predicate, Approval)
+        and later.predicate.meaning in {"rejected", "withdrawn"}
+    ]

@@ -1,0 +1,138 @@
+"""What an audit found.
+
+Responsible for the four verdicts, the findings and their JSON form. Draws no conclusion itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from carnet.translog.entry import format_time
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from carnet.translog.entry import Entry
+
+
+class Verdict(StrEnum):
+    """What a finding says. None of them is a pass.
+
+    ``tampered``: bytes contradict a signature or a digest. ``incomplete``: something that must be there is
+    not. ``policy_violated``: all is genuine, and says that a rule was broken. ``cannot_verify``: the keys or
+    facts that the check needs are not pinned.
+    """
+
+    TAMPERED = "tampered"
+    INCOMPLETE = "incomplete"
+    POLICY_VIOLATED = "policy_violated"
+    CANNOT_VERIFY = "cannot_verify"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is not as it must be.
+
+    Attributes:
+        verdict: What it says.
+        environment: Whose log it is about.
+        index: The first entry that it is about; None where no single one can be named.
+        message: What is wrong, with the values, and what to do.
+        affects: What can no longer be relied upon: versions, promotions, aliases.
+    """
+
+    verdict: Verdict
+    environment: str
+    index: int | None
+    message: str
+    affects: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the finding as a JSON object."""
+        return {
+            "verdict": str(self.verdict),
+            "environment": self.environment,
+            "index": self.index,
+            "message": self.message,
+            "affects": list(self.affects),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentSummary:
+    """What was verified of one environment: the signed head of its log, and what its entries tell.
+
+    Attributes:
+        size: How many entries the signed tree has.
+        root: Its root, in hexadecimal.
+        checkpoint: The signed checkpoint, to be kept for the next audit.
+        published: How many versions were published here.
+        admitted: How many versions were admitted here from elsewhere.
+        refused: How many decisions said no.
+        documents: How many documents that entries rest on were found whole.
+        last_time: The time of the last entry; None for an empty log.
+    """
+
+    size: int
+    root: str
+    checkpoint: str
+    published: int
+    admitted: int
+    refused: int
+    documents: int
+    last_time: datetime | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the summary as a JSON object."""
+        return {
+            "size": self.size,
+            "root": self.root,
+            "checkpoint": self.checkpoint,
+            "published": self.published,
+            "admitted": self.admitted,
+            "refused": self.refused,
+            "documents": self.documents,
+            "last_time": format_time(self.last_time) if self.last_time else None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class AuditReport:
+    """The outcome of an audit.
+
+    Attributes:
+        environments: Each environment whose checkpoint was verified.
+        findings: Everything that is wrong, by environment and index.
+    """
+
+    environments: Mapping[str, EnvironmentSummary]
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether there was something to verify, and all of it was verified."""
+        return bool(self.environments) and not self.findings
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as a JSON object."""
+        return {
+            "ok": self.ok,
+            "environments": {name: each.to_json() for name, each in self.environments.items()},
+            "findings": [finding.to_json() for finding in self.findings],
+        }
+
+
+def describe_subject(entry: Entry) -> tuple[str, ...]:
+    """Say what an entry is about, for ``Finding.affects``."""
+    subject = entry.subject
+    described = []
+    if "model" in subject:
+        name = f"{subject.get('namespace', '?')}/{subject['model']}"
+        described.append(f"version {name}@{subject['version']}" if "version" in subject else f"model {name}")
+    if "alias" in subject:
+        described.append(f"alias {subject['alias']}")
+    described += [f"{key} {subject[key]}" for key in ("promotion", "policy", "key") if key in subject]
+    return tuple(described)

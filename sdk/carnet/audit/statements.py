@@ -1,0 +1,161 @@
+"""The signed statements among the documents: who signed them, and what do they say?
+
+Responsible for verifying each statement with the pinned keys of those who may sign its kind, and for reading
+its predicate. A statement by an unknown signer is ``cannot_verify``: never a pass. What the statements mean
+together is judged by ``carnet.audit.meaning``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from carnet.audit.layout import read_document
+from carnet.audit.report import Finding, Verdict, describe_subject
+from carnet.errors import CarnetError, KeyUntrustedError, SignatureInvalidError, StatementInvalidError
+from carnet.signing.approval import Approval
+from carnet.signing.cancellation import Cancellation
+from carnet.signing.decision import Decision
+from carnet.signing.dossier import Dossier
+from carnet.signing.dsse import parse_envelope, verify_envelope
+from carnet.signing.promotion_request import PromotionRequest
+from carnet.signing.statement import Statement, parse_statement
+from carnet.translog.entry import EntryType
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from carnet.audit.pins import Pins
+    from carnet.signing.dsse import Envelope
+    from carnet.signing.keys import VerificationKey
+    from carnet.translog.entry import Entry
+
+SignedPredicate = PromotionRequest | Dossier | Approval | Decision | Cancellation
+
+_BY_ENVIRONMENT: Mapping[EntryType, type[Dossier | Decision]] = {
+    EntryType.DOSSIER_ISSUED: Dossier,
+    EntryType.DECISION_MADE: Decision,
+}
+_BY_PEOPLE: Mapping[EntryType, type[PromotionRequest | Approval | Cancellation]] = {
+    EntryType.PROMOTION_REQUESTED: PromotionRequest,
+    EntryType.APPROVAL_RECORDED: Approval,
+    EntryType.PROMOTION_CANCELLED: Cancellation,
+}
+_BY_OTHERS = frozenset({EntryType.EVIDENCE_ADDED, EntryType.PROMOTION_RECORDED})
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An entry of an intact chain with the statement that it rests on.
+
+    Attributes:
+        index: The entry's index.
+        entry: The entry.
+        statement: The verified statement; None where the entry rests on none, or on one that did not verify.
+        predicate: What it says, for the kinds that meaning depends on.
+        signer: The id of the key that signed it.
+    """
+
+    index: int
+    entry: Entry
+    statement: Statement | None = None
+    predicate: SignedPredicate | None = None
+    signer: str = ""
+
+
+def read_records(
+    directory: Path,
+    environment: str,
+    entries: Iterable[tuple[int, Entry]],
+    whole: frozenset[str],
+    pins: Pins,
+) -> tuple[list[Record], list[Finding]]:
+    """Join the entries of an intact chain with their statements.
+
+    Args:
+        directory: The environment's part of the export.
+        environment: Its name.
+        entries: Its entries, with their indexes.
+        whole: The digests of the documents whose bytes were verified; others have been reported.
+        pins: What the auditor trusts.
+
+    Returns:
+        One record for each entry, and what was found.
+    """
+    records: list[Record] = []
+    findings: list[Finding] = []
+    for index, entry in entries:
+        record = Record(index, entry)
+        if entry.type in _BY_ENVIRONMENT or entry.type in _BY_PEOPLE or entry.type in _BY_OTHERS:
+            try:
+                record = _read_record(directory, environment, record, whole, pins)
+            except _Unverified as problem:
+                affects = describe_subject(entry)
+                findings.append(Finding(problem.verdict, environment, index, str(problem), affects))
+        records.append(record)
+    return records, findings
+
+
+class _Unverified(Exception):  # noqa: N818 - it carries a verdict, and never leaves this module
+    def __init__(self, verdict: Verdict, message: str) -> None:
+        super().__init__(message)
+        self.verdict = verdict
+
+
+def _read_record(
+    directory: Path, environment: str, record: Record, whole: frozenset[str], pins: Pins
+) -> Record:
+    index, entry = record.index, record.entry
+    if entry.envelope_digest is None:
+        raise _Unverified(Verdict.INCOMPLETE, f"{entry.type} rests on no signed statement")
+    if entry.envelope_digest not in whole:
+        return record
+    try:
+        envelope = parse_envelope(read_document(directory, entry.envelope_digest))
+    except CarnetError as error:
+        message = f"the document of {entry.type} is not a signed statement: {error.message}"
+        raise _Unverified(Verdict.POLICY_VIOLATED, message) from error
+    try:
+        if entry.type in _BY_OTHERS:
+            return _by_others(envelope, record, pins)
+        keys = pins.environments[environment].keys if entry.type in _BY_ENVIRONMENT else pins.people_keys
+        signer = _verify(envelope, keys, pins, what=str(entry.type))
+        statement = parse_statement(envelope)
+        kind = _BY_ENVIRONMENT.get(entry.type) or _BY_PEOPLE[entry.type]
+        return Record(index, entry, statement, kind.parse(statement), signer)
+    except StatementInvalidError as error:
+        message = f"the statement of {entry.type} is well signed and invalid: {error.message}"
+        raise _Unverified(Verdict.POLICY_VIOLATED, message) from error
+
+
+def _by_others(envelope: Envelope, record: Record, pins: Pins) -> Record:
+    """Read evidence, which any pinned signer may give, and decisions of environments, which only they may."""
+    what = str(record.entry.type)
+    signer = _verify(envelope, pins.all_keys, pins, what=what)
+    statement = parse_statement(envelope)
+    recorded = record.entry.type is EntryType.PROMOTION_RECORDED
+    if statement.predicate_type != Decision.PREDICATE_TYPE and not recorded:
+        return Record(record.index, record.entry, statement, None, signer)
+    decision = Decision.parse(statement)
+    decider = pins.environments.get(decision.environment)
+    if decider is None:
+        message = f"{what}: no key is pinned for {decision.verifier.id!r}, whose decision it is"
+        raise _Unverified(Verdict.CANNOT_VERIFY, message)
+    signer = _verify(envelope, decider.keys, pins, what=f"{what}: the decision of {decider.name}")
+    return Record(record.index, record.entry, statement, decision, signer)
+
+
+def _verify(envelope: Envelope, keys: Mapping[str, VerificationKey], pins: Pins, *, what: str) -> str:
+    try:
+        return verify_envelope(envelope, keys)
+    except SignatureInvalidError as error:
+        raise _Unverified(Verdict.TAMPERED, f"{what}: {error.message}") from error
+    except KeyUntrustedError as error:
+        try:
+            signer = pins.holder_of(verify_envelope(envelope, pins.all_keys))
+        except (SignatureInvalidError, KeyUntrustedError):
+            message = f"{what}: the signer is not pinned: {error.message}"
+            raise _Unverified(Verdict.CANNOT_VERIFY, message) from error
+        message = f"{what}: it is signed by {signer}, who may not sign it"
+        raise _Unverified(Verdict.POLICY_VIOLATED, message) from error

@@ -1,0 +1,118 @@
+"""Verifying an export: the offline half of an audit.
+
+Responsible for running every check over every environment of an export and for one report of it all. Trusts
+the pins and the checkpoints that the auditor kept, and nothing in the export; whatever the files hold, it
+answers with a report.
+
+Invariants: an environment whose chain is not intact is not judged further, because its entries prove nothing;
+an environment without pins is ``cannot_verify``.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from carnet.audit.chain import verify_chain
+from carnet.audit.documents import verify_documents
+from carnet.audit.joins import judge_joins
+from carnet.audit.meaning import judge_log
+from carnet.audit.report import AuditReport, EnvironmentSummary, Finding, Verdict
+from carnet.audit.statements import read_records
+from carnet.errors import FileUnreadableError
+from carnet.translog.entry import EntryType
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from carnet.audit.chain import Chain
+    from carnet.audit.pins import Pins
+    from carnet.audit.statements import Record
+    from carnet.translog.checkpoint import Checkpoint
+
+
+def verify_export(
+    directory: Path,
+    pins: Pins,
+    *,
+    earlier: Mapping[str, Checkpoint] | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> AuditReport:
+    """Verify an export with nothing but pinned keys.
+
+    Args:
+        directory: The export.
+        pins: What the auditor trusts.
+        earlier: The checkpoints kept from an earlier audit, by environment; each must be the beginning of the
+            log now, and its environment must be in the export.
+        progress: Is called with the environment, the entries read so far, and all there are.
+
+    Returns:
+        The report; ``ok`` only if there was something to verify and all of it was verified.
+
+    Raises:
+        FileUnreadableError: The directory cannot be read at all.
+    """
+    earlier = earlier or {}
+    findings: list[Finding] = []
+    summaries: dict[str, EnvironmentSummary] = {}
+    logs: dict[str, list[Record]] = {}
+    present = _environments(directory)
+    for name in present:
+        if name not in pins.environments:
+            message = f"no keys are pinned for {name}"
+            findings.append(Finding(Verdict.CANNOT_VERIFY, _printable(name), None, message))
+            continue
+        report_progress = (lambda done, total, name=name: progress(name, done, total)) if progress else None
+        chain = verify_chain(
+            directory / name, pins.environments[name], earlier=earlier.get(name), progress=report_progress
+        )
+        whole, problems = verify_documents(directory / name, name, chain.entries)
+        findings += chain.findings + problems
+        if chain.intact:
+            logs[name], problems = read_records(directory / name, name, chain.entries, whole, pins)
+            findings += problems + judge_log(name, logs[name], pins)
+        if chain.checkpoint is not None:
+            summaries[name] = _summarise(chain, len(whole))
+    for name in sorted(set(earlier) - set(present)):
+        message = "an earlier audit had a checkpoint of it, and it is not in this export"
+        findings.append(Finding(Verdict.INCOMPLETE, name, None, message))
+    if not present:
+        findings.append(Finding(Verdict.INCOMPLETE, "", None, f"{directory} holds no environment"))
+    findings += judge_joins(logs)
+    return AuditReport(summaries, tuple(sorted(findings, key=_order)))
+
+
+def _environments(directory: Path) -> list[str]:
+    try:
+        with os.scandir(directory) as items:
+            return sorted(each.name for each in items if each.is_dir() and not each.name.startswith("."))
+    except OSError as error:
+        raise FileUnreadableError(f"the export {directory} cannot be read: {error.strerror}") from error
+
+
+def _summarise(chain: Chain, documents: int) -> EnvironmentSummary:
+    assert chain.checkpoint is not None
+    types = [entry.type for _, entry in chain.entries]
+    refused = sum(
+        1 for _, entry in chain.entries if entry.type is EntryType.DECISION_MADE and entry.new == "FAILED"
+    )
+    return EnvironmentSummary(
+        size=chain.checkpoint.size,
+        root=chain.checkpoint.root.hex(),
+        checkpoint=chain.checkpoint_text,
+        published=types.count(EntryType.VERSION_PUBLISHED),
+        admitted=types.count(EntryType.VERSION_ADMITTED),
+        refused=refused,
+        documents=documents,
+        last_time=max((entry.time for _, entry in chain.entries), default=None),
+    )
+
+
+def _order(finding: Finding) -> tuple[str, int]:
+    return finding.environment, -1 if finding.index is None else finding.index
+
+
+def _printable(name: str) -> str:
+    return name.encode(errors="replace").decode()

@@ -1,0 +1,276 @@
+"""Log entries: what changed, when, by whom, and on which document it rests.
+
+Responsible for the one byte form of an entry (canonical JSON) and for reading it strictly. An entry carries
+identifiers and digests only: free text and people's names live in the documents that ``envelope_digest``
+names, which can be erased without touching the log.
+
+Invariants: every ``Entry`` that exists can be written, fits a tile (65,535 bytes), and reads back equal;
+``parse_entry(data).to_bytes() == data`` for all that is accepted. Gives the entry no meaning beyond its form
+(``carnet.audit.meaning``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from carnet.canonical import canonical_json, check_digest, parse_canonical_json
+from carnet.errors import CarnetError, InvalidInputError
+from carnet.references import check_name, check_version_number
+from carnet.translog.tiles import ENTRY_MAX_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SCHEMA_VERSION: Final = 1
+SUBJECT_KEYS: Final = frozenset(
+    {"namespace", "model", "version", "bundle_digest", "alias", "promotion", "key", "policy"}
+)
+TEXT_MAX_LENGTH: Final = 1024
+_NAMES: Final = frozenset({"namespace", "model", "alias"})
+_REQUIRED: Final = frozenset(
+    {"schema_version", "event_id", "type", "environment", "time", "actor", "subject"}
+)
+_OPTIONAL: Final = frozenset({"change", "envelope_digest", "request_digest"})
+
+
+class EntryType(StrEnum):
+    """What an entry tells."""
+
+    ENVIRONMENT_INITIALIZED = "environment.initialized"
+    POLICY_CHANGED = "policy.changed"
+    TRUST_CHANGED = "trust.changed"
+    VERSION_PUBLISHED = "version.published"
+    EVIDENCE_ADDED = "evidence.added"
+    ALIAS_MOVED = "alias.moved"
+    ALIAS_REMOVED = "alias.removed"
+    PROMOTION_REQUESTED = "promotion.requested"
+    DOSSIER_ISSUED = "dossier.issued"
+    APPROVAL_RECORDED = "approval.recorded"
+    DECISION_MADE = "decision.made"
+    VERSION_ADMITTED = "version.admitted"
+    VERSION_REVOKED = "version.revoked"
+    PROMOTION_CANCELLED = "promotion.cancelled"
+    PROMOTION_RECORDED = "promotion.recorded"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who did it: a subject, who vouches for it (empty for a private CA), and how it was authenticated."""
+
+    subject: str
+    issuer: str
+    method: str
+
+    def __post_init__(self) -> None:
+        """Refuse what no actor can be."""
+        _check_text(self.subject, field="actor.subject")
+        _check_text(self.issuer, field="actor.issuer", empty=True)
+        _check_text(self.method, field="actor.method", empty=True)
+
+    @classmethod
+    def parse(cls, value: Any) -> Self:
+        """Read an actor from parsed JSON.
+
+        Raises:
+            InvalidInputError: It is not an object of exactly ``subject``, ``issuer`` and ``method``.
+        """
+        if not isinstance(value, dict) or set(value) != {"subject", "issuer", "method"}:
+            raise InvalidInputError("log entry: actor: subject, issuer and method are wanted")
+        return cls(**value)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of an environment's log.
+
+    Args:
+        event_id: A unique id of the event.
+        type: What the entry tells.
+        environment: The environment whose log this is.
+        time: The server's clock; aware, kept in UTC.
+        actor: Who did it.
+        subject: What it is about: some of ``namespace``, ``model``, ``version`` (an int), ``bundle_digest``,
+            ``alias``, ``promotion``, ``key`` and ``policy``.
+        old: What a pointer or state was before, or None where that means nothing.
+        new: What it is now, or None.
+        envelope_digest: The digest of the document that the entry rests on.
+        request_digest: The digest of the request that caused it.
+
+    Raises:
+        InvalidInputError: A part is not of its form, or the whole is longer than 65,535 bytes.
+    """
+
+    event_id: str
+    type: EntryType
+    environment: str
+    time: datetime
+    actor: Actor
+    subject: Mapping[str, str | int]
+    old: str | None = None
+    new: str | None = None
+    envelope_digest: str | None = None
+    request_digest: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be written, and take a copy of the subject."""
+        _check_text(self.event_id, field="event_id")
+        check_name(self.environment, field="environment")
+        if self.time.utcoffset() is None:
+            raise InvalidInputError("log entry: time: a time zone is wanted", metadata={"field": "time"})
+        object.__setattr__(self, "time", self.time.astimezone(UTC))
+        object.__setattr__(self, "subject", _check_subject(dict(self.subject)))
+        for field in ("old", "new"):
+            value = getattr(self, field)
+            if value is not None:
+                _check_text(value, field=f"change.{field}", empty=True)
+        for field in ("envelope_digest", "request_digest"):
+            value = getattr(self, field)
+            if value is not None:
+                check_digest(_check_text(value, field=field), field=field)
+        size = len(self.to_bytes())
+        if size > ENTRY_MAX_BYTES:
+            raise InvalidInputError(f"log entry: {size} bytes; at most {ENTRY_MAX_BYTES} fit")
+
+    def to_bytes(self) -> bytes:
+        """Return the entry's bytes: canonical JSON, absent parts left out."""
+        document: dict[str, Any] = {
+            "schema_version": SCHEMA_VERSION,
+            "event_id": self.event_id,
+            "type": str(self.type),
+            "environment": self.environment,
+            "time": format_time(self.time),
+            "actor": {
+                "subject": self.actor.subject,
+                "issuer": self.actor.issuer,
+                "method": self.actor.method,
+            },
+            "subject": dict(self.subject),
+        }
+        change = {key: value for key, value in (("old", self.old), ("new", self.new)) if value is not None}
+        optional = {
+            "change": change or None,
+            "envelope_digest": self.envelope_digest,
+            "request_digest": self.request_digest,
+        }
+        document.update({key: value for key, value in optional.items() if value is not None})
+        return canonical_json(document)
+
+
+def parse_entry(data: bytes) -> Entry:
+    """Read an entry strictly.
+
+    Args:
+        data: The entry's bytes as the log has them.
+
+    Returns:
+        The entry; ``to_bytes()`` gives the same bytes.
+
+    Raises:
+        InvalidInputError: The bytes are not exactly what ``Entry.to_bytes`` writes.
+    """
+    if len(data) > ENTRY_MAX_BYTES:
+        raise InvalidInputError(f"log entry: {len(data)} bytes; at most {ENTRY_MAX_BYTES} fit")
+    try:
+        document = parse_canonical_json(data, what="log entry")
+    except RecursionError as error:
+        raise InvalidInputError("log entry: it is nested too deeply") from error
+    if not isinstance(document, dict):
+        raise InvalidInputError("log entry: a JSON object is wanted")
+    _check_keys(document)
+    try:
+        entry = _from_document(document)
+    except InvalidInputError:
+        raise
+    except CarnetError as error:
+        raise InvalidInputError(f"log entry: {error.message}", metadata=error.metadata) from error
+    if entry.to_bytes() != data:
+        raise InvalidInputError("log entry: it is not in the one form that an entry has")
+    return entry
+
+
+def format_time(time: datetime) -> str:
+    """Return an aware time in RFC 3339, UTC, ending in ``Z``; microseconds only where there are any."""
+    return time.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+
+
+def _from_document(document: dict[str, Any]) -> Entry:
+    change = document.get("change", {"new": None})
+    if not isinstance(change, dict) or not change or not set(change) <= {"old", "new"}:
+        raise InvalidInputError("log entry: change: old, new or both are wanted")
+    if not isinstance(document["subject"], dict):
+        raise InvalidInputError("log entry: subject: a JSON object is wanted")
+    return Entry(
+        event_id=document["event_id"],
+        type=_parse_type(document["type"]),
+        environment=_check_text(document["environment"], field="environment"),
+        time=_parse_time(document["time"]),
+        actor=Actor.parse(document["actor"]),
+        subject=document["subject"],
+        old=change.get("old"),
+        new=change.get("new"),
+        envelope_digest=document.get("envelope_digest"),
+        request_digest=document.get("request_digest"),
+    )
+
+
+def _check_keys(document: dict[str, Any]) -> None:
+    missing = sorted(_REQUIRED - set(document))
+    unknown = sorted(set(document) - _REQUIRED - _OPTIONAL)
+    if missing or unknown:
+        raise InvalidInputError(
+            f"log entry: missing fields {missing}, unknown fields {[k[:40] for k in unknown]}"
+        )
+    if document["schema_version"] is not SCHEMA_VERSION:
+        raise InvalidInputError(
+            f"log entry: schema version {document['schema_version']!r}: {SCHEMA_VERSION} is known"
+        )
+
+
+def _parse_type(value: Any) -> EntryType:
+    try:
+        return EntryType(value)
+    except ValueError as error:
+        raise InvalidInputError(f"log entry: type: {str(value)[:80]!r} is not known") from error
+
+
+def _parse_time(value: Any) -> datetime:
+    text = _check_text(value, field="time")
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise InvalidInputError(f"log entry: time: {text[:80]!r} is not a time (RFC 3339)") from error
+    if not text.endswith("Z"):
+        raise InvalidInputError(f"log entry: time: {text[:80]!r} is not in UTC, ending in 'Z'")
+    return time
+
+
+def _check_subject(subject: dict[str, str | int]) -> dict[str, str | int]:
+    for key, value in subject.items():
+        if key not in SUBJECT_KEYS:
+            raise InvalidInputError(
+                f"log entry: subject: {str(key)[:40]!r} is not one of {sorted(SUBJECT_KEYS)}"
+            )
+        field = f"subject.{key}"
+        if key == "version":
+            if type(value) is not int:
+                raise InvalidInputError(f"log entry: {field}: a number is wanted", metadata={"field": field})
+            check_version_number(value, field=field)
+        elif key in _NAMES:
+            check_name(_check_text(value, field=field), field=field)
+        elif key == "bundle_digest":
+            check_digest(_check_text(value, field=field), field=field)
+        else:
+            _check_text(value, field=field)
+    return subject
+
+
+def _check_text(value: Any, *, field: str, empty: bool = False) -> str:
+    if not isinstance(value, str) or len(value) > TEXT_MAX_LENGTH or not (value or empty):
+        raise InvalidInputError(
+            f"log entry: {field}: a text of at most {TEXT_MAX_LENGTH} characters is wanted",
+            metadata={"field": field},
+        )
+    return value
