@@ -15,6 +15,7 @@ import rfc8785
 
 from carnet.errors import InvalidInputError
 
+_INTEGER_LIMIT = 2**53 - 1
 DIGEST_PATTERN = re.compile(r"[0-9a-f]{64}")
 
 
@@ -32,8 +33,14 @@ def canonical_json(value: Any) -> bytes:
     """
     try:
         return rfc8785.dumps(value)
-    except (rfc8785.CanonicalizationError, UnicodeError) as error:
+    except (rfc8785.CanonicalizationError, UnicodeError, RecursionError) as error:
         raise InvalidInputError(f"not representable as canonical JSON: {error}") from error
+
+
+def _parse_integer(text: str) -> int | float:
+    """Read an integer; beyond what canonical JSON takes as one, it is how a large float is written."""
+    value = int(text)
+    return value if -_INTEGER_LIMIT <= value <= _INTEGER_LIMIT else float(text)
 
 
 def parse_canonical_json(data: bytes, *, what: str) -> Any:
@@ -50,7 +57,7 @@ def parse_canonical_json(data: bytes, *, what: str) -> Any:
         InvalidInputError: The bytes are not JSON, have duplicate keys, or are not in canonical form.
     """
     try:
-        value = json.loads(data)
+        value = json.loads(data, parse_int=_parse_integer)
         canonical = canonical_json(value)
     except (ValueError, RecursionError) as error:
         raise InvalidInputError(f"{what} is not JSON: {error}") from error

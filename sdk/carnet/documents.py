@@ -1,14 +1,16 @@
 """YAML documents that people write: configuration, policies, trust, ``carnet.yaml``.
 
 Responsible for reading YAML safely and for errors that name file, line, column and field, all of them at
-once. A document's schema is a pydantic model. Dates stay text, duplicate keys, anchors and aliases are
-refused, depth and size are bounded. Does not know what any document means.
+once. A document's schema is a pydantic model. Scalars are those of YAML 1.2's core schema, so dates stay
+text; duplicate keys, anchors and aliases are refused; depth and size are bounded. Does not know what any
+document means.
 """
 
 from __future__ import annotations
 
 import difflib
 import json
+import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
@@ -22,20 +24,46 @@ if TYPE_CHECKING:
 
 MAX_DOCUMENT_BYTES = 1 << 20
 MAX_DEPTH = 64
-_TIMESTAMP_TAG = "tag:yaml.org,2002:timestamp"
 
 Model = TypeVar("Model", bound=BaseModel)
 Location = tuple[str | int, ...]
 
 
 class _Loader(yaml.SafeLoader):
-    """The safe loader without the type that turns dates into objects."""
+    """The safe loader with YAML 1.2's core schema, and without anchors and aliases."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Refuse what refers to another place in the document."""
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if event.anchor is not None:
+            raise yaml.MarkedYAMLError(
+                problem="anchors and aliases are not taken", problem_mark=event.start_mark
+            )
+        return super().compose_node(parent, index)
 
 
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != _TIMESTAMP_TAG]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
+# YAML 1.1, PyYAML's default, reads `no` as false, 1e-3 as text, 012 as ten and dates as objects.
+_CORE_SCHEMA = (
+    ("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
+    ("int", r"^(?:[-+]?(?:0|[1-9][0-9]*))$", "-+0123456789"),
+    (
+        "float",
+        r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$",
+        "-+0123456789.",
+    ),
+    ("null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
+)
+_Loader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in _CORE_SCHEMA:
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), list(_first))
+
+
+def _construct_float(loader: _Loader, node: yaml.ScalarNode) -> float:
+    text = str(loader.construct_scalar(node)).lower()
+    return float(text.replace(".inf", "inf").replace(".nan", "nan"))
+
+
+_Loader.add_constructor("tag:yaml.org,2002:float", _construct_float)
 
 
 class YamlSource:
@@ -74,10 +102,6 @@ class YamlSource:
     def _construct(self, loader: _Loader, node: yaml.Node, location: Location) -> Any:
         if location in self._marks:
             raise yaml.MarkedYAMLError(problem="the same value twice", problem_mark=node.start_mark)
-        if node.anchor is not None:
-            raise yaml.MarkedYAMLError(
-                problem="anchors and aliases are not taken", problem_mark=node.start_mark
-            )
         if len(location) > MAX_DEPTH:
             raise yaml.MarkedYAMLError(
                 problem=f"nested deeper than {MAX_DEPTH}", problem_mark=node.start_mark

@@ -61,6 +61,7 @@ def test_a_checkpoint_that_nobody_cosigned_is_refused() -> None:
         struct.pack(">Q", TIME) + WITNESS.sign(b"x") + b"\0",
         struct.pack(">Q", 2**63) + WITNESS.sign(f"cosignature/v1\ntime {2**63}\n".encode()),
     ],
+    ids=["zeros", "over the checkpoint alone", "no time", "a byte too many", "a time out of range"],
 )
 def test_a_bad_cosignature_is_refused(value: bytes) -> None:
     with pytest.raises(ProofInvalidError):

@@ -1,0 +1,1 @@
+"""Bundles: the document that people write, the canonical manifest, and the signed directory."""

@@ -1,0 +1,1 @@
+"""Keys, DSSE envelopes, and the signed statements that parties make about bundles."""

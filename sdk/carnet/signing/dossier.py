@@ -1,0 +1,68 @@
+"""What the target asks people to approve.
+
+Signed by the target environment once everything but people is there. It freezes what an approval is bound to:
+the bundle (its subject), the policy and the set of evidence.
+"""
+
+# ruff: noqa: TC001 - pydantic reads the fields' types at run time
+from __future__ import annotations
+
+from typing import ClassVar
+
+from carnet.signing.evidence_set import evidence_set_digest
+from carnet.signing.fields import (
+    Digest,
+    Digests,
+    Hex32,
+    Line,
+    Name,
+    OptionalName,
+    Time,
+    VersionNumber,
+)
+from carnet.signing.predicate import Predicate
+
+
+class Dossier(Predicate):
+    """A dossier.
+
+    Attributes:
+        promotion: The promotion that it is for; one admission consumes it.
+        source: The environment that the version comes from.
+        target: The environment that decides, which signs it.
+        namespace: The namespace at the target.
+        model: The model.
+        version: The version's number.
+        alias: The alias that admission would move; empty for none.
+        policy_digest: The SHA-256 of the policy in force.
+        evidence: The digests of the evidence that was evaluated, in order.
+        evidence_set_digest: The digest of that set, as ``evidence_set_digest`` gives it.
+        requester: The subject that asked for the promotion.
+        publisher: The subject that published the version.
+        issued_at: When it was signed.
+        expires_at: Until when it can be approved and consumed.
+    """
+
+    PREDICATE_TYPE: ClassVar[str] = "urn:carnet:dossier:v1"
+
+    promotion: Hex32
+    source: Name
+    target: Name
+    namespace: Name
+    model: Name
+    version: VersionNumber
+    alias: OptionalName
+    policy_digest: Digest
+    evidence: Digests
+    evidence_set_digest: Digest
+    requester: Line
+    publisher: Line
+    issued_at: Time
+    expires_at: Time
+
+    def check_consistency(self) -> None:
+        """Refuse another set's digest, and a dossier that ends before it begins."""
+        if self.evidence_set_digest != evidence_set_digest(self.evidence):
+            raise self.inconsistent("evidence_set_digest", "is not the digest of the evidence listed")
+        if self.expires_at <= self.issued_at:
+            raise self.inconsistent("expires_at", "is not after issued_at")

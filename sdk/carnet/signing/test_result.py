@@ -1,0 +1,62 @@
+"""The in-toto test-result predicate, version 0.1, as evaluators write it.
+
+Signed by whoever ran the tests. Plain results of other tools are taken; the fields whose names begin with
+``carnet_`` say which suite was run, what it measured, and when it ended.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from carnet.signing.fields import FrozenModel, Many, Time
+from carnet.signing.predicate import ForeignPredicate, ResourceDescriptor
+
+Direction = Literal["higher_is_better", "lower_is_better"]
+
+
+class MeasuredMetric(FrozenModel):
+    """A figure that a test measured.
+
+    Attributes:
+        name: What was measured, such as ``roc_auc``.
+        value: The figure; finite.
+        direction: ``higher_is_better`` or ``lower_is_better``.
+        slice: The part of the data that it was measured on; empty for all of it.
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=256)]
+    value: float
+    direction: Direction
+    slice: dict[str, str] = Field(default_factory=dict)
+
+
+class TestResult(ForeignPredicate):
+    """A test result.
+
+    Attributes:
+        result: ``PASSED``, ``WARNED`` or ``FAILED``.
+        configuration: What the tests ran with.
+        url: Where the run can be seen.
+        passed_tests: The tests that passed, by name.
+        warned_tests: Those that passed with a warning.
+        failed_tests: Those that failed.
+        suite: The suite that was run, such as ``evaluation``; empty for results of other tools.
+        metrics: What it measured.
+        finished_at: When it ended.
+    """
+
+    # pytest would take the class for a test case.
+    __test__: ClassVar[bool] = False
+    PREDICATE_TYPE: ClassVar[str] = "https://in-toto.io/attestation/test-result/v0.1"
+
+    result: Literal["PASSED", "WARNED", "FAILED"]
+    configuration: Many[ResourceDescriptor]
+    url: str = ""
+    passed_tests: Many[str] = Field(default=(), alias="passedTests")
+    warned_tests: Many[str] = Field(default=(), alias="warnedTests")
+    failed_tests: Many[str] = Field(default=(), alias="failedTests")
+    suite: str = Field(default="", alias="carnet_suite")
+    metrics: Many[MeasuredMetric] = Field(default=(), alias="carnet_metrics")
+    finished_at: Time | None = Field(default=None, alias="carnet_finished_at")

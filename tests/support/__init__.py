@@ -1,0 +1,1 @@
+"""Factories and stand-ins that the test suites share."""

@@ -1,0 +1,370 @@
+"""What holds for every kind of statement, and what each adds."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from carnet.errors import InvalidInputError, StatementInvalidError
+from carnet.signing.approval import Approval
+from carnet.signing.cancellation import Cancellation
+from carnet.signing.capability import Capability
+from carnet.signing.decision import Decision, verifier_id, version_uri
+from carnet.signing.dossier import Dossier
+from carnet.signing.dsse import parse_envelope, verify_envelope
+from carnet.signing.evidence_set import evidence_set_digest
+from carnet.signing.keys import SigningKey
+from carnet.signing.predicate import ForeignPredicate, Predicate
+from carnet.signing.promotion_request import PromotionRequest
+from carnet.signing.release import Release
+from carnet.signing.statement import Statement, parse_statement
+from carnet.signing.test_result import TestResult
+
+KEY = SigningKey.generate()
+SUBJECT = ("dev/risk/fraud@3", "d" * 64)
+NOW = "2026-03-01T12:30:00Z"
+LATER = "2026-03-08T12:30:00.000001Z"
+PROMOTION = "0123456789abcdef" * 2
+A, B, C = "a" * 64, "b" * 64, "c" * 64
+NAMED = {"promotion": PROMOTION, "namespace": "risk", "model": "fraud", "version": 3}
+
+# The JSON of each predicate, as it is on the wire.
+EXAMPLES: dict[type[Predicate], dict[str, Any]] = {
+    PromotionRequest: NAMED | {"source": "dev", "target": "prod", "alias": "", "requested_at": NOW},
+    Release: NAMED
+    | {
+        "environment": "dev",
+        "target": "prod",
+        "evidence": [A, B],
+        "revoked": False,
+        "log_origin": "carnet.internal/dev",
+        "log_size": 17,
+        "issued_at": NOW,
+    },
+    Dossier: NAMED
+    | {
+        "source": "staging",
+        "target": "prod",
+        "alias": "champion",
+        "policy_digest": C,
+        "evidence": [A, B],
+        "evidence_set_digest": evidence_set_digest([A, B]),
+        "requester": "spiffe://carnet.internal/service/ci",
+        "publisher": "spiffe://carnet.internal/service/ci",
+        "issued_at": NOW,
+        "expires_at": LATER,
+    },
+    Approval: {
+        "promotion": PROMOTION,
+        "dossier_digest": A,
+        "source": "staging",
+        "target": "prod",
+        "policy_digest": C,
+        "evidence_set_digest": B,
+        "meaning": "approved",
+        "reason": "Looked at the slices; no regression.",
+        "signed_at": NOW,
+        "expires_at": LATER,
+        "nonce": "f" * 32,
+    },
+    Cancellation: {"promotion": PROMOTION, "reason": "Wrong version.", "cancelled_at": NOW},
+    Capability: {
+        "promotion": PROMOTION,
+        "environment": "dev",
+        "holder": "spiffe://carnet.internal/registry/prod",
+        "namespace": "risk",
+        "digests": [A, B],
+        "expires_at": LATER,
+    },
+    TestResult: {
+        "result": "PASSED",
+        "configuration": [{"name": "holdout", "digest": {"sha256": A}}],
+        "url": "https://example.org/runs/1",
+        "passedTests": ["loads"],
+        "carnet_suite": "evaluation",
+        "carnet_metrics": [
+            {"name": "roc_auc", "value": 0.98, "direction": "higher_is_better"},
+            {"name": "recall", "value": 1, "direction": "higher_is_better", "slice": {"region": "eu"}},
+        ],
+        "carnet_finished_at": NOW,
+    },
+    Decision: {
+        "verifier": {"id": "urn:carnet:environment:prod", "version": {"carnet": "0.1.0"}},
+        "timeVerified": NOW,
+        "resourceUri": "urn:carnet:environment:prod/risk/fraud@3",
+        "policy": {"uri": "urn:carnet:policy:prod", "digest": {"sha256": C}},
+        "inputAttestations": [{"digest": {"sha256": A}}],
+        "verificationResult": "FAILED",
+        "verifiedLevels": [],
+        "slsaVersion": "1.1",
+        "carnet_promotion": PROMOTION,
+        "carnet_alias": "champion",
+        "carnet_rules": [{"rule": "approvals", "status": "AWAITING", "message": "0 of 2"}],
+    },
+}
+OURS = [kind for kind in EXAMPLES if not issubclass(kind, ForeignPredicate)]
+
+
+def statement_of(kind: type[Predicate], **fields: Any) -> Statement:
+    return Statement(*SUBJECT, kind.PREDICATE_TYPE, EXAMPLES[kind] | fields)
+
+
+@pytest.mark.parametrize("kind", EXAMPLES)
+def test_the_wire_form_is_read_and_written_unchanged(kind: type[Predicate]) -> None:
+    predicate = kind.parse(statement_of(kind))
+
+    assert predicate.to_predicate() == EXAMPLES[kind]
+
+
+@pytest.mark.parametrize("kind", EXAMPLES)
+def test_a_signed_predicate_is_read_back_equal(kind: type[Predicate]) -> None:
+    predicate = kind.parse(statement_of(kind))
+
+    envelope = parse_envelope(predicate.sign(*SUBJECT, KEY).to_bytes())
+
+    verify_envelope(envelope, {KEY.key_id: KEY.verification_key})
+    statement = parse_statement(envelope)
+    assert (statement.subject_name, statement.subject_digest) == SUBJECT
+    assert kind.parse(statement) == predicate
+
+
+def test_every_predicate_type_is_another() -> None:
+    assert len({kind.PREDICATE_TYPE for kind in EXAMPLES}) == len(EXAMPLES)
+
+
+@pytest.mark.parametrize("kind", EXAMPLES)
+def test_a_statement_of_another_type_is_refused(kind: type[Predicate]) -> None:
+    other = dataclasses.replace(statement_of(kind), predicate_type="urn:example:other")
+
+    with pytest.raises(StatementInvalidError) as caught:
+        kind.parse(other)
+    assert caught.value.metadata["field"] == "predicateType"
+
+
+@pytest.mark.parametrize(("kind", "field"), [(kind, field) for kind in OURS for field in EXAMPLES[kind]])
+def test_each_field_of_ours_is_required_and_named(kind: type[Predicate], field: str) -> None:
+    predicate = {name: value for name, value in EXAMPLES[kind].items() if name != field}
+
+    with pytest.raises(StatementInvalidError, match=f"{field} is missing") as caught:
+        kind.parse(dataclasses.replace(statement_of(kind), predicate=predicate))
+    assert caught.value.metadata["field"] == field
+
+
+@pytest.mark.parametrize(("kind", "field"), [(kind, field) for kind in EXAMPLES for field in EXAMPLES[kind]])
+def test_a_field_of_another_type_is_refused_and_named(kind: type[Predicate], field: str) -> None:
+    wrong: Any = 7 if not isinstance(EXAMPLES[kind][field], int) else "7"
+
+    with pytest.raises(StatementInvalidError) as caught:
+        kind.parse(statement_of(kind, **{field: wrong}))
+    assert caught.value.metadata["field"].startswith(field)
+
+
+@pytest.mark.parametrize("kind", OURS)
+def test_unknown_fields_of_ours_are_refused(kind: type[Predicate]) -> None:
+    with pytest.raises(StatementInvalidError, match="bogus is not a known field"):
+        kind.parse(statement_of(kind, bogus=1))
+
+
+@pytest.mark.parametrize("kind", [TestResult, Decision])
+def test_unknown_fields_of_foreign_predicates_are_kept(kind: type[Predicate]) -> None:
+    predicate = kind.parse(statement_of(kind, vendor={"x": 1}))
+
+    assert predicate.to_predicate()["vendor"] == {"x": 1}
+
+
+BAD = [
+    (PromotionRequest, "promotion", "0" * 31),
+    (PromotionRequest, "promotion", "0" * 32 + "\n"),
+    (PromotionRequest, "promotion", "A" * 32),
+    (PromotionRequest, "source", "Dev"),
+    (PromotionRequest, "target", "dev"),
+    (PromotionRequest, "namespace", ""),
+    (PromotionRequest, "version", 0),
+    (PromotionRequest, "version", 2**31),
+    (PromotionRequest, "version", True),
+    (PromotionRequest, "version", 3.0),
+    (PromotionRequest, "alias", "Champion"),
+    (PromotionRequest, "requested_at", "2026-03-01"),
+    (PromotionRequest, "requested_at", "2026-03-01T12:30:00+00:00"),
+    (PromotionRequest, "requested_at", "2026-03-01T12:30:00"),
+    (PromotionRequest, "requested_at", "2026-02-30T12:30:00Z"),
+    (PromotionRequest, "requested_at", 1772368200),
+    (Release, "evidence", [B, A]),
+    (Release, "evidence", [A, A]),
+    (Release, "evidence", ["A" * 64]),
+    (Release, "revoked", "false"),
+    (Release, "revoked", 0),
+    (Release, "log_size", -1),
+    (Release, "log_origin", ""),
+    (Dossier, "evidence_set_digest", A),
+    (Dossier, "expires_at", NOW),
+    (Dossier, "publisher", " "),
+    (Approval, "meaning", "Approved"),
+    (Approval, "meaning", ""),
+    (Approval, "reason", ""),
+    (Approval, "reason", " \n"),
+    (Approval, "reason", "x" * 2001),
+    (Approval, "reason", "bell \a"),
+    (Approval, "expires_at", NOW),
+    (Approval, "nonce", ""),
+    (Cancellation, "reason", ""),
+    (Capability, "holder", "https://carnet.internal/registry/prod"),
+    (Capability, "holder", "spiffe://carnet.internal"),
+    (Capability, "digests", [B, A]),
+    (TestResult, "result", "passed"),
+    (TestResult, "configuration", None),
+    (TestResult, "carnet_metrics", [{"name": "x", "value": 1}]),
+    (TestResult, "carnet_metrics", [{"name": "x", "value": "1", "direction": "higher_is_better"}]),
+    (TestResult, "carnet_metrics", [{"name": "x", "value": True, "direction": "higher_is_better"}]),
+    (TestResult, "carnet_metrics", [{"name": "x", "value": 1, "direction": "up"}]),
+    (Decision, "verificationResult", "PARTIAL"),
+    (Decision, "policy", {"uri": "urn:x", "digest": {}}),
+    (Decision, "inputAttestations", [{"digest": {"sha512": "a"}}]),
+    (Decision, "carnet_rules", [{"rule": "x", "status": "MAYBE", "message": ""}]),
+    (Decision, "carnet_promotion", "x"),
+]
+
+
+@pytest.mark.parametrize(("kind", "field", "value"), BAD)
+def test_values_outside_the_rules_are_refused_and_named(
+    kind: type[Predicate], field: str, value: Any
+) -> None:
+    with pytest.raises(StatementInvalidError) as caught:
+        kind.parse(statement_of(kind, **{field: value}))
+    assert caught.value.metadata["field"].startswith(field)
+
+
+@pytest.mark.parametrize("kind", [PromotionRequest, Release, Dossier])
+@pytest.mark.parametrize("name", ["dev/risk/fraud@4", "dev/risk/churn@3"])
+def test_a_subject_other_than_the_version_named_is_refused(kind: type[Predicate], name: str) -> None:
+    predicate = kind.parse(statement_of(kind))
+
+    with pytest.raises(StatementInvalidError, match="subject"):
+        kind.parse(dataclasses.replace(statement_of(kind), subject_name=name))
+    with pytest.raises(StatementInvalidError, match="subject"):
+        predicate.sign(name, "d" * 64, KEY)
+
+
+@pytest.mark.parametrize("kind", OURS)
+@pytest.mark.parametrize("name", ["fraud", "dev/risk/fraud", "dev/risk/fraud@champion", "dev/risk/fraud@0"])
+def test_a_subject_that_is_no_version_is_refused(kind: type[Predicate], name: str) -> None:
+    with pytest.raises(StatementInvalidError, match="subject"):
+        kind.parse(dataclasses.replace(statement_of(kind), subject_name=name))
+
+
+def test_plain_results_of_other_tools_are_taken() -> None:
+    plain = Statement(
+        "model.tar", "d" * 64, TestResult.PREDICATE_TYPE, {"result": "FAILED", "configuration": []}
+    )
+
+    result = TestResult.parse(plain)
+
+    assert (result.result, result.suite, result.metrics, result.finished_at) == ("FAILED", "", (), None)
+
+
+def test_fields_of_other_tools_are_not_taken_for_ours() -> None:
+    foreign = {"result": "PASSED", "configuration": [], "suite": "smoke", "metrics": {"x": 1}}
+
+    result = TestResult.parse(Statement("model.tar", "d" * 64, TestResult.PREDICATE_TYPE, foreign))
+
+    assert (result.suite, result.metrics) == ("", ())
+    assert result.to_predicate() == foreign
+
+
+def test_making_a_predicate_from_bad_input_is_an_input_error() -> None:
+    with pytest.raises(InvalidInputError, match="reason") as caught:
+        Cancellation(promotion=PROMOTION, reason="", cancelled_at=datetime.now(UTC))
+    assert caught.value.metadata["field"] == "reason"
+
+
+def test_moments_are_kept_in_utc_and_naive_ones_refused() -> None:
+    zurich = timezone(timedelta(hours=1))
+
+    made = Cancellation(
+        promotion=PROMOTION, reason="x", cancelled_at=datetime(2026, 3, 1, 13, 30, tzinfo=zurich)
+    )
+
+    assert made.cancelled_at == datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
+    assert made.to_predicate()["cancelled_at"] == NOW
+    with pytest.raises(InvalidInputError, match="time zone"):
+        Cancellation(promotion=PROMOTION, reason="x", cancelled_at=datetime(2026, 3, 1))  # noqa: DTZ001
+
+
+def test_a_decision_knows_its_environment_and_answer() -> None:
+    decision = Decision.parse(statement_of(Decision))
+
+    assert decision.environment == "prod"
+    assert not decision.passed
+    assert decision.verifier.id == verifier_id("prod")
+    assert decision.resource_uri == version_uri("prod", "risk", "fraud", 3)
+    foreign = Decision.parse(statement_of(Decision, verifier={"id": "https://example.org/v"}))
+    assert foreign.environment == ""
+
+
+def test_a_decision_about_a_publication_names_no_promotion() -> None:
+    predicate = {name: value for name, value in EXAMPLES[Decision].items() if name != "carnet_promotion"}
+
+    decision = Decision.parse(dataclasses.replace(statement_of(Decision), predicate=predicate))
+
+    assert decision.promotion == ""
+    assert "carnet_promotion" not in decision.to_predicate()
+
+
+def test_evidence_set_digest_depends_on_the_set_only() -> None:
+    assert evidence_set_digest([A, B]) == evidence_set_digest([B, A, B])
+    assert evidence_set_digest([A]) != evidence_set_digest([A, B])
+    assert evidence_set_digest([]) == "4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945", (
+        "the SHA-256 of []"
+    )
+    with pytest.raises(InvalidInputError):
+        evidence_set_digest(["x"])
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from([A, NOW]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.sampled_from(list(EXAMPLES)), st.data(), json_values)
+def test_any_value_in_any_field_is_read_or_refused_with_our_errors(
+    kind: type[Predicate], data: st.DataObject, value: Any
+) -> None:
+    field = data.draw(st.sampled_from(sorted(EXAMPLES[kind])))
+    try:
+        predicate = kind.parse(statement_of(kind, **{field: value}))
+        json.dumps(predicate.to_predicate())
+    except StatementInvalidError:
+        return
+
+
+def test_the_examples_of_the_documentation_are_valid() -> None:
+    page = (Path(__file__).parents[4] / "docs" / "attestations.md").read_text(encoding="utf-8")
+    sections = re.findall(r"^### ([^\n]+)\n.*?^```json\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    kinds = {
+        "Promotion request": PromotionRequest,
+        "Release": Release,
+        "Dossier": Dossier,
+        "Approval": Approval,
+        "Cancellation": Cancellation,
+        "Read capability": Capability,
+        "Test result": TestResult,
+        "Decision": Decision,
+    }
+
+    assert [title for title, _ in sections] == list(kinds)
+    for title, text in sections:
+        value = json.loads(text)
+        predicate = value.get("predicate", value)
+        kind = kinds[title]
+        parsed = kind.parse(Statement(*SUBJECT, value.get("predicateType", kind.PREDICATE_TYPE), predicate))
+        assert parsed.to_predicate() == predicate
