@@ -49,7 +49,8 @@ RULE_STATUS_AWAITING: RuleStatus.ValueType  # 3
 
 @typing.final
 class PolicyFacts(message.Message):
-    """What a policy's CEL expressions can see. Every field is a variable of that name.
+    """What a policy's CEL expressions can see. Every field is a variable of that name, but for `namespace`, which is
+    a reserved word in CEL: its variable is `target_namespace`.
 
     Signatures, required evidence and approvals are resolved before any expression runs: what stands here is
     already verified, and an expression can neither add to it nor excuse its absence.

@@ -1,0 +1,140 @@
+"""A policy's test cases: facts in short form, and what each rule must say about them.
+
+Responsible for running a file of cases through the engine as a registry would. Invariant: a rule that a case
+does not name must pass, so a case cannot overlook one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from carnet.documents import YamlSource, read_file, validate_document
+from carnet.errors import DocumentInvalidError
+from carnet_policies.case_forms import CasesDocument
+from carnet_policies.document import load_policy
+from carnet_policies.evaluation import RuleStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from carnet_policies.document import Policy
+    from carnet_policies.engine import PolicyEngine
+    from carnet_policies.evaluation import Evaluation
+
+CASES_ENDING = ".cases.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class CaseOutcome:
+    """What came of one case: the mismatches are empty when it passed."""
+
+    case: str
+    mismatches: tuple[str, ...]
+    evaluation: Evaluation
+
+    @property
+    def passed(self) -> bool:
+        """Whether every rule said what it must."""
+        return not self.mismatches
+
+
+@dataclass(frozen=True, slots=True)
+class CasesReport:
+    """What came of a file of cases.
+
+    Attributes:
+        file: The file.
+        policy: The policy's file.
+        outcomes: One outcome a case.
+        never_refused: The rules that passed in every case, so that no case shows what they refuse.
+    """
+
+    file: Path
+    policy: Path
+    outcomes: tuple[CaseOutcome, ...]
+    never_refused: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every case passed."""
+        return all(outcome.passed for outcome in self.outcomes)
+
+
+def run_cases(path: Path, engine: PolicyEngine) -> CasesReport:
+    """Run the cases of a file against the policy that it names.
+
+    Args:
+        path: The file of cases; the policy's path in it is relative to the file.
+        engine: The engine.
+
+    Returns:
+        What came of them.
+
+    Raises:
+        FileUnreadableError: The cases or their policy cannot be read.
+        DocumentInvalidError: The cases or their policy are malformed, or a case names an unknown rule.
+    """
+    source = YamlSource(read_file(path, what="the cases"), name=path.name)
+    document = validate_document(source, CasesDocument)
+    policy_path = path.parent / document.policy
+    policy = load_policy(read_file(policy_path, what="the policy"), name=policy_path.name)
+    outcomes = []
+    for index, case in enumerate(document.cases):
+        facts = case.facts.over(document.facts).spell_out(policy.document.environment)
+        evaluation = engine.evaluate(policy, facts)
+        known = [result.rule for result in evaluation.results]
+        for rule in case.expect:
+            if rule not in known:
+                where = source.where(("cases", index, "expect", rule))
+                raise DocumentInvalidError(
+                    f"{where}: cases[{index}].expect: {policy_path.name} has no rule {rule!r}: "
+                    f"it has {', '.join(known)}"
+                )
+        outcomes.append(CaseOutcome(case.case, mismatches(evaluation, case.expect), evaluation))
+    return CasesReport(path, policy_path, tuple(outcomes), _never_refused(policy, outcomes))
+
+
+def mismatches(evaluation: Evaluation, expected: Mapping[str, RuleStatus]) -> tuple[str, ...]:
+    """Return a line for each rule that said something else than it must.
+
+    Args:
+        evaluation: What the policy said.
+        expected: What rules must say; those that are not named must pass.
+    """
+    lines = []
+    for result in evaluation.results:
+        wanted = expected.get(result.rule, RuleStatus.PASSED)
+        if result.status is not wanted:
+            lines.append(f"{result.rule}: expected {wanted}, was {result.status}: {result.message}")
+    return tuple(lines)
+
+
+def _never_refused(policy: Policy, outcomes: list[CaseOutcome]) -> tuple[str, ...]:
+    refused = {
+        result.rule
+        for outcome in outcomes
+        for result in outcome.evaluation.results
+        if result.status is not RuleStatus.PASSED
+    }
+    return tuple(rule for rule in policy.rule_ids if rule not in refused)
+
+
+def find_cases(path: Path) -> list[Path]:
+    """Return the files of cases that a path stands for.
+
+    Args:
+        path: A file of cases, a policy with its cases beside it, or a folder of them.
+
+    Raises:
+        DocumentInvalidError: A folder has none.
+    """
+    if path.is_dir():
+        found = sorted(path.rglob(f"*{CASES_ENDING}"))
+        if not found:
+            raise DocumentInvalidError(
+                f"{path}: no file ends in {CASES_ENDING}; write cases beside the policy"
+            )
+        return found
+    return [path if path.name.endswith(CASES_ENDING) else path.with_name(path.stem + CASES_ENDING)]

@@ -1,0 +1,66 @@
+"""What a policy said about a bundle.
+
+Responsible for the result of every rule and for the one outcome that follows from them. Invariant: an
+outcome is ``PASSED`` only if there are results and all are ``PASSED``. Does not evaluate anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class RuleStatus(StrEnum):
+    """What became of a rule."""
+
+    PASSED = "PASSED"
+    FAILED = "FAILED"
+    AWAITING = "AWAITING"
+
+
+@dataclass(frozen=True, slots=True)
+class RuleResult:
+    """What became of one rule, with what it saw and what to do.
+
+    Attributes:
+        rule: The rule's id in the policy.
+        status: What became of it: ``FAILED`` means that waiting will not help.
+        message: What the rule found, for a person.
+        remedy: What to do about it; empty when it passed.
+        values: The values that it saw, by name.
+        awaits_people: Whether all that is awaited is people's statements.
+    """
+
+    rule: str
+    status: RuleStatus
+    message: str
+    remedy: str = ""
+    values: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    awaits_people: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What a policy said, rule by rule, in the policy's order."""
+
+    policy_digest: str
+    results: tuple[RuleResult, ...]
+
+    @property
+    def outcome(self) -> RuleStatus:
+        """FAILED if any rule failed, else AWAITING if any awaits, else PASSED."""
+        statuses = {result.status for result in self.results}
+        if RuleStatus.FAILED in statuses or not statuses:
+            return RuleStatus.FAILED
+        return RuleStatus.AWAITING if RuleStatus.AWAITING in statuses else RuleStatus.PASSED
+
+    @property
+    def awaits_only_people(self) -> bool:
+        """Whether everything but people is there: the moment to issue the dossier."""
+        awaiting = [result for result in self.results if result.status is RuleStatus.AWAITING]
+        return self.outcome is RuleStatus.AWAITING and all(result.awaits_people for result in awaiting)

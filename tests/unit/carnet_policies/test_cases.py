@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from carnet.errors import DocumentInvalidError, FileUnreadableError
+from carnet_policies.case_forms import FactsForm
+from carnet_policies.cases import find_cases, run_cases
+from carnet_policies.facts import MetricValue
+from carnet_policies.shipped import SHIPPED, shipped_cases, shipped_policy
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from carnet_policies.engine import PolicyEngine
+
+POLICY = "schema: carnet.policy/v1\nenvironment: lab\nversion: 1\npublishing: true\nmetadata: {required: [owner]}\n"
+CASES = "schema: carnet.policy-cases/v1\npolicy: lab.yaml\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "lab.yaml").write_text(POLICY)
+    return tmp_path
+
+
+def write(folder: Path, cases: str) -> Path:
+    path = folder / "lab.cases.yaml"
+    path.write_text(CASES + cases)
+    return path
+
+
+@pytest.mark.parametrize("environment", SHIPPED)
+def test_the_shipped_cases_pass_and_show_a_refusal_by_every_rule(
+    environment: str, engine: PolicyEngine, tmp_path: Path
+) -> None:
+    (tmp_path / f"{environment}.yaml").write_bytes(shipped_policy(environment))
+    path = tmp_path / f"{environment}.cases.yaml"
+    path.write_bytes(shipped_cases(environment))
+    report = run_cases(path, engine)
+    assert [outcome.mismatches for outcome in report.outcomes if not outcome.passed] == []
+    assert report.passed
+    assert report.never_refused == ()
+
+
+def test_a_rule_that_is_not_named_must_pass(folder: Path, engine: PolicyEngine) -> None:
+    report = run_cases(write(folder, "cases: [{case: none, facts: {without: [owner]}}]"), engine)
+    (outcome,) = report.outcomes
+    assert not report.passed
+    assert outcome.mismatches == ("metadata: expected PASSED, was FAILED: the manifest lacks owner",)
+
+
+def test_a_rule_that_is_named_must_say_so(folder: Path, engine: PolicyEngine) -> None:
+    report = run_cases(write(folder, "cases: [{case: all, expect: {metadata: FAILED}}]"), engine)
+    assert report.outcomes[0].mismatches[0].startswith("metadata: expected FAILED, was PASSED")
+
+
+def test_rules_that_no_case_refuses_are_told(folder: Path, engine: PolicyEngine) -> None:
+    cases = "cases: [{case: unsigned, facts: {signed: false}, expect: {signature: FAILED}}]"
+    assert run_cases(write(folder, cases), engine).never_refused == ("source", "metadata")
+
+
+def test_a_case_takes_from_the_shared_facts_what_it_leaves_out(folder: Path, engine: PolicyEngine) -> None:
+    cases = "facts: {without: [owner], signed: false}\ncases: [{case: one, facts: {signed: true}, expect: {metadata: FAILED}}]"
+    assert run_cases(write(folder, cases), engine).passed
+
+
+@pytest.mark.parametrize(
+    ("cases", "says"),
+    [
+        ("cases: []", "lab.cases.yaml:3:1: cases: at least one is needed"),
+        ("cases: [{case: x, fcts: {}}]", "did you mean 'facts'?"),
+        ("cases: [{case: x, expect: {metadata: failed}}]", "cases[0].expect.metadata"),
+        ("cases: [{case: x, expect: {metdata: FAILED}}]", "lab.yaml has no rule 'metdata'"),
+        ("cases: [{case: x, facts: {evidence: [{metrics: {'a{b}': 1.0}}]}}]", "'a{b}' is not a metric"),
+        ("cases: [{case: x, facts: {evidence: [{age: 1}]}}]", "1 is not a duration"),
+        ("cases: [{case: x, facts: {publisher: 1}}]", "string"),
+    ],
+)
+def test_malformed_cases_are_refused_with_their_place(
+    folder: Path, engine: PolicyEngine, cases: str, says: str
+) -> None:
+    with pytest.raises(DocumentInvalidError) as caught:
+        run_cases(write(folder, cases), engine)
+    assert "lab.cases.yaml:3:" in caught.value.message
+    assert says in caught.value.message
+
+
+def test_cases_of_a_policy_that_is_not_there_are_refused(tmp_path: Path, engine: PolicyEngine) -> None:
+    with pytest.raises(FileUnreadableError, match=r"lab\.yaml"):
+        run_cases(write(tmp_path, "cases: [{case: x}]"), engine)
+
+
+def test_cases_are_found_by_file_by_policy_and_by_folder(folder: Path) -> None:
+    path = write(folder, "")
+    assert find_cases(path) == find_cases(folder / "lab.yaml") == find_cases(folder) == [path]
+
+
+def test_a_folder_without_cases_is_refused(folder: Path) -> None:
+    with pytest.raises(DocumentInvalidError, match="no file ends in"):
+        find_cases(folder)
+
+
+def test_metrics_of_slices_and_their_directions_can_be_written() -> None:
+    form = FactsForm.model_validate_json(
+        '{"evidence": [{"metrics": {"a": 1, "b{x=1,y=2}": 2.5}, "lower_is_better": ["b{x=1,y=2}"]}]}'
+    )
+    assert form.spell_out("lab").evidence[0].metrics == (
+        MetricValue("a", 1.0, "higher_is_better", {}),
+        MetricValue("b", 2.5, "lower_is_better", {"x": "1", "y": "2"}),
+    )
+
+
+def test_fields_can_be_taken_out_of_every_element_of_a_list() -> None:
+    form = FactsForm.model_validate_json('{"without": ["lineage.datasets.name", "no.such.field"]}')
+    assert "name" not in form.spell_out("lab").manifest["lineage"]["datasets"][0]
+    assert "name" in FactsForm().spell_out("lab").manifest["lineage"]["datasets"][0]

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from carnet_policies.commands import policy
+from carnet_policies.shipped import shipped_cases, shipped_policy
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from click.testing import Result
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(policy, [str(argument) for argument in arguments], catch_exceptions=False)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "prod.yaml").write_bytes(shipped_policy("prod"))
+    (tmp_path / "prod.cases.yaml").write_bytes(shipped_cases("prod"))
+    return tmp_path
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Path:
+    path = tmp_path / "broken.yaml"
+    path.write_text("schema: carnet.policy/v1\nenvironment: x\nversion: one\nsources: [dev]\nrules: 7\n")
+    return path
+
+
+def test_a_sound_policy_is_described(folder: Path) -> None:
+    result = run("check", folder / "prod.yaml")
+    assert result.exit_code == 0
+    assert f"✓ {folder / 'prod.yaml'}: prod, version 1, 6 rules, digest " in result.stdout
+
+
+def test_every_problem_of_every_file_is_printed(folder: Path, broken: Path) -> None:
+    result = run("check", broken, folder / "prod.yaml", folder / "missing.yaml")
+    assert result.exit_code == 2
+    assert f"{broken}:3:1: version" in result.stdout
+    assert f"{broken}:5:1: rules" in result.stdout
+    assert "missing.yaml cannot be read" in result.stdout
+    assert "prod, version 1" in result.stdout
+
+
+def test_check_prints_one_json_object(folder: Path, broken: Path) -> None:
+    result = run("check", folder / "prod.yaml", broken, "-o", "json")
+    assert result.exit_code == 2
+    sound, unsound = json.loads(result.stdout)["policies"]
+    assert (sound["sound"], sound["environment"], sound["rules"][0]) == (True, "prod", "source")
+    assert unsound["sound"] is False
+    assert len(unsound["problems"]) == 2
+
+
+def test_cases_that_pass(folder: Path) -> None:
+    result = run("test", folder)
+    assert result.exit_code == 0
+    assert "✓ everything is there" in result.stdout
+    assert "26 passed, 0 failed" in result.stdout
+
+
+def test_a_case_that_fails_is_shown_with_its_rule(folder: Path) -> None:
+    policy_file = folder / "prod.yaml"
+    policy_file.write_text(policy_file.read_text().replace("count: 2", "count: 3"))
+    result = run("test", policy_file)
+    assert result.exit_code == 5
+    assert "✗ everything is there" in result.stdout
+    assert "approvals: expected PASSED, was AWAITING: 2 of 3 approvals (cleo, dan)" in result.stdout
+
+
+def test_test_prints_one_json_object(folder: Path) -> None:
+    result = run("test", folder / "prod.cases.yaml", "-o", "json")
+    assert result.exit_code == 0
+    (file,) = json.loads(result.stdout)["files"]
+    assert (file["passed"], file["never_refused"], len(file["cases"])) == (True, [], 26)
+
+
+@pytest.mark.parametrize("name", ["missing.cases.yaml", "broken.yaml", "empty"])
+def test_cases_that_cannot_be_run_are_malformed_input(folder: Path, broken: Path, name: str) -> None:
+    assert broken.exists()
+    (folder / "empty").mkdir()
+    result = run("test", folder / "prod.yaml", folder / name)
+    assert result.exit_code == 2
+    assert name.removesuffix(".cases.yaml").removesuffix(".yaml") in result.stdout
+    assert "26 passed" in result.stdout
+
+
+def test_a_rule_that_no_case_refuses_is_told(folder: Path) -> None:
+    (folder / "prod.cases.yaml").write_text(
+        "schema: carnet.policy-cases/v1\npolicy: prod.yaml\ncases:\n"
+        "  - case: nothing\n    facts: {evidence: [], source: staging}\n"
+        "    expect: {integration-tests: AWAITING, admitted-to-staging: AWAITING, approvals: AWAITING}\n"
+    )
+    result = run("test", folder)
+    assert result.exit_code == 0
+    assert "no case shows a refusal by: source, signature, metadata" in result.stdout
+
+
+@pytest.mark.parametrize("arguments", [["check"], ["test"], ["check", "x", "-o", "xml"], ["explain"]])
+def test_wrong_usage_is_malformed_input(arguments: list[str]) -> None:
+    assert run(*arguments).exit_code == 2
