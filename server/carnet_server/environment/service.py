@@ -32,7 +32,7 @@ async def record_documents(writer: Writer, state: EnvironmentState) -> None:
     """
     actor = Actor(subject=f"urn:carnet:environment:{state.name}", issuer=state.log_key.name, method="local")
     documents = (
-        ("policy", EntryType.POLICY_CHANGED, POLICY_SCOPE, state.policy.data, POLICY_MEDIA_TYPE),
+        ("policy", EntryType.POLICY_CHANGED, POLICY_SCOPE, state.policy.bytes, POLICY_MEDIA_TYPE),
         ("trust", EntryType.TRUST_CHANGED, TRUST_SCOPE, state.trust.current.data, TRUST_MEDIA_TYPE),
     )
 

@@ -32,7 +32,7 @@ class EnvironmentServicer(environment_pb2_grpc.EnvironmentServiceServicer):
                 log_key=self._state.log_key.verifier.vkey,
                 signing_key=self._state.signing_key.verification_key.pem,
                 policy_digest=self._state.policy.digest,
-                policy=self._state.policy.data,
+                policy=self._state.policy.bytes,
                 log_size=self._log.size,
                 server_version=__version__,
                 caller=caller.subject,

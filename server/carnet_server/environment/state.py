@@ -49,9 +49,9 @@ def load_state(config: RegistryConfig) -> EnvironmentState:
         DocumentInvalidError: A document is not what it must be.
     """
     policy = load_policy(read_file(config.policy, what="the policy"), name=config.policy.name)
-    if policy.environment != config.name:
+    if policy.document.environment != config.name:
         raise DocumentInvalidError(
-            f"{config.policy.name}: environment: is {policy.environment!r}, must be {config.name!r}"
+            f"{config.policy.name}: environment: is {policy.document.environment!r}, must be {config.name!r}"
         )
     return EnvironmentState(
         name=config.name,

@@ -1,0 +1,204 @@
+"""``carnet alias`` and ``carnet rollback``."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from carnet.cli.output import emit, print_table, printable, when
+from carnet.cli.settings import Command, Group, Settings, pass_settings
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from carnet.client.results import Alias, AliasChange
+
+DEFAULT_ALIAS = "champion"
+_REFERENCE = "ENV/NAMESPACE/MODEL@ALIAS"
+
+
+@click.group(cls=Group)
+def alias() -> None:
+    """Set, list, watch or remove aliases: named pointers to versions.
+
+    Example:
+      carnet alias set dev/risk/fraud@challenger 3
+    """
+
+
+@alias.command("set")
+@click.argument("reference", metavar=_REFERENCE)
+@click.argument("version", type=click.IntRange(min=1))
+@click.option(
+    "--expected-revision",
+    type=click.IntRange(min=0),
+    help="Fail if the alias moved since this revision; 0 for one that must not exist.",
+)
+@click.option("--note", default="", help="Why, for people.")
+@pass_settings
+def set_alias(
+    settings: Settings, reference: str, version: int, expected_revision: int | None, note: str
+) -> None:
+    """Point an alias at VERSION. One that the policy protects is moved by a promotion only.
+
+    Example:
+      carnet alias set dev/risk/fraud@challenger 3 --expected-revision 0
+    """
+    with settings.client() as client:
+        change = client.set_alias(reference, version, expected_revision=expected_revision, note=note)
+    emit(settings, change, lambda page: page.print(_moved(change)))
+
+
+@alias.command("ls")
+@click.argument("reference", metavar="ENV/NAMESPACE/MODEL")
+@pass_settings
+def list_aliases(settings: Settings, reference: str) -> None:
+    """List a model's aliases.
+
+    Example:
+      carnet alias ls prod/risk/fraud
+    """
+    with settings.client() as client:
+        found = client.aliases(reference)
+
+    def show(page: Console) -> None:
+        if not found:
+            page.print("no aliases here yet")
+            return
+        print_table(
+            page,
+            ("alias", "version#", "revision#", "protected", "moved"),
+            (
+                (
+                    each.reference,
+                    each.version,
+                    each.revision,
+                    "yes" if each.protected else "",
+                    when(each.updated_at),
+                )
+                for each in found
+            ),
+        )
+
+    emit(settings, {"aliases": found}, show)
+
+
+@alias.command("history")
+@click.argument("reference", metavar=_REFERENCE)
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
+@pass_settings
+def history(settings: Settings, reference: str, limit: int) -> None:
+    """Show an alias's moves, the newest first: when, by whom, and why.
+
+    Example:
+      carnet alias history prod/risk/fraud@champion
+    """
+    with settings.client() as client:
+        moves = client.alias_history(reference, limit=limit)
+    emit(
+        settings,
+        {"moves": moves},
+        lambda page: print_table(
+            page,
+            ("revision#", "from#", "to#", "why", "reason", "note", "by", "promotion", "when"),
+            (
+                (
+                    each.revision,
+                    each.old_version or "",
+                    each.new_version or "",
+                    each.kind.replace("_", " "),
+                    each.reason_code,
+                    each.note,
+                    each.actor,
+                    each.promotion,
+                    when(each.moved_at),
+                )
+                for each in moves
+            ),
+        ),
+    )
+
+
+@alias.command("rm")
+@click.argument("reference", metavar=_REFERENCE)
+@click.option("--expected-revision", type=click.IntRange(min=1), help="Fail if it moved since.")
+@click.option("--note", default="", help="Why, for people.")
+@pass_settings
+def remove(settings: Settings, reference: str, expected_revision: int | None, note: str) -> None:
+    """Remove an alias; its history stays.
+
+    Example:
+      carnet alias rm dev/risk/fraud@challenger
+    """
+    with settings.client() as client:
+        receipt = client.delete_alias(reference, expected_revision=expected_revision, note=note)
+    emit(
+        settings,
+        {"removed": reference, "receipt": receipt},
+        lambda page: page.print(f"{reference} is removed (log entry {receipt.receipt.index}, verified)"),
+    )
+
+
+@alias.command("watch")
+@click.argument("reference", metavar=_REFERENCE)
+@click.option("--count", type=click.IntRange(min=1), help="Stop after so many states; else never.")
+@pass_settings
+def watch(settings: Settings, reference: str, count: int | None) -> None:
+    """Follow an alias: its state now, then every move. With -o json, an object a line.
+
+    Example:
+      carnet alias watch prod/risk/fraud@champion
+    """
+    with settings.client() as client:
+        for seen, state in enumerate(client.watch_alias(reference), start=1):
+            _tell(settings, state)
+            if count is not None and seen >= count:
+                break
+
+
+@click.command(cls=Command)
+@click.argument("reference", metavar="ENV/NAMESPACE/MODEL[@ALIAS]")
+@click.option(
+    "--reason-code", required=True, metavar="CODE", help="Why, for reports: such as metric-degradation."
+)
+@click.option("--note", default="", help="Why, for people.")
+@click.option(
+    "--to",
+    "version",
+    type=click.IntRange(min=1),
+    help="The version to go back to, which the alias pointed at before; else the one before this.",
+)
+@pass_settings
+def rollback(settings: Settings, reference: str, reason_code: str, note: str, version: int | None) -> None:
+    """Move an alias (champion, if none is named) back to the last good version, at once.
+
+    No policy and no other environment is waited for.
+
+    Example:
+      carnet rollback prod/risk/fraud --reason-code metric-degradation --as dave
+    """
+    pointed = reference if "@" in reference else f"{reference}@{DEFAULT_ALIAS}"
+    with settings.client() as client:
+        change = client.rollback(pointed, reason_code, version=version, note=note)
+    emit(settings, change, lambda page: page.print(_moved(change)))
+
+
+def _moved(change: AliasChange) -> str:
+    state = change.alias
+    left = f", back from version {change.rolled_back_version}" if change.rolled_back_version else ""
+    return (
+        f"{state.reference} points at version {state.version}{left} "
+        f"(revision {state.revision}, log entry {change.receipt.receipt.index}, verified)"
+    )
+
+
+def _tell(settings: Settings, state: Alias) -> None:
+    if settings.json:
+        from carnet.cli.json_form import as_json  # noqa: PLC0415  as in carnet.cli.output
+
+        click.echo(json.dumps(as_json(state), ensure_ascii=False, sort_keys=True))
+        return
+    where = f"version {state.version} ({state.bundle_digest[:12]})" if state.version else "nothing"
+    click.echo(printable(f"{when(state.updated_at)}  {state.reference} → {where}, revision {state.revision}"))

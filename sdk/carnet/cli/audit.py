@@ -1,0 +1,157 @@
+"""``carnet audit``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from carnet.cli.exit_codes import ExitCode
+from carnet.cli.output import emit, print_fields, print_table, printable, short, when
+from carnet.cli.progress_bars import progress_shown
+from carnet.cli.settings import Group, Settings, pass_settings
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from carnet.audit.report import AuditReport
+    from carnet.client.results import ExportResult
+
+_MEANINGS = {
+    "tampered": "TAMPERED: bytes contradict a signature or a digest",
+    "incomplete": "INCOMPLETE: something that must be there is missing",
+    "policy_violated": "POLICY VIOLATED: all is genuine, and says that a rule was broken",
+    "cannot_verify": "CANNOT VERIFY: the keys or facts that the check needs are not pinned here",
+}
+_ENVIRONMENTS = click.option(
+    "--environment",
+    "environments",
+    multiple=True,
+    metavar="ENV",
+    help="Only this environment; may be given several times. Else all.",
+)
+
+
+@click.group(cls=Group)
+def audit() -> None:
+    """Verify the environments' logs, or copy them for an auditor.
+
+    Example:
+      carnet audit verify --as dave
+    """
+
+
+@audit.command("verify")
+@click.option(
+    "--offline",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Verify an export instead of asking the registries.",
+)
+@click.option(
+    "--trust",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="The pinned keys, YAML or JSON; else those of federation.yaml.",
+)
+@_ENVIRONMENTS
+@click.pass_context
+@pass_settings
+def verify(
+    settings: Settings,
+    context: click.Context,
+    offline: Path | None,
+    trust: Path | None,
+    environments: tuple[str, ...],
+) -> None:
+    """Verify every entry, document, signature and decision against the pinned keys.
+
+    With --offline no server is asked, and with --trust as well not even a federation's folder is needed. Exit
+    code 6 unless all of it holds.
+
+    Examples:
+      carnet audit verify --as dave
+      carnet audit verify --offline ./export --trust pins.json
+    """
+    if offline is not None and environments:
+        raise click.UsageError("--environment chooses registries to ask, and --offline asks none")
+    with progress_shown(settings, unit="entries") as progress:
+        if offline is not None:
+            from carnet.client import audit_memory as memory  # noqa: PLC0415  loads the verifier
+
+            pins = memory.read_pins(trust) if trust else memory.federation_pins(settings.federation())
+            report = memory.verify_offline(offline, pins, progress=progress)
+        else:
+            with settings.client() as client:
+                report = client.audit_verify(trust=trust, environments=environments, progress=progress)
+    emit(settings, report, lambda page: _print_report(page, report))
+    if not report.ok:
+        context.exit(ExitCode.INTEGRITY)
+
+
+@audit.command("export")
+@click.argument("directory", type=click.Path(path_type=Path))
+@_ENVIRONMENTS
+@pass_settings
+def export(settings: Settings, directory: Path, environments: tuple[str, ...]) -> None:
+    """Copy the logs and all documents that they rest on into DIRECTORY.
+
+    `carnet audit verify --offline DIRECTORY` verifies the copy anywhere, with no server.
+
+    Example:
+      carnet audit export ./export --as dave
+    """
+    with settings.client() as client, progress_shown(settings, unit="entries") as progress:
+        result = client.audit_export(directory, environments=environments, progress=progress)
+    emit(settings, result, lambda page: _print_export(page, result))
+
+
+def _print_export(page: Console, result: ExportResult) -> None:
+    print_table(
+        page,
+        ("environment", "entries", "documents#"),
+        ((name, count, result.documents[name]) for name, count in result.entries.items()),
+    )
+    page.print(f"next: carnet audit verify --offline {result.directory}", soft_wrap=True)
+
+
+def _print_report(page: Console, report: AuditReport) -> None:
+    print_table(
+        page,
+        ("environment", "entries", "root", "published#", "admitted#", "refused#", "documents#", "last entry"),
+        (
+            (
+                name,
+                each.size,
+                short(each.root),
+                each.published,
+                each.admitted,
+                each.refused,
+                each.documents,
+                when(each.last_time),
+            )
+            for name, each in report.environments.items()
+        ),
+    )
+    if report.ok:
+        page.print("the audit found nothing wrong: every entry, document and signature was verified")
+        return
+    for finding in report.findings:
+        where = finding.environment + (f", entry {finding.index}" if finding.index is not None else "")
+        page.print(printable(_MEANINGS[str(finding.verdict)]), style="bold red")
+        print_fields(
+            page,
+            (("where", where), ("what", finding.message), ("affects", ", ".join(finding.affects))),
+        )
+    page.print(_conclusion(report))
+
+
+def _conclusion(report: AuditReport) -> str:
+    verdicts = {str(each.verdict) for each in report.findings}
+    if verdicts == {"cannot_verify"}:
+        return (
+            "nothing was found to be false, and not everything could be verified: pin the missing keys, "
+            "and audit again"
+        )
+    return f"the audit failed: {len(report.findings)} findings"

@@ -1,0 +1,69 @@
+"""Commands that other packages of the distribution contribute.
+
+Responsible for listing them without importing anything heavy, and for saying which extra brings one whose
+package is not installed. They come through the entry-point group ``carnet.commands``.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint, entry_points
+
+import click
+
+from carnet.errors import InvalidInputError
+
+GROUP = "carnet.commands"
+
+# What help shows, and the extra that brings each: known here so that listing imports none of them.
+KNOWN: dict[str, tuple[str, str]] = {
+    "init": ("Make a federation: authority, keys, identities, policies.", "server"),
+    "up": ("Start its registries and the promotion service.", "server,sync"),
+    "down": ("Stop them.", "server,sync"),
+    "status": ("Tell which of them run.", "server,sync"),
+    "demo": ("Carry a real model from dev to prod, on this machine.", "demo"),
+    "policy": ("Check and test policy documents.", "policies"),
+}
+
+
+def contributed_entry_points() -> dict[str, EntryPoint]:
+    """Return the entry points of installed commands, by name."""
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
+def contributed_help() -> dict[str, str]:
+    """Return one line of help for each contributed command, known or installed, by name."""
+    texts = {name: text for name, (text, _) in KNOWN.items()}
+    for name, point in contributed_entry_points().items():
+        texts.setdefault(name, f"Contributed by {point.value.partition('.')[0]}.")
+    return texts
+
+
+def load_contributed(name: str) -> click.Command | None:
+    """Load a contributed command.
+
+    Args:
+        name: Its name.
+
+    Returns:
+        The command; None where nothing of that name is known or installed.
+
+    Raises:
+        InvalidInputError: It needs a package that is not installed; the message says what to install.
+    """
+    point = contributed_entry_points().get(name)
+    if point is None and name not in KNOWN:
+        return None
+    _, extra = KNOWN.get(name, ("", ""))
+    install = f"pip install 'carnet[{extra}]'" if extra else "install the package that brings it"
+    if point is None:
+        raise InvalidInputError(f"`carnet {name}` is not installed: {install}")
+    try:
+        command = point.load()
+    except ModuleNotFoundError as error:
+        raise InvalidInputError(
+            f"`carnet {name}` needs the package {error.name!r}, which is not installed: {install}",
+            metadata={"package": error.name or ""},
+        ) from error
+    if not isinstance(command, click.Command):
+        raise InvalidInputError(f"`carnet {name}` ({point.value}) is not a command")
+    return command

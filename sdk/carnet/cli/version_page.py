@@ -1,0 +1,117 @@
+"""The pages for one model and for one version."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from carnet.cli.output import number, print_fields, print_table, short, size, when
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from rich.console import Console
+
+    from carnet.bundle.manifest import Manifest
+    from carnet.client.results import Alias, Evidence, Model, ResolvedVersion
+
+
+def print_model(page: Console, model: Model) -> None:
+    """Print a model and its aliases."""
+    print_fields(
+        page,
+        (
+            ("model", model.reference),
+            ("home", model.home),
+            ("owner", model.owner),
+            ("versions", model.version_count),
+        ),
+    )
+    if model.aliases:
+        print_table(
+            page,
+            ("alias", "version#", "revision#", "protected", "moved"),
+            (
+                (
+                    each.reference.alias,
+                    each.version,
+                    each.revision,
+                    "yes" if each.protected else "",
+                    when(each.updated_at),
+                )
+                for each in model.aliases
+            ),
+        )
+
+
+def print_version(
+    page: Console, found: ResolvedVersion, aliases: Sequence[Alias], evidence: Sequence[Evidence]
+) -> None:
+    """Print a version: where it stands, what it is, what is known about it."""
+    version, manifest = found.version, found.manifest
+    print_fields(
+        page,
+        (
+            ("version", found.reference),
+            ("aliases", ", ".join(each.reference.alias for each in aliases)),
+            ("stage", version.stage),
+            ("bundle", version.bundle_digest),
+            ("signed by", found.signer),
+            ("came from", version.source or "published here"),
+            ("promotion", version.promotion),
+            ("arrived", when(version.created_at)),
+            ("log", f"entry {found.receipt.receipt.index}, verified"),
+            ("owner", manifest.owner),
+            ("description", manifest.description),
+            *(("caveat", each) for each in manifest.caveats),
+            ("labels", ", ".join(f"{name}={value}" for name, value in manifest.labels.items())),
+            *_origin(manifest),
+        ),
+    )
+    if manifest.metrics:
+        page.print("declared metrics")
+        print_table(
+            page,
+            ("metric", "value#", "direction"),
+            ((each.key, number(each.value), each.direction) for each in manifest.metrics),
+        )
+    page.print("files")
+    print_table(
+        page,
+        ("path", "role", "size", "sha-256"),
+        ((each.path, each.role, size(each.size_bytes), short(each.digest)) for each in manifest.files),
+    )
+    if evidence:
+        page.print("evidence")
+        print_evidence(page, evidence)
+
+
+def print_evidence(page: Console, evidence: Iterable[Evidence]) -> None:
+    """Print a list of evidence."""
+    print_table(
+        page,
+        ("evidence", "kind", "result", "signed by", "counts here", "metrics", "added"),
+        (
+            (
+                short(each.digest),
+                each.kind,
+                each.result,
+                each.signer or f"key not pinned here ({each.stated_signer or 'unknown'})",
+                "yes" if each.trusted else "no",
+                ", ".join(f"{metric.key}={number(metric.value)}" for metric in each.metrics),
+                when(each.added_at),
+            )
+            for each in evidence
+        ),
+    )
+
+
+def _origin(manifest: Manifest) -> list[tuple[str, object]]:
+    lineage, environment = manifest.lineage, manifest.environment
+    fields: list[tuple[str, object]] = []
+    if lineage.code:
+        fields.append(("code", f"{lineage.code.repository} @ {lineage.code.commit}"))
+    fields += [("dataset", f"{each.name} ({each.uri})") for each in lineage.datasets]
+    if environment.framework:
+        fields.append(("framework", f"{environment.framework.name} {environment.framework.version}"))
+    fields.append(("python", environment.python))
+    return fields

@@ -1,0 +1,293 @@
+"""The client's view of a federation: where its environments are, and whom this person pins.
+
+Responsible for reading ``federation.yaml`` and the identities beside it. What stands there was put there by
+the person or their platform team, and is the only thing that the client trusts: a registry's answer is
+compared with these keys, and never taken for them. Opens no connection.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from carnet.documents import read_document
+from carnet.errors import CarnetError, DocumentInvalidError, FileUnreadableError, NotFoundError
+from carnet.references import check_name
+from carnet.signing.fields import FrozenModel, Many
+from carnet.signing.keys import SigningKey, VerificationKey
+from carnet.translog.keys import LogVerifier
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FILE_NAME = "federation.yaml"
+DEFAULT_DIRECTORY = ".carnet"
+DIRECTORY_VARIABLE = "CARNET_DIR"
+IDENTITY_VARIABLE = "CARNET_IDENTITY"
+
+_Endpoint = Annotated[str, Field(pattern=r"^[^\s/]+:[0-9]{1,5}$", max_length=300)]
+_HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+$", max_length=253)]
+
+
+class _EnvironmentDocument(FrozenModel):
+    endpoint: _Endpoint
+    server_name: _HostName
+    log_key: str
+    signing_key: str
+
+
+class _SyncDocument(FrozenModel):
+    endpoint: _Endpoint
+    server_name: _HostName
+
+
+class _PersonDocument(FrozenModel):
+    keys: Many[str] = ()
+    subjects: Many[str] = ()
+
+
+class FederationDocument(FrozenModel):
+    """The schema of ``federation.yaml``; paths are relative to the file."""
+
+    document_schema: Literal["carnet.federation/v1"] = Field(alias="schema")
+    ca: str
+    environments: dict[str, _EnvironmentDocument] = Field(min_length=1)
+    sync: _SyncDocument | None = None
+    identity: str = ""
+    identities: dict[str, str] = Field(default_factory=dict)
+    people: dict[str, _PersonDocument] = Field(default_factory=dict)
+    signers: dict[str, str] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedEnvironment:
+    """An environment, with the keys that it is known by.
+
+    Attributes:
+        name: Its name.
+        endpoint: Its registry's address, ``host:port``.
+        server_name: The DNS name that its certificate must have.
+        log: The key of its log's checkpoints.
+        signing_key: The key of its dossiers, decisions and releases.
+    """
+
+    name: str
+    endpoint: str
+    server_name: str
+    log: LogVerifier
+    signing_key: VerificationKey
+
+
+@dataclass(frozen=True, slots=True)
+class SyncAddress:
+    """Where the promotion service is; it is trusted with nothing, so no key of it is pinned."""
+
+    endpoint: str
+    server_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """Whom a pinned key belongs to.
+
+    Attributes:
+        subject: The SPIFFE id, or ``person:NAME`` where a person has none.
+        person: The person whom it stands for; empty for a service of its own.
+    """
+
+    subject: str
+    person: str
+
+    def __str__(self) -> str:
+        """Return the subject, and the person behind it where its last part does not say so already."""
+        if not self.person or self.subject.rsplit("/", 1)[-1] == self.person:
+            return self.subject
+        return f"{self.subject} ({self.person})"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who the client is: a folder with ``tls.pem``, ``tls-key.pem`` and, if it signs, ``signing-key.pem``."""
+
+    name: str
+    folder: Path
+
+    @property
+    def certificate(self) -> Path:
+        """The TLS certificate's file."""
+        return self.folder / "tls.pem"
+
+    @property
+    def private_key(self) -> Path:
+        """The TLS key's file."""
+        return self.folder / "tls-key.pem"
+
+    def signing_key(self) -> SigningKey:
+        """Load the key that this identity signs with.
+
+        Raises:
+            FileUnreadableError: It has none, or the file cannot be read.
+            InvalidInputError: The file is not a key that can sign.
+        """
+        path = self.folder / "signing-key.pem"
+        if not path.exists():
+            raise FileUnreadableError(
+                f"the identity {self.name!r} has no signing key ({path} is missing): "
+                "act as one that has, with --as or CARNET_IDENTITY"
+            )
+        return SigningKey.load(path)
+
+
+@dataclass(frozen=True, slots=True)
+class Federation:
+    """What ``federation.yaml`` says.
+
+    Attributes:
+        directory: The folder that the file stands in.
+        ca: The certificate of the authority that all peers' certificates are from.
+        environments: The environments, by name, in the file's order.
+        sync: The promotion service; None where there is none.
+        default_identity: The identity that is used where no other is named; may be empty.
+        identities: The identities, by name.
+        keys: All pinned signers' keys, by key id (people and services, not environments).
+        signers: Whom these keys belong to, by key id.
+        people: The subjects of each person, by name.
+    """
+
+    directory: Path
+    ca: Path
+    environments: Mapping[str, PinnedEnvironment]
+    sync: SyncAddress | None
+    default_identity: str
+    identities: Mapping[str, Identity]
+    keys: Mapping[str, VerificationKey]
+    signers: Mapping[str, Signer]
+    people: Mapping[str, tuple[str, ...]]
+
+    @classmethod
+    def load(cls, directory: str | Path | None = None) -> Federation:
+        """Read a federation's folder.
+
+        Args:
+            directory: The folder; None for ``CARNET_DIR``, and where that is not set ``.carnet``.
+
+        Raises:
+            FileUnreadableError: There is no ``federation.yaml``, or it cannot be read.
+            DocumentInvalidError: It breaks its schema, or a key in it is none.
+        """
+        folder = Path(directory or os.environ.get(DIRECTORY_VARIABLE) or DEFAULT_DIRECTORY)
+        path = folder / FILE_NAME
+        if not path.exists():
+            raise FileUnreadableError(
+                f"{path} is missing: name the federation's folder with --dir or {DIRECTORY_VARIABLE}, "
+                f"or make one with `carnet init {folder}`"
+            )
+        document = read_document(path, FederationDocument, what="federation")
+        keys, signers = _pinned_signers(document, name=path.name)
+        return cls(
+            directory=folder,
+            ca=folder / document.ca,
+            environments={
+                name: _pinned_environment(name, part, name_of_file=path.name)
+                for name, part in document.environments.items()
+            },
+            sync=SyncAddress(document.sync.endpoint, document.sync.server_name) if document.sync else None,
+            default_identity=document.identity,
+            identities={name: Identity(name, folder / part) for name, part in document.identities.items()},
+            keys=keys,
+            signers=signers,
+            people={name: part.subjects for name, part in document.people.items()},
+        )
+
+    def environment(self, name: str) -> PinnedEnvironment:
+        """Return an environment by name.
+
+        Raises:
+            NotFoundError: The federation has none of that name.
+        """
+        found = self.environments.get(name)
+        if found is None:
+            raise NotFoundError(
+                f"this federation has no environment {name!r}; it has {', '.join(self.environments)}",
+                metadata={"environment": name[:80]},
+            )
+        return found
+
+    def identity(self, name: str | None = None) -> Identity:
+        """Return an identity by name.
+
+        Args:
+            name: The name; None for ``CARNET_IDENTITY``, and where that is not set the federation's choice.
+
+        Raises:
+            NotFoundError: There is none of that name, or none is chosen.
+        """
+        chosen = name or os.environ.get(IDENTITY_VARIABLE) or self.default_identity
+        known = ", ".join(self.identities) or "none"
+        if not chosen:
+            raise NotFoundError(
+                f"no identity is chosen: use --as or {IDENTITY_VARIABLE}; this federation has {known}"
+            )
+        if chosen not in self.identities:
+            raise NotFoundError(f"this federation has no identity {chosen!r}; it has {known}")
+        return self.identities[chosen]
+
+    def signer(self, key_id: str) -> Signer | None:
+        """Return whom a pinned key belongs to; None where it is not pinned."""
+        return self.signers.get(key_id)
+
+    def statement_keys(self) -> dict[str, VerificationKey]:
+        """Return every pinned key that signs statements, environments' included, by key id."""
+        own = {part.signing_key.key_id: part.signing_key for part in self.environments.values()}
+        return own | dict(self.keys)
+
+    def statement_signer(self, key_id: str) -> str:
+        """Return who a pinned key's statements are by, for people; empty where it is not pinned."""
+        for environment in self.environments.values():
+            if environment.signing_key.key_id == key_id:
+                return f"environment {environment.name}"
+        signer = self.signers.get(key_id)
+        return str(signer) if signer else ""
+
+
+def _pinned_environment(name: str, part: _EnvironmentDocument, *, name_of_file: str) -> PinnedEnvironment:
+    where = f"{name_of_file}: environments.{name}"
+    try:
+        check_name(name, field="environments")
+        return PinnedEnvironment(
+            name=name,
+            endpoint=part.endpoint,
+            server_name=part.server_name,
+            log=LogVerifier.parse(part.log_key),
+            signing_key=VerificationKey.from_pem(part.signing_key),
+        )
+    except CarnetError as error:
+        raise DocumentInvalidError(f"{where}: {error.message}", metadata={"field": where}) from error
+
+
+def _pinned_signers(
+    document: FederationDocument, *, name: str
+) -> tuple[dict[str, VerificationKey], dict[str, Signer]]:
+    keys: dict[str, VerificationKey] = {}
+    signers: dict[str, Signer] = {}
+    person_of = {subject: person for person, part in document.people.items() for subject in part.subjects}
+
+    def pin(pem: str, signer: Signer, *, where: str) -> None:
+        try:
+            key = VerificationKey.from_pem(pem)
+        except CarnetError as error:
+            raise DocumentInvalidError(f"{name}: {where}: {error.message}") from error
+        keys[key.key_id] = key
+        signers[key.key_id] = signer
+
+    for person, part in document.people.items():
+        subject = part.subjects[0] if part.subjects else f"person:{person}"
+        for pem in part.keys:
+            pin(pem, Signer(subject, person), where=f"people.{person}.keys")
+    for subject, pem in document.signers.items():
+        pin(pem, Signer(subject, person_of.get(subject, "")), where=f"signers.{subject}")
+    return keys, signers

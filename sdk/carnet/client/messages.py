@@ -1,0 +1,181 @@
+"""From the wire's messages to the client's values.
+
+Responsible for reading names, times and enumerations; everything that comes out is what a peer states, and
+nothing more. Verification is in ``carnet.client.verification``.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from carnet.client.results import (
+    Alias,
+    AliasMove,
+    Model,
+    PromotionEvent,
+    PromotionState,
+    RuleResult,
+    Version,
+)
+from carnet.errors import CarnetError, InternalError
+from carnet.references import Reference, ResourceName, parse_resource_name
+from carnet.registry.v1 import admission_pb2, aliases_pb2, models_pb2, policy_pb2
+from carnet.sync.v1 import promotions_pb2
+from carnet.translog.receipt import Receipt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from google.protobuf.timestamp_pb2 import Timestamp
+
+    from carnet.registry.v1 import log_pb2
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def time_of(message: Timestamp) -> datetime | None:
+    """Return a moment, aware and in UTC; None for one that is not set or out of range."""
+    if not message.seconds and not message.nanos:
+        return None
+    try:
+        return _EPOCH + timedelta(seconds=message.seconds, microseconds=message.nanos // 1000)
+    except OverflowError:
+        return None
+
+
+def name_in_answer(value: str, *, want: str, peer: str) -> ResourceName:
+    """Parse a resource name that a peer sent.
+
+    Raises:
+        InternalError: The peer broke the contract.
+    """
+    try:
+        return parse_resource_name(value, field="name", want=want)
+    except CarnetError as error:
+        raise InternalError(f"{peer} answered with a name that is none: {error.message}") from error
+
+
+def receipt_of(message: log_pb2.Receipt) -> Receipt:
+    """Return a receipt, unverified."""
+    return Receipt(
+        entry_bytes=message.entry,
+        index=message.log_index,
+        tree_size=message.tree_size,
+        proof=tuple(message.proof),
+        checkpoint=message.checkpoint,
+    )
+
+
+def alias_of(message: aliases_pb2.Alias, environment: str) -> Alias:
+    """Return an alias as its registry states it."""
+    name = name_in_answer(message.name, want="alias", peer=environment)
+    return Alias(
+        reference=Reference(environment, name.namespace, name.model, alias=name.alias),
+        version=message.version,
+        bundle_digest=message.bundle_digest,
+        revision=message.revision,
+        protected=message.protected,
+        updated_at=time_of(message.update_time),
+        log_index=message.log_index,
+    )
+
+
+def alias_move_of(message: aliases_pb2.AliasMove) -> AliasMove:
+    """Return a move of an alias."""
+    return AliasMove(
+        revision=message.revision,
+        kind=_word(aliases_pb2.AliasMoveKind.Name, message.kind, "ALIAS_MOVE_KIND_"),
+        old_version=message.old_version,
+        new_version=message.new_version,
+        actor=message.actor,
+        reason_code=message.reason_code,
+        note=message.note,
+        promotion=message.promotion,
+        moved_at=time_of(message.create_time),
+        log_index=message.log_index,
+    )
+
+
+def model_of(message: models_pb2.Model, environment: str) -> Model:
+    """Return a model as its registry states it."""
+    name = name_in_answer(message.name, want="model", peer=environment)
+    return Model(
+        reference=Reference(environment, name.namespace, name.model),
+        home=message.home,
+        owner=message.owner,
+        latest_version=message.latest_version,
+        version_count=message.version_count,
+        aliases=tuple(alias_of(each, environment) for each in message.aliases),
+        created_at=time_of(message.create_time),
+    )
+
+
+def version_of(message: models_pb2.Version, environment: str) -> Version:
+    """Return a version as its registry states it."""
+    name = name_in_answer(message.name, want="version", peer=environment)
+    return Version(
+        reference=Reference(environment, name.namespace, name.model, version=name.version),
+        home=message.home,
+        bundle_digest=message.bundle_digest,
+        stage=_word(models_pb2.Stage.Name, message.stage, "STAGE_"),
+        size_bytes=message.size_bytes,
+        file_count=message.file_count,
+        publisher=message.publisher,
+        source=message.source,
+        promotion=message.promotion,
+        created_at=time_of(message.create_time),
+        log_index=message.log_index,
+        description=message.description,
+    )
+
+
+def rules_of(messages: Iterable[policy_pb2.RuleResult]) -> tuple[RuleResult, ...]:
+    """Return the rules' results, in the policy's order."""
+    return tuple(
+        RuleResult(
+            rule=each.rule,
+            status=_word(policy_pb2.RuleStatus.Name, each.status, "RULE_STATUS_").upper(),
+            message=each.message,
+            remedy=each.remedy,
+            values=dict(each.values),
+            awaits_people=each.awaits_people,
+        )
+        for each in messages
+    )
+
+
+def admission_state_of(state: int) -> str:
+    """Return where a promotion stands at its target: awaiting, ready, refused, admitted or cancelled."""
+    return _word(admission_pb2.AdmissionState.Name, state, "ADMISSION_STATE_")
+
+
+def promotion_state_of(state: int, *, peer: str) -> PromotionState:
+    """Return where a promotion stands.
+
+    Raises:
+        InternalError: The peer named a state that this client does not know.
+    """
+    word = _word(promotions_pb2.PromotionState.Name, state, "PROMOTION_STATE_").upper()
+    try:
+        return PromotionState(word)
+    except ValueError as error:
+        raise InternalError(f"{peer} named the state {word!r}, which this client does not know") from error
+
+
+def promotion_event_of(message: promotions_pb2.PromotionEvent, *, peer: str) -> PromotionEvent:
+    """Return one step of a promotion."""
+    return PromotionEvent(
+        sequence=message.sequence,
+        state=promotion_state_of(message.state, peer=peer),
+        message=message.message,
+        happened_at=time_of(message.create_time),
+    )
+
+
+def _word(name_of: Any, value: int, prefix: str) -> str:
+    try:
+        name: str = name_of(value)
+    except ValueError:
+        return f"unknown_{value}"
+    return name.removeprefix(prefix).lower()

@@ -1,0 +1,85 @@
+"""A session: who is asking, in which federation, over which connections.
+
+Responsible for opening a connection to an environment when it is first needed and for closing all of them.
+Every group of operations of the client is built on it. Keeps no state of any registry.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from carnet.client.channel import TlsIdentity
+from carnet.client.connection import RegistryConnection, SyncConnection
+from carnet.errors import PreconditionFailedError
+
+if TYPE_CHECKING:
+    from carnet.client.federation import Federation, Identity
+    from carnet.signing.keys import SigningKey
+
+
+class Session:
+    """The connections of one identity into one federation.
+
+    Args:
+        federation: The environments and the keys that are pinned.
+        identity: Who is asking.
+    """
+
+    def __init__(self, federation: Federation, identity: Identity) -> None:
+        self.federation = federation
+        self.identity = identity
+        self._registries: dict[str, RegistryConnection] = {}
+        self._sync: SyncConnection | None = None
+        self._tls: TlsIdentity | None = None
+
+    def _registry(self, environment: str) -> RegistryConnection:
+        """Return the connection to an environment's registry, opened at the first call.
+
+        Raises:
+            NotFoundError: The federation has no such environment.
+            FileUnreadableError: The identity's certificate or key cannot be read.
+            CertificateExpiredError: The identity's certificate is not valid now.
+        """
+        pinned = self.federation.environment(environment)
+        if environment not in self._registries:
+            self._registries[environment] = RegistryConnection(
+                pinned.endpoint,
+                server_name=pinned.server_name,
+                identity=self._tls_identity(),
+                environment=environment,
+            )
+        return self._registries[environment]
+
+    def _promotion_service(self) -> SyncConnection:
+        """Return the connection to the promotion service; raises as ``_registry`` does."""
+        address = self.federation.sync
+        if address is None:
+            raise PreconditionFailedError("this federation has no promotion service: `sync` is not set")
+        if self._sync is None:
+            self._sync = SyncConnection(
+                address.endpoint, server_name=address.server_name, identity=self._tls_identity()
+            )
+        return self._sync
+
+    def _signing_key(self) -> SigningKey:
+        return self.identity.signing_key()
+
+    def _tls_identity(self) -> TlsIdentity:
+        if self._tls is None:
+            self._tls = TlsIdentity.load(
+                self.identity.certificate, self.identity.private_key, self.federation.ca
+            )
+        return self._tls
+
+    async def close(self) -> None:
+        """Close all connections; calls under way are cancelled."""
+        for connection in (*self._registries.values(), *([self._sync] if self._sync else [])):
+            await connection.close()
+        self._registries.clear()
+        self._sync = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()

@@ -1,0 +1,1 @@
+"""Admission: how this environment takes a bundle in, or refuses it, under its own policy."""

@@ -1,0 +1,146 @@
+"""EvaluateAdmission: what this environment's policy says of a promotion now; a dry run keeps nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from carnet.errors import AlreadyExistsError, IllegalTransitionError
+from carnet.references import ResourceName
+from carnet_server.access.authorize import require
+from carnet_server.admission.cancellation_rules import binding_cancellation
+from carnet_server.admission.carried import assess_carried, keep_carried
+from carnet_server.admission.domain import AdmissionView
+from carnet_server.admission.judging import MOST_ATTEMPTS, judge, moving
+from carnet_server.admission.recording import new_admission, record_evaluation
+from carnet_server.admission.situation import arrival_of
+from carnet_server.admission.states import AdmissionState, check_open, state_of
+from carnet_server.admission.verification import check_nothing_withheld, verify_input
+from carnet_server.admission.view import read_held, view_admission, view_of
+from carnet_server.evidence.queries import read_evidence_digests
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from carnet_server.access.identity import Caller
+    from carnet_server.admission.domain import Admission, AdmissionInput
+    from carnet_server.admission.parts import AdmissionParts
+    from carnet_server.admission.verification import VerifiedInput
+    from carnet_server.admission.view import Held
+    from carnet_server.evidence.assessment import Assessment
+
+
+async def evaluate_admission(
+    parts: AdmissionParts, caller: Caller, given: AdmissionInput, *, epoch: int, validate_only: bool
+) -> AdmissionView:
+    """Verify what a promotion brings, evaluate it, and keep what was found.
+
+    Args:
+        parts: The registry's parts.
+        caller: The promotion service.
+        given: What it carries.
+        epoch: The worker's fencing epoch.
+        validate_only: Whether to keep nothing.
+
+    Returns:
+        The promotion after it; one that was refused or admitted is shown as it is.
+
+    Raises:
+        IntegrityError: Something is forged, malformed, withheld or of another promotion.
+        PermissionDeniedError: The caller or the requester has not the role.
+        PreconditionFailedError: The release statement is too old.
+        IllegalTransitionError: The promotion was cancelled.
+        AlreadyExistsError: The promotion's id was used with another input, or the version's number is
+            another bundle's here.
+        StaleEpochError: Another worker took the promotion over.
+        ConflictError: The facts kept moving.
+    """
+    verified = await asyncio.to_thread(_verify, parts, given)
+    request = verified.request.request
+    require(caller, "promoter", namespace=request.namespace)
+    name = ResourceName(request.namespace, request.model, request.version)
+
+    def read(connection: Connection) -> tuple[Held, list[str]]:
+        return read_held(connection, request.promotion), read_evidence_digests(
+            connection, request.namespace, verified.request.bundle_digest
+        )
+
+    held, digests = await parts.database.read(read)
+    if held.admission is not None:
+        _check_same_input(held.admission, given)
+        if held.admission.state in (AdmissionState.REFUSED, AdmissionState.ADMITTED):
+            return await view_of(parts, held.admission, held.approvals)
+        if not validate_only:
+            held.admission.check_epoch(epoch)
+    _check_not_cancelled(parts, verified, held)
+    check_nothing_withheld(verified.release.release, digests, given.evidence)
+    carried = await assess_carried(parts, name, verified.request.bundle_digest, given.evidence)
+    if validate_only:
+        return await _dry_run(parts, given, verified, held, [assessment for assessment, _ in carried])
+    await keep_carried(parts, caller, name, carried)
+    arrival = arrival_of(verified, given.signature)
+    for _ in range(MOST_ATTEMPTS):
+        situation, evaluation = await judge(parts, verified, arrival)
+        _check_not_cancelled(parts, verified, situation.held)
+        stored = situation.held.admission
+        if stored is not None and stored.state in (AdmissionState.REFUSED, AdmissionState.ADMITTED):
+            break
+        base = stored or new_admission(parts, given, verified, evaluation, epoch=epoch)
+        if await record_evaluation(
+            parts, caller, base, verified=verified, situation=situation, evaluation=evaluation, epoch=epoch
+        ):
+            break
+    else:
+        raise moving(request.promotion)
+    return await view_admission(parts, request.promotion)
+
+
+def _verify(parts: AdmissionParts, given: AdmissionInput) -> VerifiedInput:
+    return verify_input(
+        given,
+        environment=parts.state.name,
+        trust=parts.state.trust.current,
+        release_max_age=parts.state.policy.document.release_max_age,
+        now=parts.clock(),
+    )
+
+
+def _check_same_input(admission: Admission, given: AdmissionInput) -> None:
+    stored = (admission.request, admission.manifest, admission.signature)
+    if stored != (given.request, given.manifest, given.signature):
+        raise AlreadyExistsError(
+            f"promotion {admission.promotion} is known here with another request, manifest or signature: "
+            "a new promotion needs a new id",
+            metadata={"promotion": admission.promotion},
+        )
+
+
+def _check_not_cancelled(parts: AdmissionParts, verified: VerifiedInput, held: Held) -> None:
+    if held.admission is not None:
+        if held.admission.state is AdmissionState.CANCELLED:
+            check_open(held.admission.promotion, held.admission.state)
+        return
+    request, requester = verified.request.request, verified.request.requester.subject
+    trust = parts.state.trust.current
+    ended = binding_cancellation(held.cancellations, requester, request.namespace, trust)
+    if ended is not None:
+        raise IllegalTransitionError(
+            f"promotion {request.promotion} was cancelled by {ended.canceller} before it came here; ask "
+            "for a new promotion",
+            metadata={"promotion": request.promotion, "state": AdmissionState.CANCELLED},
+        )
+
+
+async def _dry_run(
+    parts: AdmissionParts,
+    given: AdmissionInput,
+    verified: VerifiedInput,
+    held: Held,
+    carried: list[Assessment],
+) -> AdmissionView:
+    arrival = arrival_of(verified, given.signature)
+    _, evaluation = await judge(parts, verified, arrival, carried=carried)
+    base = held.admission or new_admission(parts, given, verified, evaluation, epoch=0)
+    found = replace(base, state=state_of(evaluation.outcome), evaluation=evaluation)
+    return AdmissionView(found, held.approvals)

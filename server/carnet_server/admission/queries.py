@@ -1,0 +1,120 @@
+"""The statements of promotions at the target, built once, and the reads and writes that use them.
+
+Rows do not leave this module: what is returned are the dataclasses of ``domain``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import bindparam, insert, select, update
+from sqlmodel import SQLModel
+
+from carnet_server.admission.domain import Admission, HeldApproval, HeldCancellation
+from carnet_server.admission.states import AdmissionState
+from carnet_server.admission.stored_evaluation import StoredEvaluation
+from carnet_server.admission.tables import AdmissionRow, ApprovalRow, CancellationRow
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+_ADMISSIONS = SQLModel.metadata.tables[str(AdmissionRow.__tablename__)]
+_APPROVALS = SQLModel.metadata.tables[str(ApprovalRow.__tablename__)]
+_CANCELLATIONS = SQLModel.metadata.tables[str(CancellationRow.__tablename__)]
+
+# What an evaluation, a decision or a cancellation may change; what was asked for never changes.
+CHANGEABLE = (
+    "state",
+    "epoch",
+    "evaluation",
+    "dossier",
+    "dossier_digest",
+    "dossier_expires_at",
+    "decision",
+    "decision_digest",
+    "log_index",
+    "updated_at",
+)
+_READ_ADMISSION = select(_ADMISSIONS).where(_ADMISSIONS.c.promotion == bindparam("wanted"))
+_INSERT_ADMISSION = insert(_ADMISSIONS)
+_UPDATE_ADMISSION = (
+    update(_ADMISSIONS)
+    .where(_ADMISSIONS.c.promotion == bindparam("wanted"))
+    .values({name: bindparam(f"new_{name}") for name in CHANGEABLE})
+)
+_READ_APPROVALS = (
+    select(_APPROVALS).where(_APPROVALS.c.promotion == bindparam("wanted")).order_by(_APPROVALS.c.log_index)
+)
+_READ_APPROVAL_BY_NONCE = select(_APPROVALS).where(
+    _APPROVALS.c.approver_key_id == bindparam("wanted_key"), _APPROVALS.c.nonce == bindparam("wanted_nonce")
+)
+_INSERT_APPROVAL = insert(_APPROVALS)
+_READ_CANCELLATIONS = (
+    select(_CANCELLATIONS)
+    .where(_CANCELLATIONS.c.promotion == bindparam("wanted"))
+    .order_by(_CANCELLATIONS.c.log_index)
+)
+_INSERT_CANCELLATION = insert(_CANCELLATIONS)
+
+
+def read_admission(connection: Connection, promotion: str) -> Admission | None:
+    """Read a promotion; None where it is not known here."""
+    row = connection.execute(_READ_ADMISSION, {"wanted": promotion}).first()
+    if row is None:
+        return None
+    values = dict(row._mapping)  # noqa: SLF001  SQLAlchemy's public name for it
+    evaluation = values["evaluation"]
+    values["state"] = AdmissionState(values["state"])
+    values["evaluation"] = None if evaluation is None else StoredEvaluation.from_json(evaluation)
+    return Admission(**values)
+
+
+def insert_admission(connection: Connection, admission: Admission) -> None:
+    """Write a promotion that was not known here."""
+    connection.execute(_INSERT_ADMISSION, _row(admission))
+
+
+def update_admission(connection: Connection, admission: Admission) -> None:
+    """Write what changed of a promotion."""
+    row = _row(admission)
+    changed = {f"new_{name}": row[name] for name in CHANGEABLE}
+    connection.execute(_UPDATE_ADMISSION, {"wanted": admission.promotion, **changed})
+
+
+def read_approvals(connection: Connection, promotion: str) -> tuple[HeldApproval, ...]:
+    """Read what approvers said of a promotion, in the order of its arrival."""
+    rows = connection.execute(_READ_APPROVALS, {"wanted": promotion})
+    return tuple(HeldApproval(**row._mapping) for row in rows)  # noqa: SLF001  as above
+
+
+def read_approval_by_nonce(connection: Connection, key_id: str, nonce: str) -> HeldApproval | None:
+    """Read the statement that a key signed with a nonce, about whichever promotion."""
+    row = connection.execute(_READ_APPROVAL_BY_NONCE, {"wanted_key": key_id, "wanted_nonce": nonce}).first()
+    return None if row is None else HeldApproval(**row._mapping)  # noqa: SLF001  as above
+
+
+def insert_approval(connection: Connection, approval: HeldApproval) -> None:
+    """Write what an approver said."""
+    connection.execute(_INSERT_APPROVAL, _fields(approval))
+
+
+def read_cancellations(connection: Connection, promotion: str) -> tuple[HeldCancellation, ...]:
+    """Read the signed cancellations of a promotion, whether it is known here or not; the oldest first."""
+    rows = connection.execute(_READ_CANCELLATIONS, {"wanted": promotion})
+    return tuple(HeldCancellation(**row._mapping) for row in rows)  # noqa: SLF001  as above
+
+
+def insert_cancellation(connection: Connection, cancellation: HeldCancellation) -> None:
+    """Write a signed cancellation."""
+    connection.execute(_INSERT_CANCELLATION, _fields(cancellation))
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in type(value).__slots__}
+
+
+def _row(admission: Admission) -> dict[str, Any]:
+    row = _fields(admission)
+    row["state"] = str(admission.state)
+    row["evaluation"] = None if admission.evaluation is None else admission.evaluation.to_json()
+    return row

@@ -1,0 +1,108 @@
+"""Reading where a promotion stands at the target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from carnet.errors import NotFoundError
+from carnet_server.admission import queries
+from carnet_server.admission.domain import Admission, AdmissionView
+from carnet_server.admission.states import AdmissionState
+from carnet_server.models.receipts import signed_receipt
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from carnet_server.admission.domain import HeldApproval, HeldCancellation
+    from carnet_server.admission.parts import AdmissionParts
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What is stored of a promotion; no ``admission`` where its request was never verified here."""
+
+    admission: Admission | None
+    approvals: tuple[HeldApproval, ...]
+    cancellations: tuple[HeldCancellation, ...]
+
+
+def read_held(connection: Connection, promotion: str) -> Held:
+    """Read what is stored of a promotion."""
+    return Held(
+        queries.read_admission(connection, promotion),
+        queries.read_approvals(connection, promotion),
+        queries.read_cancellations(connection, promotion),
+    )
+
+
+async def view_admission(parts: AdmissionParts, promotion: str) -> AdmissionView:
+    """Read a promotion as it is shown.
+
+    Args:
+        parts: The registry's parts.
+        promotion: The promotion's id.
+
+    Returns:
+        The promotion; one that was cancelled before it was heard of has only what its cancellation names.
+
+    Raises:
+        NotFoundError: It is not known here.
+    """
+    held = await parts.database.read(lambda connection: read_held(connection, promotion))
+    if held.admission is not None:
+        return await view_of(parts, held.admission, held.approvals)
+    if held.cancellations:
+        return AdmissionView(_tombstone(held.cancellations[0]))
+    raise unknown_promotion(parts.state.name, promotion)
+
+
+async def view_of(
+    parts: AdmissionParts, admission: Admission, approvals: tuple[HeldApproval, ...]
+) -> AdmissionView:
+    """Return a promotion that was read, with the receipt of its admission."""
+    receipt = None
+    if admission.log_index is not None:
+        receipt = await signed_receipt(parts.log, admission.log_index)
+    return AdmissionView(admission, approvals, receipt)
+
+
+def unknown_promotion(environment: str, promotion: str) -> NotFoundError:
+    """Return the error of a promotion that is not known here."""
+    return NotFoundError(
+        f"{environment} knows no promotion {promotion}: it is known here once it was evaluated",
+        metadata={"promotion": promotion},
+    )
+
+
+def _tombstone(cancellation: HeldCancellation) -> Admission:
+    return Admission(
+        promotion=cancellation.promotion,
+        state=AdmissionState.CANCELLED,
+        epoch=0,
+        home="",
+        namespace=cancellation.namespace,
+        model=cancellation.model,
+        version=cancellation.version,
+        alias="",
+        source="",
+        bundle_digest=cancellation.bundle_digest,
+        publisher="",
+        publisher_person=None,
+        requester="",
+        requester_person=None,
+        request=b"",
+        request_digest="",
+        manifest=b"",
+        signature=b"",
+        source_receipt="",
+        evaluation=None,
+        dossier=None,
+        dossier_digest=None,
+        dossier_expires_at=None,
+        decision=None,
+        decision_digest=None,
+        log_index=None,
+        created_at=cancellation.created_at,
+        updated_at=cancellation.created_at,
+    )

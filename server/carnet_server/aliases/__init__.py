@@ -1,0 +1,1 @@
+"""Aliases: named pointers to versions, moved by compare-and-swap, with all their history."""

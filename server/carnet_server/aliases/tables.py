@@ -1,0 +1,74 @@
+"""The tables of aliases: where each points now, and every move that it made.
+
+``aliases`` has a row for each alias that points somewhere; ``alias_moves`` keeps every move for good. The
+first is always what replaying the second gives.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime  # noqa: TC003  SQLModel reads it at run time
+
+from sqlalchemy import BigInteger, CheckConstraint, Enum, ForeignKeyConstraint, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+from carnet_server.aliases.domain import MoveKind
+from carnet_server.database.columns import UtcDateTime
+
+_KIND = Enum(
+    MoveKind,
+    name="kind",
+    native_enum=False,
+    create_constraint=True,
+    length=32,
+    values_callable=lambda kinds: [str(kind) for kind in kinds],
+)
+
+
+class AliasRow(SQLModel, table=True):
+    """Where an alias points."""
+
+    __tablename__ = "aliases"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["namespace", "model", "version"], ["versions.namespace", "versions.model", "versions.version"]
+        ),
+        CheckConstraint("revision >= 1", name="ck_aliases_revision"),
+    )
+
+    namespace: str = Field(primary_key=True)
+    model: str = Field(primary_key=True)
+    alias: str = Field(primary_key=True)
+    version: int
+    bundle_digest: str
+    revision: int = Field(sa_type=BigInteger)
+    updated_at: datetime = Field(sa_type=UtcDateTime)
+    log_index: int = Field(sa_type=BigInteger)
+
+
+class AliasMoveRow(SQLModel, table=True):
+    """One move."""
+
+    __tablename__ = "alias_moves"
+    __table_args__ = (
+        ForeignKeyConstraint(["namespace", "model"], ["models.namespace", "models.model"]),
+        UniqueConstraint("namespace", "model", "alias", "request_id", name="uq_alias_moves_request"),
+        CheckConstraint("revision >= 1", name="ck_alias_moves_revision"),
+        CheckConstraint("(new_version = 0) = (bundle_digest = '')", name="ck_alias_moves_digest"),
+    )
+
+    namespace: str = Field(primary_key=True)
+    model: str = Field(primary_key=True)
+    alias: str = Field(primary_key=True)
+    revision: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
+    kind: MoveKind = Field(sa_type=_KIND)
+    old_version: int
+    new_version: int
+    bundle_digest: str
+    actor: str
+    reason_code: str
+    note_digest: str | None
+    promotion: str
+    request_id: str | None
+    request_digest: str | None
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    log_index: int = Field(sa_type=BigInteger)

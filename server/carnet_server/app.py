@@ -1,0 +1,242 @@
+"""A registry as one running whole.
+
+Responsible for wiring every feature, for listening over mutual TLS, and for starting and stopping in an order
+that loses no call. Decides nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import grpc.aio
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health
+from grpc_reflection.v1alpha import reflection
+
+from carnet.client.channel import MAX_MESSAGE_BYTES
+from carnet.errors import CarnetError, PreconditionFailedError
+from carnet.registry.v1 import (
+    admission_pb2,
+    admission_pb2_grpc,
+    aliases_pb2,
+    aliases_pb2_grpc,
+    blobs_pb2,
+    environment_pb2,
+    environment_pb2_grpc,
+    evidence_pb2,
+    evidence_pb2_grpc,
+    log_pb2,
+    log_pb2_grpc,
+    models_pb2,
+    models_pb2_grpc,
+)
+from carnet_policies.engine import PolicyEngine
+from carnet_server.access.interceptor import RequestScope
+from carnet_server.admission.service import AdmissionService
+from carnet_server.admission.servicer import AdmissionServicer
+from carnet_server.aliases.service import AliasesService
+from carnet_server.aliases.servicer import AliasServicer
+from carnet_server.blobs.service import BlobsService
+from carnet_server.blobs.servicer import BlobServicer, add_blob_service
+from carnet_server.blobs.store import DirectoryStore
+from carnet_server.database.engine import Database
+from carnet_server.database.migrate import upgrade
+from carnet_server.environment.service import record_documents
+from carnet_server.environment.servicer import EnvironmentServicer
+from carnet_server.environment.state import load_state
+from carnet_server.evidence.service import EvidenceService
+from carnet_server.evidence.servicer import EvidenceServicer
+from carnet_server.log.service import LogService
+from carnet_server.log.servicer import LogServicer
+from carnet_server.log.writer import Writer
+from carnet_server.models.queries import names_blob
+from carnet_server.models.service import ModelsService
+from carnet_server.models.servicer import ModelServicer
+from carnet_server.release.capability import CapabilityCheck
+from carnet_server.release.service import ReleaseService
+from carnet_server.release.servicer import ReleaseServicer
+
+if TYPE_CHECKING:
+    from carnet_server.config import RegistryConfig
+    from carnet_server.environment.state import EnvironmentState
+
+DRAIN_SECONDS = 0.2
+GRACE_SECONDS = 5.0
+COLLECT_EVERY_MINUTES = 60
+SERVICES = tuple(
+    service.full_name
+    for module in (admission_pb2, aliases_pb2, blobs_pb2, environment_pb2, evidence_pb2, log_pb2, models_pb2)
+    for service in module.DESCRIPTOR.services_by_name.values()
+)
+
+logger = logging.getLogger(__name__)
+
+
+class RegistryApp:
+    """One environment's registry; ``start`` makes one that listens.
+
+    Args:
+        config: Its configuration.
+        state: Its keys and documents.
+        loop: The event loop that it runs on.
+
+    Attributes:
+        address: ``host:port`` that it listens at, once it is started.
+    """
+
+    def __init__(
+        self, config: RegistryConfig, state: EnvironmentState, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self.address = ""
+        self._config = config
+        self._state = state
+        self._database = Database(config.database_url)
+        self._log = LogService(self._database)
+        self._writer = Writer(
+            self._database, environment=state.name, key=state.log_key, on_commit=self._log.on_commit
+        )
+        self._log.attach(self._writer, loop)
+        self._engine = PolicyEngine()
+        self._store = DirectoryStore(config.blobs)
+        self._blobs = BlobsService(
+            self._store,
+            self._database,
+            self._writer,
+            readable=names_blob,
+            is_named=names_blob,
+            capability_check=CapabilityCheck(state),
+        )
+        self._scope = RequestScope(state.trust)
+        self._health = health.HealthServicer()
+        self._schedule = AsyncIOScheduler(timezone=UTC)
+        self._server: grpc.aio.Server | None = None
+
+    @classmethod
+    async def start(cls, config: RegistryConfig) -> RegistryApp:
+        """Bring the database up to date, check the log, record what changed of the documents, and listen.
+
+        Args:
+            config: The configuration.
+
+        Raises:
+            FileUnreadableError: A key, certificate or document cannot be read.
+            DocumentInvalidError: A document is not what it must be.
+            LogTamperedError: The stored log contradicts itself.
+            PreconditionFailedError: The address cannot be listened at.
+            UnavailableError: The database cannot be used.
+        """
+        state = load_state(config)
+        state.identity.check_dates()
+        await asyncio.to_thread(_migrate, config.database_url)
+        app = cls(config, state, asyncio.get_running_loop())
+        try:
+            await record_documents(app._writer, state)
+            await app._listen()
+        except BaseException:
+            await app.stop(grace_seconds=0)
+            raise
+        return app
+
+    def _add_services(self, server: grpc.aio.Server) -> None:
+        state, database, writer, log = self._state, self._database, self._writer, self._log
+        models = ModelsService(database, writer, log, state, self._engine)
+        aliases = AliasesService(database, writer, log, state, self._store.holds)
+        evidence = EvidenceService(database, writer, log, state)
+        admission = AdmissionService(state, database, writer, log, engine=self._engine, blobs=self._blobs)
+        release = ReleaseService(state, database, writer, log)
+        models_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(models, state), server)
+        aliases_pb2_grpc.add_AliasServiceServicer_to_server(AliasServicer(aliases, state), server)
+        add_blob_service(BlobServicer(self._blobs), server)
+        evidence_pb2_grpc.add_EvidenceServiceServicer_to_server(EvidenceServicer(evidence), server)
+        admission_pb2_grpc.add_AdmissionServiceServicer_to_server(AdmissionServicer(admission), server)
+        admission_pb2_grpc.add_ReleaseServiceServicer_to_server(ReleaseServicer(release), server)
+        log_pb2_grpc.add_LogServiceServicer_to_server(LogServicer(log), server)
+        environment_pb2_grpc.add_EnvironmentServiceServicer_to_server(EnvironmentServicer(state, log), server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        health_name = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+        reflection.enable_server_reflection((*SERVICES, health_name, reflection.SERVICE_NAME), server)
+
+    async def _listen(self) -> None:
+        server = _new_server(self._scope)
+        self._add_services(server)
+        identity = self._state.identity
+        credentials = grpc.ssl_server_credentials(
+            [(identity.private_key, identity.certificate)],
+            root_certificates=identity.ca,
+            require_client_auth=True,
+        )
+        host = self._config.listen.rpartition(":")[0]
+        try:
+            port = server.add_secure_port(self._config.listen, credentials)
+        except RuntimeError as error:
+            raise PreconditionFailedError(
+                f"{self._config.listen} cannot be listened at: is another process there? ({error})"
+            ) from error
+        await server.start()
+        self._server = server
+        self.address = f"{host}:{port}"
+        for name in SERVICES:
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        self._schedule.add_job(
+            self._collect,
+            "interval",
+            minutes=COLLECT_EVERY_MINUTES,
+            coalesce=True,
+            max_instances=1,
+            misfire_grace_time=None,
+        )
+        self._schedule.start()
+
+    async def _collect(self) -> None:
+        """Remove abandoned uploads, and blobs that no version names."""
+        try:
+            collected = await self._blobs.collect(datetime.now(UTC))
+        except CarnetError as error:
+            logger.warning("collecting was put off: %s", error.message)
+        else:
+            logger.info("collected %s", collected)
+
+    async def stop(self, *, grace_seconds: float = GRACE_SECONDS) -> None:
+        """Answer UNAVAILABLE for a moment, let calls end, and close everything.
+
+        Args:
+            grace_seconds: How long calls under way may take to end.
+        """
+        self._scope.draining = True
+        self._log.close()
+        if self._server is not None:
+            self._schedule.shutdown(wait=False)
+            await self._health.enter_graceful_shutdown()
+            await asyncio.sleep(DRAIN_SECONDS)
+            await self._server.stop(grace_seconds)
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self._writer.stop()
+        self._blobs.close()
+        self._engine.close()
+        self._database.close()
+
+
+def _migrate(url: str) -> None:
+    database = Database(url)
+    try:
+        upgrade(database.writer_engine)
+    finally:
+        database.close()
+
+
+def _new_server(scope: RequestScope) -> grpc.aio.Server:
+    options: list[tuple[str, Any]] = [
+        # Or two unrelated servers silently share a port.
+        ("grpc.so_reuseport", 0),
+        ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+        ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ]
+    return grpc.aio.server(interceptors=[scope], options=options)

@@ -1,0 +1,24 @@
+"""The table of who has been given what."""
+
+from __future__ import annotations
+
+from datetime import datetime  # noqa: TC003  SQLModel reads it at run time
+
+from sqlalchemy import BigInteger
+from sqlmodel import Field, SQLModel
+
+from carnet_server.database.columns import UtcDateTime
+
+
+class BlobPossessionRow(SQLModel, table=True):
+    """A blob that a namespace has been given, whole.
+
+    The bytes are stored once for all namespaces; having another namespace's digest is no right to them.
+    """
+
+    __tablename__ = "blob_possessions"
+
+    namespace: str = Field(primary_key=True)
+    digest: str = Field(primary_key=True, index=True)
+    size_bytes: int = Field(sa_type=BigInteger)
+    created_at: datetime = Field(sa_type=UtcDateTime, index=True)

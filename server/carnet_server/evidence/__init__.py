@@ -1,0 +1,1 @@
+"""Evidence: signed attestations about bundles, and which of them count here."""

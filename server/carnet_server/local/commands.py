@@ -1,0 +1,177 @@
+"""``carnet init``, ``up``, ``down`` and ``status``: a federation on one machine."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from carnet.errors import UnavailableError
+from carnet_server.local.health import look, wait_until_serving
+from carnet_server.local.initialise import DEFAULT_BASE_PORT, initialise
+from carnet_server.local.processes import processes_of, reap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+    from carnet_server.local.processes import Process
+
+_LOOK_AGAIN_SECONDS = 1.0
+
+
+def _folder_option(command: Callable[..., None]) -> Callable[..., None]:
+    return click.option(
+        "--dir",
+        "folder",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=Path(".carnet"),
+        envvar="CARNET_DIR",
+        show_default=True,
+        help="The federation's folder.",
+    )(command)
+
+
+def _output_option(command: Callable[..., None]) -> Callable[..., None]:
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        show_default=True,
+        help="Text for people, or one JSON object.",
+    )(command)
+
+
+@click.command(short_help="Make the files of a federation: dev, staging, prod and the promotion service.")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--base-port",
+    default=DEFAULT_BASE_PORT,
+    show_default=True,
+    help="Where to look for free ports; 0 for any.",
+)
+@_output_option
+def init(folder: Path, base_port: int, output: str) -> None:
+    r"""Make the files of a federation in DIR: a private CA, three registries, and a promotion service.
+
+    Nothing is started. Every file is meant to be read and edited: policies, trust and configuration.
+
+    \b
+    Example:
+      carnet init .carnet
+    """
+    initialise(folder, base_port=base_port)
+    names = [process.name for process in processes_of(folder)]
+    if output == "json":
+        click.echo(json.dumps({"directory": str(folder), "processes": names}))
+        return
+    click.echo(f"Made {', '.join(names)} in {folder}.\nStart them with: carnet up --dir {folder}")
+
+
+def _start(processes: list[Process]) -> None:
+    for process in processes:
+        process.start()
+    wait_until_serving(processes)
+
+
+@click.command(short_help="Start what is not running of a federation.")
+@_folder_option
+@click.option("--detach", is_flag=True, help="Return once everything serves, and leave it running.")
+@_output_option
+def up(folder: Path, detach: bool, output: str) -> None:
+    r"""Start what is not running of a federation, and wait until it serves.
+
+    Without --detach it stays, starts again what dies, and stops everything at Ctrl-C.
+
+    \b
+    Example:
+      carnet up --dir .carnet --detach
+    """
+    processes = processes_of(folder)
+    if detach:
+        _start(processes)
+        _show(processes, output)
+        return
+    ended = threading.Event()
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        ended.set()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    try:
+        _start(processes)
+        _show(processes, output)
+        click.echo("Press Ctrl-C to stop.", err=True)
+        while not ended.wait(_LOOK_AGAIN_SECONDS):
+            _revive(processes)
+    finally:
+        _stop(processes)
+
+
+def _revive(processes: list[Process]) -> None:
+    reap()
+    for process in processes:
+        if process.pid() is None:
+            click.echo(f"{process.name} ended; see {process.log_file}. Starting it again.", err=True)
+            process.start()
+
+
+def _stop(processes: list[Process]) -> list[str]:
+    """Stop the promotion service first, so that it finds nobody gone."""
+    return [process.name for process in reversed(processes) if process.stop()]
+
+
+@click.command(short_help="Stop a federation's processes.")
+@_folder_option
+@_output_option
+def down(folder: Path, output: str) -> None:
+    r"""Stop a federation's processes. Its data stays.
+
+    \b
+    Example:
+      carnet down --dir .carnet
+    """
+    stopped = _stop(processes_of(folder))
+    if output == "json":
+        click.echo(json.dumps({"stopped": stopped}))
+    else:
+        click.echo(f"Stopped {', '.join(stopped)}." if stopped else "Nothing was running.")
+
+
+@click.command(short_help="Show how a federation's processes fare.")
+@_folder_option
+@_output_option
+def status(folder: Path, output: str) -> None:
+    r"""Show how a federation's processes fare. Exits with 8 unless all of them serve.
+
+    \b
+    Example:
+      carnet status --dir .carnet
+    """
+    processes = processes_of(folder)
+    _show(processes, output)
+    if not all(health.serving for health in look(processes)):
+        raise UnavailableError(f"not everything serves: start it with `carnet up --dir {folder}`")
+
+
+def _show(processes: list[Process], output: str) -> None:
+    found = look(processes)
+    if output == "json":
+        rows = [
+            {"name": each.name, "endpoint": each.endpoint, "pid": each.pid, "state": each.state}
+            for each in found
+        ]
+        click.echo(json.dumps({"processes": rows}))
+        return
+    table = Table("process", "endpoint", "state", "pid")
+    for each in found:
+        table.add_row(each.name, each.endpoint, each.state, "-" if each.pid is None else str(each.pid))
+    Console().print(table)

@@ -1,0 +1,281 @@
+"""Making the files of a federation: authority, keys, certificates, configuration, policies and trust."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import socket
+from typing import TYPE_CHECKING, Any
+
+from carnet_policies.shipped import shipped_policy
+
+from carnet.errors import AlreadyExistsError, InvalidInputError, UnavailableError
+from carnet.signing.keys import SigningKey
+from carnet.translog.keys import LogKey
+from carnet_server.local.authority import Authority
+from carnet_server.local.files import write_new_file, write_yaml
+from carnet_server.local.plan import (
+    DEFAULT_PLAN,
+    PROMOTION_SERVICE,
+    TEST_RESULT,
+    TRUST_DOMAIN,
+    Identity,
+    Plan,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+DEFAULT_BASE_PORT = 7400
+_PORT_BLOCKS = 50
+_HOST = "127.0.0.1"
+MARKER = "federation.yaml"
+
+
+def free_ports(count: int, base: int = DEFAULT_BASE_PORT) -> list[int]:
+    """Return consecutive ports of this machine that nobody listens on.
+
+    Args:
+        count: How many.
+        base: Where to begin looking; 0 for any that are free, consecutive or not.
+
+    Raises:
+        InvalidInputError: The base is not a port.
+        UnavailableError: None were found.
+    """
+    if base == 0:
+        with contextlib.ExitStack() as stack:
+            listeners = [stack.enter_context(socket.create_server((_HOST, 0))) for _ in range(count)]
+            return [listener.getsockname()[1] for listener in listeners]
+    if not 1024 <= base <= 65535 - count * _PORT_BLOCKS:
+        raise InvalidInputError(f"port {base}: choose one from 1024 to {65535 - count * _PORT_BLOCKS}, or 0")
+    for block in range(_PORT_BLOCKS):
+        ports = list(range(base + 10 * block, base + 10 * block + count))
+        with contextlib.ExitStack() as stack:
+            try:
+                for port in ports:
+                    stack.enter_context(socket.create_server((_HOST, port)))
+            except OSError:
+                continue
+            return ports
+    raise UnavailableError(f"no {count} free ports in a row from {base} on: choose others with --base-port")
+
+
+class _Maker:
+    """Makes one federation below a folder that is not there yet."""
+
+    def __init__(self, folder: Path, plan: Plan, ports: Sequence[int]) -> None:
+        self._folder = folder
+        self._plan = plan
+        self._authority = Authority.create(TRUST_DOMAIN)
+        self._endpoints = {
+            name: f"{_HOST}:{port}" for name, port in zip(("sync", *plan.environments), ports, strict=True)
+        }
+        self._signing_keys = {name: SigningKey.generate() for name in plan.environments}
+        self._log_keys = {name: LogKey.generate(f"{TRUST_DOMAIN}/{name}") for name in plan.environments}
+        self._identity_keys = {
+            identity.name: SigningKey.generate() for identity in plan.identities if identity.signs
+        }
+
+    def make(self) -> None:
+        self._authority.save(self._folder / "ca")
+        for identity in self._plan.identities:
+            self._make_identity(identity)
+        for environment in self._plan.environments:
+            self._make_environment(environment)
+        self._make_sync()
+        self._make_federation()
+
+    def _make_identity(self, identity: Identity) -> None:
+        folder = self._folder / "identities" / identity.name
+        self._authority.issue(folder, spiffe_id=identity.subject)
+        if identity.signs:
+            self._identity_keys[identity.name].save(folder / "signing-key.pem")
+
+    def _make_environment(self, name: str) -> None:
+        folder = self._folder / "environments" / name
+        self._authority.issue(folder, spiffe_id=_registry(name), server_name=_server_name(name))
+        self._signing_keys[name].save(folder / "signing-key.pem")
+        self._log_keys[name].save(folder / "log-key.pem")
+        write_new_file(folder / "policy.yaml", shipped_policy(name))
+        write_yaml(
+            folder / "trust.yaml",
+            self._trust(name),
+            comment=f"Whom {name} believes, and for what. Its own file: no peer changes it.",
+        )
+        write_yaml(
+            folder / "environment.yaml",
+            {
+                "schema": "carnet.environment/v1",
+                "name": name,
+                "listen": self._endpoints[name],
+                "database": "sqlite:///data/registry.db",
+                "blobs": "file:data/blobs",
+                "tls": {"certificate": "tls.pem", "key": "tls-key.pem", "ca": "../../ca/ca.pem"},
+                "log": {"origin": f"{TRUST_DOMAIN}/{name}", "key": "log-key.pem"},
+                "signing_key": "signing-key.pem",
+                "policy": "policy.yaml",
+                "trust": "trust.yaml",
+            },
+            comment=f"The registry of {name}. Paths are relative to this file.",
+        )
+
+    def _trust(self, name: str) -> dict[str, Any]:
+        identities = self._plan.identities
+        people: dict[str, list[str]] = {}
+        for identity in identities:
+            if identity.person:
+                people.setdefault(identity.person, []).append(identity.subject)
+        bindings = [
+            {
+                "subject": identity.subject,
+                "roles": sorted({*identity.roles.get("*", ()), *identity.roles.get(name, ())}),
+            }
+            for identity in identities
+        ]
+        bindings.append({"subject": PROMOTION_SERVICE, "roles": ["promoter"]})
+        return {
+            "schema": "carnet.trust/v1",
+            "environment": name,
+            "version": 1,
+            "people": [{"name": person, "subjects": subjects} for person, subjects in people.items()],
+            "keys": [self._trusted_key(identity) for identity in identities if identity.signs],
+            "peers": [
+                {
+                    "environment": peer,
+                    "subject": _registry(peer),
+                    "endpoint": self._endpoints[peer],
+                    "server_name": _server_name(peer),
+                    "signing_keys": [self._signing_keys[peer].verification_key.pem],
+                    "log_key": self._log_keys[peer].verifier.vkey,
+                }
+                for peer in self._plan.environments
+                if peer != name
+            ],
+            "roles": [binding for binding in bindings if binding["roles"]],
+        }
+
+    def _trusted_key(self, identity: Identity) -> dict[str, Any]:
+        entry: dict[str, Any] = {
+            "subject": identity.subject,
+            "pem": self._identity_keys[identity.name].verification_key.pem,
+        }
+        if identity.purposes:
+            entry["purposes"] = list(identity.purposes)
+        if identity.evidence:
+            entry["evidence"] = [{"role": role, "type": TEST_RESULT} for role in identity.evidence]
+        return entry
+
+    def _make_sync(self) -> None:
+        folder = self._folder / "sync"
+        self._authority.issue(folder, spiffe_id=PROMOTION_SERVICE, server_name=_server_name("sync"))
+        write_yaml(
+            folder / "sync.yaml",
+            {
+                "schema": "carnet.sync/v1",
+                "listen": self._endpoints["sync"],
+                "database": "sqlite:///data/sync.db",
+                "tls": {"certificate": "tls.pem", "key": "tls-key.pem", "ca": "../ca/ca.pem"},
+                "environments": {
+                    name: {
+                        "endpoint": self._endpoints[name],
+                        "server_name": _server_name(name),
+                        "subject": _registry(name),
+                    }
+                    for name in self._plan.environments
+                },
+                "routes": [
+                    {"source": source, "target": target, "transfer": transfer}
+                    for source, target, transfer in self._plan.routes
+                ],
+                "callers": [
+                    {"subject": identity.subject, "roles": _sync_roles(identity)}
+                    for identity in self._plan.identities
+                ],
+            },
+            comment="The promotion service. It carries, retries and waits; nobody trusts what it says.",
+        )
+
+    def _make_federation(self) -> None:
+        people = {
+            identity.person: identity for identity in self._plan.identities if identity.kind == "person"
+        }
+        write_yaml(
+            self._folder / MARKER,
+            {
+                "schema": "carnet.federation/v1",
+                "ca": "ca/ca.pem",
+                "environments": {
+                    name: {
+                        "endpoint": self._endpoints[name],
+                        "server_name": _server_name(name),
+                        "log_key": self._log_keys[name].verifier.vkey,
+                        "signing_key": self._signing_keys[name].verification_key.pem,
+                    }
+                    for name in self._plan.environments
+                },
+                "sync": {"endpoint": self._endpoints["sync"], "server_name": _server_name("sync")},
+                "identity": self._plan.identities[0].name,
+                "identities": {
+                    identity.name: f"identities/{identity.name}" for identity in self._plan.identities
+                },
+                "people": {
+                    name: {
+                        "subjects": [each.subject for each in self._plan.identities if each.person == name],
+                        "keys": [
+                            self._identity_keys[each.name].verification_key.pem
+                            for each in self._plan.identities
+                            if each.person == name and each.signs
+                        ],
+                    }
+                    for name in people
+                },
+                "signers": {
+                    identity.subject: self._identity_keys[identity.name].verification_key.pem
+                    for identity in self._plan.identities
+                    if identity.signs
+                },
+            },
+            comment="What a client needs: where the registries are, and the keys that they are pinned to.",
+        )
+
+
+def _registry(environment: str) -> str:
+    return f"spiffe://{TRUST_DOMAIN}/registry/{environment}"
+
+
+def _server_name(name: str) -> str:
+    return f"{name}.{TRUST_DOMAIN}"
+
+
+def _sync_roles(identity: Identity) -> list[str]:
+    held = {role for roles in identity.roles.values() for role in roles}
+    return ["reader", *sorted(held & {"requester", "operator"})]
+
+
+def initialise(folder: Path, *, base_port: int = DEFAULT_BASE_PORT, plan: Plan = DEFAULT_PLAN) -> None:
+    """Make a federation's files in a folder that is not there yet, or is empty; all of them or none.
+
+    Args:
+        folder: The folder.
+        base_port: Where to begin looking for free ports; 0 for any.
+        plan: What to make.
+
+    Raises:
+        AlreadyExistsError: The folder has something in it.
+        UnavailableError: No free ports were found.
+        InvalidInputError: The base port is none.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise AlreadyExistsError(
+            f"{folder} is there already: name another folder, or use it with `carnet up`"
+        )
+    ports = free_ports(len(plan.environments) + 1, base_port)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    making = folder.with_name(f"{folder.name}.making")
+    shutil.rmtree(making, ignore_errors=True)
+    _Maker(making, plan, ports).make()
+    if folder.exists():
+        folder.rmdir()
+    making.rename(folder)

@@ -1,0 +1,110 @@
+"""What ``carnet init`` makes, as plain data: environments, routes, people and services, and who may do what.
+
+The result is a starting point that works; every file of it is meant to be edited by the platform team.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+TRUST_DOMAIN = "carnet.internal"
+TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
+PROMOTION_SERVICE = f"spiffe://{TRUST_DOMAIN}/sync"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A client: a person, or a service that may act for one.
+
+    Attributes:
+        name: Its name, and its folder's below ``identities/``.
+        kind: ``person`` or ``service``.
+        person: The person that its acts are counted as; empty for nobody.
+        roles: Its roles by environment; ``*`` for all.
+        purposes: What its signatures are believed for.
+        evidence: The roles in which it signs test results.
+        signs: Whether it has a signing key.
+    """
+
+    name: str
+    kind: str
+    person: str = ""
+    roles: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    purposes: tuple[str, ...] = ()
+    evidence: tuple[str, ...] = ()
+
+    @property
+    def subject(self) -> str:
+        """Its SPIFFE id."""
+        return f"spiffe://{TRUST_DOMAIN}/{self.kind}/{self.name}"
+
+    @property
+    def signs(self) -> bool:
+        """Whether it has a signing key."""
+        return bool(self.purposes or self.evidence)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A federation to be made.
+
+    Attributes:
+        environments: Their names, in the order of the road.
+        routes: Which promotions there can be: source, target, and how blobs travel.
+        identities: The clients.
+    """
+
+    environments: tuple[str, ...]
+    routes: tuple[tuple[str, str, str], ...]
+    identities: tuple[Identity, ...]
+
+
+DEFAULT_PLAN = Plan(
+    environments=("dev", "staging", "prod"),
+    routes=(("dev", "staging", "pull"), ("staging", "prod", "pull")),
+    identities=(
+        Identity(
+            "ci",
+            "service",
+            person="alice",
+            roles={
+                "dev": ("publisher", "requester", "operator"),
+                "staging": ("requester",),
+                "prod": ("requester",),
+            },
+            purposes=("bundle", "request", "cancellation"),
+        ),
+        Identity(
+            "evaluator",
+            "service",
+            roles={"dev": ("evaluator",), "staging": ("evaluator",)},
+            evidence=("evaluator",),
+        ),
+        Identity(
+            "integration-tester",
+            "service",
+            roles={"staging": ("evaluator",), "prod": ("reader",)},
+            evidence=("integration-tester",),
+        ),
+        Identity(
+            "alice",
+            "person",
+            person="alice",
+            roles={
+                "dev": ("publisher", "requester"),
+                "staging": ("requester",),
+                "prod": ("requester", "approver"),
+            },
+            purposes=("bundle", "request", "approval", "cancellation"),
+        ),
+        Identity("bob", "person", person="bob", roles={"*": ("approver",)}, purposes=("approval",)),
+        Identity("carol", "person", person="carol", roles={"*": ("approver",)}, purposes=("approval",)),
+        Identity(
+            "dave",
+            "person",
+            person="dave",
+            roles={"*": ("operator", "auditor")},
+            purposes=("cancellation",),
+        ),
+    ),
+)

@@ -1,0 +1,162 @@
+"""Starting, finding and stopping the processes of a local federation.
+
+Responsible for one process a registry and one for the promotion service, each a session leader of its own
+with a log file and a process-id file below ``run/``. A process id counts only together with the process's
+start time, so that a number that was given to somebody else is never signalled. Knows nothing of what the
+processes do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import psutil
+
+from carnet.errors import NotFoundError, UnavailableError
+from carnet_server.local.initialise import MARKER
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+STOP_TIMEOUT_SECONDS = 15.0
+_LOG_TAIL_LINES = 15
+_START_TIME_TOLERANCE_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process of a federation, running or not.
+
+    Attributes:
+        name: ``sync``, or the environment's name.
+        folder: The federation's folder.
+        module: The Python module that it runs.
+        config: Its configuration file.
+    """
+
+    name: str
+    folder: Path
+    module: str
+    config: Path
+
+    @property
+    def pid_file(self) -> Path:
+        """Where its process id is kept."""
+        return self.folder / "run" / f"{self.name}.pid"
+
+    @property
+    def log_file(self) -> Path:
+        """Where its output goes."""
+        return self.folder / "run" / f"{self.name}.log"
+
+    def pid(self) -> int | None:
+        """Its process id; None where it does not run."""
+        try:
+            recorded = json.loads(self.pid_file.read_text())
+            found = psutil.Process(int(recorded["pid"]))
+            same = abs(found.create_time() - float(recorded["started"])) < _START_TIME_TOLERANCE_SECONDS
+            running = same and found.status() != psutil.STATUS_ZOMBIE
+        except (OSError, ValueError, KeyError, TypeError, psutil.Error):
+            return None
+        return found.pid if running else None
+
+    def start(self) -> int:
+        """Start it, detached from this terminal, unless it runs.
+
+        Returns:
+            Its process id.
+
+        Raises:
+            UnavailableError: It cannot be started.
+        """
+        running = self.pid()
+        if running is not None:
+            return running
+        self.log_file.parent.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-m", self.module, "--config", str(self.config)]
+        try:
+            with self.log_file.open("ab") as log:
+                child = subprocess.Popen(  # noqa: S603  our own module
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                    env=os.environ | {"PYTHONUNBUFFERED": "1"},
+                )
+            started = psutil.Process(child.pid).create_time()
+        except (OSError, psutil.Error) as error:
+            raise UnavailableError(f"{self.name} cannot be started: {error}") from error
+        temporary = self.pid_file.with_suffix(".pid.new")
+        temporary.write_text(json.dumps({"pid": child.pid, "started": started}))
+        temporary.replace(self.pid_file)
+        return child.pid
+
+    def signal(self, number: signal.Signals) -> bool:
+        """Send it a signal; False where it does not run."""
+        pid = self.pid()
+        if pid is None:
+            return False
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+        return True
+
+    def stop(self, timeout_seconds: float = STOP_TIMEOUT_SECONDS) -> bool:
+        """Ask it to stop, and end it where it does not.
+
+        Returns:
+            Whether it ran.
+        """
+        if not self.signal(signal.SIGTERM):
+            self.pid_file.unlink(missing_ok=True)
+            return False
+        end = time.monotonic() + timeout_seconds
+        while self.pid() is not None and time.monotonic() < end:
+            reap()
+            time.sleep(0.02)
+        self.signal(signal.SIGKILL)
+        reap()
+        self.pid_file.unlink(missing_ok=True)
+        return True
+
+    def log_tail(self) -> str:
+        """The last lines of its log."""
+        try:
+            lines = self.log_file.read_text(errors="replace").splitlines()
+        except OSError:
+            return ""
+        return "\n".join(lines[-_LOG_TAIL_LINES:])
+
+
+def reap() -> None:
+    """Collect children of this process that have ended, so that they are not found as running."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def processes_of(folder: Path) -> list[Process]:
+    """The processes of a federation, the registries first.
+
+    Args:
+        folder: The federation's folder.
+
+    Raises:
+        NotFoundError: There is no federation.
+    """
+    folder = folder.resolve()
+    if not (folder / MARKER).is_file():
+        raise NotFoundError(f"there is no federation in {folder}: make one with `carnet init {folder.name}`")
+    registries = [
+        Process(config.parent.name, folder, "carnet_server", config)
+        for config in sorted(folder.glob("environments/*/environment.yaml"))
+    ]
+    return [*registries, Process("sync", folder, "carnet_sync", folder / "sync" / "sync.yaml")]

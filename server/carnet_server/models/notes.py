@@ -1,0 +1,60 @@
+"""Notes: what people write, kept out of the log.
+
+A log entry carries only the digest of a note's document. The document is salted, so that the digest gives
+nothing away of a short text, and can be erased without touching the log.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass
+
+from carnet.canonical import canonical_json, sha256_hex
+from carnet.errors import InvalidInputError
+
+NOTE_MEDIA_TYPE = "application/vnd.carnet.note+json"
+NOTE_MAX_LENGTH = 2000
+_SALT_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A note's document: canonical JSON of ``salt``, ``note`` and, where one was given, ``reason_code``."""
+
+    data: bytes
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the document."""
+        return sha256_hex(self.data)
+
+
+def make_note(text: str, *, reason_code: str = "") -> Note | None:
+    """Make the document of a note.
+
+    Args:
+        text: What a person wrote; may be empty.
+        reason_code: A code for reports; may be empty.
+
+    Returns:
+        The document; None where both are empty.
+
+    Raises:
+        InvalidInputError: The text is longer than ``NOTE_MAX_LENGTH`` characters.
+    """
+    if len(text) > NOTE_MAX_LENGTH:
+        raise InvalidInputError(
+            f"note: {len(text)} characters; {NOTE_MAX_LENGTH} at most", metadata={"field": "note"}
+        )
+    if not text and not reason_code:
+        return None
+    document = {"salt": secrets.token_hex(_SALT_BYTES), "note": text}
+    if reason_code:
+        document["reason_code"] = reason_code
+    return Note(canonical_json(document))
+
+
+def read_note(data: bytes | None) -> str:
+    """Return the text of a note's document; empty where the document is gone."""
+    return str(json.loads(data)["note"]) if data is not None else ""

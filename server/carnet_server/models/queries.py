@@ -1,0 +1,223 @@
+"""The statements of models and versions, built once, and the reads and writes that use them.
+
+Rows do not leave this module: what is returned are the dataclasses of ``domain``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Integer, bindparam, func, insert, literal, select, tuple_, update
+from sqlmodel import SQLModel
+
+from carnet.references import VERSION_MAX
+from carnet_server.blobs.domain import Blob
+from carnet_server.models.domain import Model, Stage, Version
+from carnet_server.models.tables import ModelRow, VersionFileRow, VersionRow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sqlalchemy import Connection
+
+    from carnet.bundle.manifest import File
+
+MODELS = SQLModel.metadata.tables[str(ModelRow.__tablename__)]
+VERSIONS = SQLModel.metadata.tables[str(VersionRow.__tablename__)]
+FILES = SQLModel.metadata.tables[str(VersionFileRow.__tablename__)]
+
+_LISTED = [column for column in VERSIONS.c if column.name not in {"manifest", "signature"}]
+_OF_MODEL = (
+    VERSIONS.c.namespace == bindparam("of_namespace"),
+    VERSIONS.c.model == bindparam("of_model"),
+)
+_READ_VERSION = select(VERSIONS).where(*_OF_MODEL, VERSIONS.c.version == bindparam("of_version"))
+_READ_LISTED = select(*_LISTED).where(*_OF_MODEL, VERSIONS.c.version == bindparam("of_version"))
+_LIST_VERSIONS = (
+    select(*_LISTED)
+    .where(*_OF_MODEL, VERSIONS.c.version < bindparam("before"))
+    .order_by(VERSIONS.c.version.desc())
+    .limit(bindparam("row_limit", type_=Integer))
+)
+_READ_BY_DIGEST = select(*_LISTED).where(VERSIONS.c.bundle_digest == bindparam("of_digest"))
+_READ_BY_CONTENT = (
+    select(*_LISTED)
+    .where(*_OF_MODEL, VERSIONS.c.content_digest == bindparam("of_content"))
+    .order_by(VERSIONS.c.version.desc())
+)
+_READ_LATEST = select(func.max(VERSIONS.c.version)).where(*_OF_MODEL)
+_INSERT_VERSION = insert(VERSIONS)
+_REVOKE_VERSION = (
+    update(VERSIONS)
+    .where(*_OF_MODEL, VERSIONS.c.version == bindparam("of_version"))
+    .values(stage=Stage.REVOKED, revoked_log_index=bindparam("at_index"))
+)
+
+_OF_ROW = (VERSIONS.c.namespace == MODELS.c.namespace, VERSIONS.c.model == MODELS.c.model)
+_NEWEST = select(func.max(VERSIONS.c.version)).where(*_OF_ROW).correlate(MODELS).scalar_subquery()
+_COUNT = select(func.count()).select_from(VERSIONS).where(*_OF_ROW).correlate(MODELS).scalar_subquery()
+_OWNER = (
+    select(VERSIONS.c.owner)
+    .where(*_OF_ROW)
+    .order_by(VERSIONS.c.version.desc())
+    .limit(1)
+    .correlate(MODELS)
+    .scalar_subquery()
+)
+_MODELS = select(
+    MODELS, _OWNER.label("owner"), _NEWEST.label("latest_version"), _COUNT.label("version_count")
+)
+_READ_MODEL = _MODELS.where(
+    MODELS.c.namespace == bindparam("of_namespace"), MODELS.c.model == bindparam("of_model")
+)
+_LIST_ALL_MODELS = (
+    _MODELS.where(
+        tuple_(MODELS.c.namespace, MODELS.c.model)
+        > tuple_(bindparam("after_namespace"), bindparam("after_model"))
+    )
+    .order_by(MODELS.c.namespace, MODELS.c.model)
+    .limit(bindparam("row_limit", type_=Integer))
+)
+_LIST_MODELS = _LIST_ALL_MODELS.where(MODELS.c.namespace.in_(bindparam("in_namespaces", expanding=True)))
+_INSERT_MODEL = insert(MODELS)
+
+_READ_FILES = select(FILES.c.digest, FILES.c.size_bytes).where(
+    FILES.c.namespace == bindparam("of_namespace"),
+    FILES.c.model == bindparam("of_model"),
+    FILES.c.version == bindparam("of_version"),
+)
+_NAMES_BLOB = (
+    select(literal(1))
+    .select_from(FILES)
+    .where(FILES.c.namespace == bindparam("of_namespace"), FILES.c.digest == bindparam("of_digest"))
+    .limit(1)
+)
+_INSERT_FILES = insert(FILES)
+
+
+def read_model(connection: Connection, namespace: str, model: str) -> Model | None:
+    """Read a model, without its aliases; None where there is none."""
+    row = connection.execute(_READ_MODEL, {"of_namespace": namespace, "of_model": model}).first()
+    return None if row is None else Model(**row._mapping)  # noqa: SLF001  SQLAlchemy's public name for it
+
+
+def list_models(
+    connection: Connection, namespaces: Iterable[str] | None, *, after: tuple[str, str], limit: int
+) -> list[Model]:
+    """Read models in the order of their names, without their aliases.
+
+    Args:
+        connection: Where to read.
+        namespaces: Where they may be; None for anywhere.
+        after: Namespace and model of the last one that was read before; two empty texts for the first page.
+        limit: How many at most.
+    """
+    asked = {"after_namespace": after[0], "after_model": after[1], "row_limit": limit}
+    if namespaces is None:
+        rows = connection.execute(_LIST_ALL_MODELS, asked)
+    else:
+        rows = connection.execute(_LIST_MODELS, asked | {"in_namespaces": sorted(namespaces)})
+    return [Model(**row._mapping) for row in rows]  # noqa: SLF001  as above
+
+
+def insert_model(connection: Connection, model: Model) -> None:
+    """Write a model that was not known here."""
+    names = ("namespace", "model", "home", "created_at")
+    connection.execute(_INSERT_MODEL, {name: getattr(model, name) for name in names})
+
+
+def read_version(connection: Connection, namespace: str, model: str, version: int) -> Version | None:
+    """Read a version with its manifest and signature; None where there is none."""
+    asked = {"of_namespace": namespace, "of_model": model, "of_version": version}
+    row = connection.execute(_READ_VERSION, asked).first()
+    return None if row is None else Version(**row._mapping)  # noqa: SLF001  as above
+
+
+def read_listed_version(connection: Connection, namespace: str, model: str, version: int) -> Version | None:
+    """Read a version as lists have it, without manifest and signature; None where there is none."""
+    asked = {"of_namespace": namespace, "of_model": model, "of_version": version}
+    row = connection.execute(_READ_LISTED, asked).first()
+    return None if row is None else Version(**row._mapping)  # noqa: SLF001  as above
+
+
+def read_version_by_digest(connection: Connection, bundle_digest: str) -> Version | None:
+    """Read the version of a bundle, whatever its name; without manifest and signature."""
+    row = connection.execute(_READ_BY_DIGEST, {"of_digest": bundle_digest}).first()
+    return None if row is None else Version(**row._mapping)  # noqa: SLF001  as above
+
+
+def read_versions_by_content(
+    connection: Connection, namespace: str, model: str, content_digest: str
+) -> list[Version]:
+    """Read a model's versions of one content, the newest first; without manifest and signature."""
+    asked = {"of_namespace": namespace, "of_model": model, "of_content": content_digest}
+    return [Version(**row._mapping) for row in connection.execute(_READ_BY_CONTENT, asked)]  # noqa: SLF001  as above
+
+
+def list_versions(
+    connection: Connection, namespace: str, model: str, *, before: int | None, limit: int
+) -> list[Version]:
+    """Read a model's versions, the newest first; without manifests and signatures.
+
+    Args:
+        connection: Where to read.
+        namespace: The namespace.
+        model: The model.
+        before: The number of the last one that was read before; None for the first page.
+        limit: How many at most.
+    """
+    asked = {
+        "of_namespace": namespace,
+        "of_model": model,
+        "before": VERSION_MAX + 1 if before is None else before,
+        "row_limit": limit,
+    }
+    return [Version(**row._mapping) for row in connection.execute(_LIST_VERSIONS, asked)]  # noqa: SLF001  as above
+
+
+def read_latest_number(connection: Connection, namespace: str, model: str) -> int:
+    """Read the number of a model's newest version; 0 where there is none."""
+    asked = {"of_namespace": namespace, "of_model": model}
+    return connection.execute(_READ_LATEST, asked).scalar() or 0
+
+
+def insert_version(connection: Connection, version: Version, files: Iterable[File]) -> None:
+    """Write a version and its files; its model must be there."""
+    names = Version.__slots__
+    connection.execute(_INSERT_VERSION, {name: getattr(version, name) for name in names})
+    rows = [
+        {
+            "namespace": version.namespace,
+            "model": version.model,
+            "version": version.version,
+            "path": file.path,
+            "digest": file.digest,
+            "size_bytes": file.size_bytes,
+        }
+        for file in files
+    ]
+    connection.execute(_INSERT_FILES, rows)
+
+
+def mark_revoked(connection: Connection, version: Version, log_index: int) -> None:
+    """Write that a version is revoked, and by which entry."""
+    asked = {
+        "of_namespace": version.namespace,
+        "of_model": version.model,
+        "of_version": version.version,
+        "at_index": log_index,
+    }
+    connection.execute(_REVOKE_VERSION, asked)
+
+
+def read_blobs(connection: Connection, namespace: str, model: str, version: int) -> list[Blob]:
+    """Read the blobs that a version is made of, each once."""
+    asked = {"of_namespace": namespace, "of_model": model, "of_version": version}
+    rows = connection.execute(_READ_FILES, asked)
+    return list(dict.fromkeys(Blob(row.digest, row.size_bytes) for row in rows))
+
+
+def names_blob(connection: Connection, namespace: str, digest: str) -> bool:
+    """Tell whether a version in a namespace names a blob: the right to read it there, and to keep it."""
+    asked = {"of_namespace": namespace, "of_digest": digest}
+    return connection.execute(_NAMES_BLOB, asked).first() is not None

@@ -1,0 +1,125 @@
+"""ModelService over gRPC."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from carnet.references import parse_resource_name
+from carnet.registry.v1 import models_pb2, models_pb2_grpc
+from carnet_server.access.permissions import ALL_NAMESPACES
+from carnet_server.access.scope import current_caller
+from carnet_server.aliases.proto import alias_to_proto
+from carnet_server.log.proto import receipt_to_proto
+from carnet_server.models.proto import model_to_proto, version_to_proto
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from carnet_server.access.scope import ServicerContext
+    from carnet_server.environment.state import EnvironmentState
+    from carnet_server.models.service import ModelsService
+
+
+class ModelServicer(models_pb2_grpc.ModelServiceServicer):
+    """Answers ModelService's calls."""
+
+    def __init__(self, models: ModelsService, state: EnvironmentState) -> None:
+        self._models = models
+        self._state = state
+
+    async def GetModel(
+        self, request: models_pb2.GetModelRequest, context: ServicerContext
+    ) -> models_pb2.GetModelResponse:
+        """Read one model."""
+        model = await self._models.get_model(parse_resource_name(request.name, field="name", want="model"))
+        return models_pb2.GetModelResponse(model=model_to_proto(model, protected=self._protected))
+
+    async def ListModels(
+        self, request: models_pb2.ListModelsRequest, context: ServicerContext
+    ) -> models_pb2.ListModelsResponse:
+        """List models."""
+        everywhere = request.parent == ALL_NAMESPACES
+        namespace = "" if everywhere else _namespace(request.parent)
+        page, token = await self._models.list_models(
+            current_caller(), namespace, page_size=request.page_size, page_token=request.page_token
+        )
+        return models_pb2.ListModelsResponse(
+            models=[model_to_proto(model, protected=self._protected) for model in page],
+            next_page_token=token,
+        )
+
+    async def GetVersion(
+        self, request: models_pb2.GetVersionRequest, context: ServicerContext
+    ) -> models_pb2.GetVersionResponse:
+        """Read one version."""
+        name = parse_resource_name(request.name, field="name", want="version")
+        version = await self._models.get_version(name)
+        return models_pb2.GetVersionResponse(version=version_to_proto(version))
+
+    async def ListVersions(
+        self, request: models_pb2.ListVersionsRequest, context: ServicerContext
+    ) -> models_pb2.ListVersionsResponse:
+        """List a model's versions."""
+        page, token = await self._models.list_versions(
+            parse_resource_name(request.parent, field="parent", want="model"),
+            page_size=request.page_size,
+            page_token=request.page_token,
+        )
+        return models_pb2.ListVersionsResponse(
+            versions=[version_to_proto(version) for version in page], next_page_token=token
+        )
+
+    async def ResolveVersion(
+        self, request: models_pb2.ResolveVersionRequest, context: ServicerContext
+    ) -> models_pb2.ResolveVersionResponse:
+        """Answer what a name points at."""
+        name = parse_resource_name(request.name, field="name", want="version or alias")
+        found = await self._models.resolve(name)
+        return models_pb2.ResolveVersionResponse(
+            version=version_to_proto(found.version),
+            alias=alias_to_proto(found.alias, protected=self._protected) if found.alias else None,
+            receipt=receipt_to_proto(found.receipt),
+        )
+
+    async def ProposeVersion(
+        self, request: models_pb2.ProposeVersionRequest, context: ServicerContext
+    ) -> models_pb2.ProposeVersionResponse:
+        """Answer which number a publication has or would get."""
+        parent = parse_resource_name(request.parent, field="parent", want="model")
+        proposal = await self._models.propose_version(parent, request.content_digest)
+        return models_pb2.ProposeVersionResponse(version=proposal.version, published=proposal.published)
+
+    async def PublishVersion(
+        self, request: models_pb2.PublishVersionRequest, context: ServicerContext
+    ) -> models_pb2.PublishVersionResponse:
+        """Publish a version."""
+        published = await self._models.publish(
+            current_caller(),
+            parse_resource_name(request.parent, field="parent", want="model"),
+            request.canonical_manifest,
+            request.signature,
+            validate_only=request.validate_only,
+        )
+        return models_pb2.PublishVersionResponse(
+            version=version_to_proto(published.version),
+            already_published=published.already_published,
+            receipt=receipt_to_proto(published.receipt) if published.receipt else None,
+        )
+
+    async def RevokeVersion(
+        self, request: models_pb2.RevokeVersionRequest, context: ServicerContext
+    ) -> models_pb2.RevokeVersionResponse:
+        """Withdraw a version."""
+        name = parse_resource_name(request.name, field="name", want="version")
+        revoked = await self._models.revoke(current_caller(), name, request.reason)
+        return models_pb2.RevokeVersionResponse(
+            version=version_to_proto(revoked.version), receipt=receipt_to_proto(revoked.receipt)
+        )
+
+    @property
+    def _protected(self) -> Collection[str]:
+        return self._state.policy.document.protected_aliases
+
+
+def _namespace(parent: str) -> str:
+    return parse_resource_name(parent, field="parent", want="namespace").namespace

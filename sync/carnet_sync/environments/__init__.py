@@ -1,0 +1,1 @@
+"""The environments that are carried between: links to their registries, and what is told of them."""

@@ -1,0 +1,106 @@
+"""A whole federation of real processes on loopback, for tests."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sysconfig
+from pathlib import Path
+
+import carnet
+from carnet_server.local.health import wait_until_serving
+from carnet_server.local.initialise import initialise
+from carnet_server.local.processes import processes_of, reap
+from tests.support.bundles import make_bundle_directory
+
+CARNET = str(Path(sysconfig.get_path("scripts")) / "carnet")
+GOOD_METRICS = [
+    {"name": "roc_auc", "value": 0.99, "direction": "higher_is_better"},
+    {"name": "recall", "value": 0.97, "direction": "higher_is_better"},
+]
+
+
+class LocalFederation:
+    """dev, staging, prod and the promotion service in a folder, each a process."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        if not folder.exists():
+            initialise(folder, base_port=0)
+        self.processes = {process.name: process for process in processes_of(folder)}
+
+    def start(self, *names: str) -> None:
+        chosen = [self.processes[name] for name in names or self.processes]
+        for process in chosen:
+            process.start()
+        wait_until_serving(chosen)
+
+    def stop(self) -> None:
+        for process in reversed(self.processes.values()):
+            process.stop()
+
+    def kill(self, name: str) -> None:
+        """kill -9, and collect it."""
+        process = self.processes[name]
+        pid = process.pid()
+        assert pid is not None, f"{name} does not run"
+        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, 0)
+        reap()
+
+    def client(self, identity: str) -> carnet.Client:
+        return carnet.connect(self.folder, identity=identity)
+
+    def cli(self, *arguments: str, identity: str = "ci", check: int | None = 0, **options):
+        """Run the real `carnet` command; returns the completed process."""
+        done = subprocess.run(
+            [CARNET, *arguments],
+            env=os.environ | {"CARNET_DIR": str(self.folder), "CARNET_IDENTITY": identity, "NO_COLOR": "1"},
+            capture_output=True,
+            text=True,
+            timeout=110,
+            stdin=subprocess.DEVNULL,
+            check=False,
+            **options,
+        )
+        if check is not None:
+            assert done.returncode == check, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def cli_json(self, *arguments: str, identity: str = "ci", check: int | None = 0):
+        return json.loads(self.cli(*arguments, "-o", "json", identity=identity, check=check).stdout)
+
+    # --- the steps of a version's life, for tests that begin in the middle -----------------------------------
+
+    def publish(self, tmp_path: Path, model: str = "risk/fraud", **bundle) -> carnet.Reference:
+        folder = make_bundle_directory(tmp_path, **bundle)
+        with self.client("ci") as ci:
+            return ci.push(f"dev/{model}", folder).reference
+
+    def evaluate(self, reference, metrics=GOOD_METRICS, result="PASSED") -> None:
+        with self.client("evaluator") as evaluator:
+            evaluator.attest(str(reference), {"suite": "evaluation", "result": result, "metrics": metrics})
+
+    def test_integration(self, reference, result="PASSED") -> None:
+        with self.client("integration-tester") as tester:
+            tester.attest(str(reference), {"suite": "integration", "result": result})
+
+    def to_staging(self, reference, *, alias: str = ""):
+        self.evaluate(reference)
+        with self.client("ci") as ci:
+            return ci.wait(ci.promote(str(reference), "staging", alias=alias).id, timeout=60)
+
+    def approve(self, promotion: str, *names: str) -> None:
+        for name in names:
+            with self.client(name) as approver:
+                approver.approve(promotion, "in order", target="prod")
+
+    def wait_for_dossier(self, client, promotion: str):
+        for update in client.watch_promotion(promotion):
+            if update.promotion.awaits_dossier or update.promotion.state.ended:
+                return update.promotion
+        return client.promotion(promotion)
