@@ -2,8 +2,8 @@
 
 Responsible for reading YAML safely and for errors that name file, line, column and field, all of them at
 once. A document's schema is a pydantic model. Scalars are those of YAML 1.2's core schema, so dates stay
-text; duplicate keys, anchors and aliases are refused; depth and size are bounded. Does not know what any
-document means.
+text; duplicate keys, anchors, aliases and tags are refused; depth and size are bounded. Does not know what
+any document means.
 """
 
 from __future__ import annotations
@@ -30,14 +30,18 @@ Location = tuple[str | int, ...]
 
 
 class _Loader(yaml.SafeLoader):
-    """The safe loader with YAML 1.2's core schema, and without anchors and aliases."""
+    """The safe loader with YAML 1.2's core schema, and without anchors, aliases and tags."""
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """Refuse what refers to another place in the document."""
+        """Refuse what refers to another place in the document, and what says its own type."""
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if event.anchor is not None:
             raise yaml.MarkedYAMLError(
                 problem="anchors and aliases are not taken", problem_mark=event.start_mark
+            )
+        if getattr(event, "tag", None) is not None:
+            raise yaml.MarkedYAMLError(
+                problem=f"the tag {event.tag!r}: tags are not taken", problem_mark=event.start_mark
             )
         return super().compose_node(parent, index)
 
@@ -45,7 +49,7 @@ class _Loader(yaml.SafeLoader):
 # YAML 1.1, PyYAML's default, reads `no` as false, 1e-3 as text, 012 as ten and dates as objects.
 _CORE_SCHEMA = (
     ("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
-    ("int", r"^(?:[-+]?(?:0|[1-9][0-9]*))$", "-+0123456789"),
+    ("int", r"^(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)$", "-+0123456789"),
     (
         "float",
         r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$",
@@ -58,11 +62,17 @@ for _tag, _pattern, _first in _CORE_SCHEMA:
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), list(_first))
 
 
+def _construct_int(loader: _Loader, node: yaml.ScalarNode) -> int:
+    text = str(loader.construct_scalar(node))
+    return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
+
+
 def _construct_float(loader: _Loader, node: yaml.ScalarNode) -> float:
     text = str(loader.construct_scalar(node)).lower()
     return float(text.replace(".inf", "inf").replace(".nan", "nan"))
 
 
+_Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
 _Loader.add_constructor("tag:yaml.org,2002:float", _construct_float)
 
 

@@ -172,6 +172,10 @@ def parse_reference(value: str, *, want: str = "any") -> Reference:
             f"{value!r} names a model: a version is wanted; add @VERSION or @ALIAS, such as {value}@1"
         )
     if pointed.isdecimal() and pointed.isascii():
+        if pointed.startswith("0"):
+            raise ReferenceInvalidError(
+                f"{value[:160]!r}: version numbers start at 1 and have no leading zeros"
+            )
         number = check_version_number(int(pointed[:11]))
         return Reference(parts[0], parts[1], parts[2], version=number)
     if pointed:

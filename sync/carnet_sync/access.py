@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import grpc
@@ -47,11 +48,20 @@ PERMISSIONS: Mapping[str, frozenset[str]] = {
     f"{_GUARDED}EnvironmentService/ListEnvironments": _ANY_ROLE,
 }
 
-_CALLER: ContextVar[str] = ContextVar("caller")
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whoever makes a call: its SPIFFE id, and its roles here."""
+
+    subject: str
+    roles: frozenset[str]
 
 
-def current_caller() -> str:
-    """Return the subject of whoever makes the present call."""
+_CALLER: ContextVar[Caller] = ContextVar("caller")
+
+
+def current_caller() -> Caller:
+    """Return whoever makes the present call."""
     return _CALLER.get()
 
 
@@ -99,7 +109,7 @@ class CallScope(grpc.aio.ServerInterceptor):
                 f"{subject} may not call {method.rpartition('/')[2]} here: it needs the role "
                 f"{' or '.join(sorted(wanted)) or 'of nobody'}, and has {', '.join(sorted(held)) or 'none'}"
             )
-        _CALLER.set(subject)
+        _CALLER.set(Caller(subject, held))
 
     def _single(self, method: str, behaviour: Any) -> Any:
         async def call(request: Any, context: ServicerContext) -> Any:

@@ -12,7 +12,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.support.simulator import AWAITING, READY, REFUSED, SimulatedFederation, eventually
 
 from carnet.errors import DeadlineExceededError, IllegalTransitionError, UnavailableError
 from carnet.registry.v1 import admission_pb2
@@ -20,6 +19,7 @@ from carnet.sync.v1 import promotions_pb2
 from carnet.translog.entry import EntryType
 from carnet_sync.app import SyncApp
 from carnet_sync.config import load_config
+from tests.support.simulator import AWAITING, READY, REFUSED, SimulatedFederation, eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -77,11 +77,14 @@ async def federation() -> AsyncIterator[SimulatedFederation]:
         yield found
 
 
-@pytest.fixture(params=["pull", "relay"])
+BOTH_WAYS = pytest.mark.parametrize("service", ["pull", "relay"], indirect=True)
+
+
+@pytest.fixture
 async def service(
     federation: SimulatedFederation, tmp_path: Path, request: pytest.FixtureRequest
 ) -> AsyncIterator[Service]:
-    found = Service(federation, tmp_path, request.param)
+    found = Service(federation, tmp_path, getattr(request, "param", "pull"))
     yield found
     await found.stop()
 
@@ -115,6 +118,7 @@ async def _drain(stream: AsyncIterator[promotions_pb2.WatchPromotionResponse]) -
         assert not told.HasField("event")
 
 
+@BOTH_WAYS
 async def test_a_version_is_carried_from_request_to_record(
     service: Service, federation: SimulatedFederation
 ) -> None:
@@ -160,6 +164,7 @@ async def test_a_dry_run_answers_and_leaves_no_trace(
         ("dev", "CreateRelease"),
         ("staging", "EvaluateAdmission"),
         ("staging", "FindMissingBlobs"),
+        ("staging", "PullBlobs"),
         ("staging", "Admit"),
         ("dev", "RecordAdmission"),
     ],
@@ -180,6 +185,23 @@ async def test_a_service_that_dies_in_the_middle_of_a_step_goes_on_when_it_is_ba
     promotion_id = promotion.name.removeprefix("promotions/")
     assert federation.staging.admitted == {promotion_id: 1}
     assert federation.dev.recorded == [promotion_id]
+
+
+@pytest.mark.parametrize("service", ["relay"], indirect=True)
+@pytest.mark.parametrize("method", ["BatchWriteBlobs", "WriteBlob"])
+async def test_a_relay_that_dies_goes_on_when_it_is_back(
+    service: Service, federation: SimulatedFederation, method: str
+) -> None:
+    federation.staging.script.held[method] = asyncio.Event()
+    async with await service.start() as connection:
+        promotion = await create(connection, federation.request())
+        await eventually(lambda: method in federation.staging.calls)
+        await service.kill()
+    federation.staging.script.held.pop(method).set()
+    async with await service.start() as connection:
+        ended = (await watch(connection, promotion.name))[-1].promotion
+    assert ended.state == State.PROMOTION_STATE_SUCCEEDED
+    assert federation.staging.blobs == federation.dev.blobs
 
 
 async def test_a_watch_goes_on_after_the_last_event_over_a_restart(
@@ -207,7 +229,7 @@ async def test_what_is_awaited_is_noticed_at_once(service: Service, federation: 
     federation.staging.script.answers = [int(AWAITING)]
     async with await service.start() as connection:
         promotion = await create(connection, federation.request())
-        await eventually(lambda: federation.staging.calls.count("EvaluateAdmission") >= 4)
+        await eventually(lambda: federation.staging.calls.count("EvaluateAdmission") >= 3)
         await eventually(lambda: "WatchEntries" in federation.staging.calls)
         federation.staging.script.answers = [int(READY)]
         started = asyncio.get_running_loop().time()

@@ -19,7 +19,7 @@ from carnet.errors import (
 from carnet.references import ResourceName
 from carnet.signing.decision import Decision
 from carnet.signing.dsse import parse_envelope, verify_envelope
-from carnet.signing.statement import parse_statement
+from carnet.signing.statement import parse_statement, sign_statement
 from carnet.translog.receipt import verify_receipt
 from carnet_server.evidence.believed import trusted_attestations
 from carnet_server.evidence.queries import read_all_evidence
@@ -168,7 +168,9 @@ async def test_a_refused_publication_is_a_signed_decision_and_names_the_rule(reg
     manifest, contents = make_version(1)
     manifest = manifest.model_copy(update={"owner": ""})
     await registry.give_blobs(manifest, contents)
-    with pytest.raises(GateRefusedError, match=r"rule metadata: the manifest lacks owner\. Fill in owner") as e:
+    with pytest.raises(
+        GateRefusedError, match=r"rule metadata: the manifest lacks owner\. Fill in owner"
+    ) as e:
         await registry.publish(manifest)
     assert e.value.metadata["rules"] == "metadata"
     assert await registry.entries() == ["decision.made"]
@@ -295,9 +297,7 @@ async def test_all_namespaces_means_those_that_the_caller_may_read(registry):
     await registry.add_version(1, namespace="ads")
 
     async def listed(subject):
-        page, _ = await registry.models.list_models(
-            registry.caller(subject), "", page_size=0, page_token=""
-        )
+        page, _ = await registry.models.list_models(registry.caller(subject), "", page_size=0, page_token="")
         return [model.namespace for model in page]
 
     assert await listed(CI) == ["ads", "risk"]
@@ -353,7 +353,9 @@ async def test_a_revoked_version_says_so_resolves_and_takes_no_alias(registry):
     manifest = await registry.add_version(1)
     scopes = [bundle_scope(manifest.digest), model_scope("risk", "fraud")]
     before = await registry.database.read(lambda c: read_revisions(c, scopes))
-    done = await registry.models.revoke(registry.caller(OPERATOR), version_name(1), "trained on leaked labels")
+    done = await registry.models.revoke(
+        registry.caller(OPERATOR), version_name(1), "trained on leaked labels"
+    )
     entry = verify_receipt(done.receipt, registry.state.log_key.verifier)
     assert (entry.type, entry.new) == ("version.revoked", "revoked")
     assert b"leaked" not in done.receipt.entry_bytes
@@ -504,7 +506,9 @@ async def test_protected_aliases_move_by_rollback_only_and_say_how_else(registry
     first = await set_champion(registry, 1, request_id="before")
     await set_champion(registry, 2)
     registry.set_policy(protected_aliases=["champion"])
-    with pytest.raises(GateRefusedError, match="carnet promote SOURCE/risk/fraud@1 --to dev --alias champion"):
+    with pytest.raises(
+        GateRefusedError, match="carnet promote SOURCE/risk/fraud@1 --to dev --alias champion"
+    ):
         await set_champion(registry, 1)
     with pytest.raises(GateRefusedError, match="protected"):
         await registry.aliases.delete_alias(
@@ -710,9 +714,7 @@ async def test_evidence_is_listed_oldest_first_in_pages(registry):
         digests.append(envelope.digest)
     seen, token = [], ""
     while True:
-        page, token = await registry.evidence.list_page(
-            version_name(1), "", page_size=2, page_token=token
-        )
+        page, token = await registry.evidence.list_page(version_name(1), "", page_size=2, page_token=token)
         seen += page
         if not token:
             break
@@ -736,11 +738,7 @@ async def test_evidence_of_one_namespace_neither_counts_nor_shows_in_another(reg
     statement = parse_statement(foreign)
     assert statement.subject_name == "dev/risk/fraud@1"
     elsewhere = ResourceName("ads", "fraud", 1)
-    renamed = type(statement)(
-        "some model", manifest.digest, statement.predicate_type, statement.predicate
-    )
-    from carnet.signing.statement import sign_statement
-
+    renamed = type(statement)("some model", manifest.digest, statement.predicate_type, statement.predicate)
     data = sign_statement(renamed, registry.evaluator).to_bytes()
     await registry.evidence.add(registry.caller(EVALUATOR), elsewhere, data)
     own_key = registry.state.signing_key.verification_key
@@ -749,9 +747,7 @@ async def test_evidence_of_one_namespace_neither_counts_nor_shows_in_another(reg
             c, "risk", manifest.digest, trust=registry.state.trust.current, own_key=own_key
         )
     )
-    shown, _ = await registry.evidence.list_page(
-        version_name(1), manifest.digest, page_size=0, page_token=""
-    )
+    shown, _ = await registry.evidence.list_page(version_name(1), manifest.digest, page_size=0, page_token="")
     assert counted == shown == []
     again = await registry.evidence.add(registry.caller(EVALUATOR), version_name(1), data)
     assert not again.already_held

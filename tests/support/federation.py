@@ -6,11 +6,16 @@ import contextlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sysconfig
+import warnings
 from pathlib import Path
 
 import carnet
+from carnet.client.channel import TlsIdentity
+from carnet.client.connection import RegistryConnection
+from carnet.client.federation import Federation
 from carnet_server.local.health import wait_until_serving
 from carnet_server.local.initialise import initialise
 from carnet_server.local.processes import processes_of, reap
@@ -34,8 +39,11 @@ class LocalFederation:
 
     def start(self, *names: str) -> None:
         chosen = [self.processes[name] for name in names or self.processes]
-        for process in chosen:
-            process.start()
+        with warnings.catch_warnings():
+            # They outlive whoever starts them, which Python warns of.
+            warnings.simplefilter("ignore", ResourceWarning)
+            for process in chosen:
+                process.start()
         wait_until_serving(chosen)
 
     def stop(self) -> None:
@@ -51,6 +59,52 @@ class LocalFederation:
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, 0)
         reap()
+
+    @contextlib.contextmanager
+    def frozen(self, name: str):
+        """Hold a process still within a block; one that is killed meanwhile stays so."""
+        process = self.processes[name]
+        assert process.signal(signal.SIGSTOP), f"{name} does not run"
+        try:
+            yield
+        finally:
+            process.signal(signal.SIGCONT)
+
+    # --- what the processes keep on the disk ------------------------------------------------------------------
+
+    def database(self, name: str) -> Path:
+        """The database of an environment, or of ``sync``."""
+        if name == "sync":
+            return self.folder / "sync" / "data" / "sync.db"
+        return self.folder / "environments" / name / "data" / "registry.db"
+
+    def query(self, name: str, statement: str, *parameters) -> list[tuple]:
+        """Read a process's database from beside it."""
+        uri = f"file:{self.database(name)}?mode=ro"
+        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=10)) as connection:
+            return connection.execute(statement, parameters).fetchall()
+
+    def blob_file(self, environment: str, digest: str) -> Path:
+        """Where an environment keeps a whole blob."""
+        blobs = self.folder / "environments" / environment / "data" / "blobs"
+        return blobs / "blobs" / "sha256" / digest[:2] / digest[2:]
+
+    def part_file(self, environment: str, namespace: str, digest: str) -> Path:
+        """Where an environment keeps a blob that is on its way in."""
+        blobs = self.folder / "environments" / environment / "data" / "blobs"
+        return blobs / "uploads" / namespace / f"{digest}.part"
+
+    # --- whoever acts -----------------------------------------------------------------------------------------
+
+    def connection(self, environment: str, certificates: str) -> RegistryConnection:
+        """A bare connection to a registry, as whoever has the certificate in a folder of the federation."""
+        federation = Federation.load(self.folder)
+        pinned = federation.environment(environment)
+        folder = self.folder / certificates
+        identity = TlsIdentity.load(folder / "tls.pem", folder / "tls-key.pem", federation.ca)
+        return RegistryConnection(
+            pinned.endpoint, server_name=pinned.server_name, identity=identity, environment=environment
+        )
 
     def client(self, identity: str) -> carnet.Client:
         return carnet.connect(self.folder, identity=identity)

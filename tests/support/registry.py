@@ -16,6 +16,7 @@ from carnet.references import ResourceName
 from carnet.signing.keys import SigningKey
 from carnet.signing.model_signature import sign_model
 from carnet.signing.test_result import TestResult
+from carnet.translog.entry import parse_entry
 from carnet.translog.keys import LogKey
 from carnet_policies.document import load_policy
 from carnet_policies.engine import PolicyEngine
@@ -164,9 +165,7 @@ class Registry:
         self.store.write_small(manifest.namespace, list((contents or {}).items()))
 
         def change(tx: Any) -> None:
-            held = read_possessed(
-                tx.connection, manifest.namespace, [file.digest for file in manifest.files]
-            )
+            held = read_possessed(tx.connection, manifest.namespace, [file.digest for file in manifest.files])
             for blob in {Blob(file.digest, file.size_bytes) for file in manifest.files}:
                 if blob.digest not in held:
                     add_possession(tx.connection, manifest.namespace, blob, tx.now)
@@ -204,8 +203,6 @@ class Registry:
 
     async def entries(self) -> list[str]:
         """The types of the log's entries since the documents were recorded."""
-        from carnet.translog.entry import parse_entry  # noqa: PLC0415  only here
-
         rows = await self.log.entries(0, 1000)
         return [str(parse_entry(data).type) for _, data, _ in rows][3:]
 

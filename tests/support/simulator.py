@@ -25,7 +25,6 @@ import grpc.aio
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from tests.support.bundles import make_manifest
 
 from carnet.bundle.manifest import File, parse_manifest
 from carnet.canonical import canonical_json, sha256_hex
@@ -68,6 +67,7 @@ from carnet.signing.promotion_request import PromotionRequest
 from carnet.signing.statement import parse_statement
 from carnet.translog.entry import Actor, Entry, EntryType
 from carnet_sync.promotions.domain import Promotion, State
+from tests.support.bundles import make_manifest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable

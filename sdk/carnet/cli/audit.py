@@ -154,4 +154,5 @@ def _conclusion(report: AuditReport) -> str:
             "nothing was found to be false, and not everything could be verified: pin the missing keys, "
             "and audit again"
         )
-    return f"the audit failed: {len(report.findings)} findings"
+    count = len(report.findings)
+    return f"the audit failed: {count} finding{'s' if count > 1 else ''}"

@@ -226,7 +226,7 @@ def _typed_errors(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in {errno.ENOTEMPTY, errno.EEXIST}:
+        if error.errno in {errno.ENOTEMPTY, errno.EEXIST} and os.path.lexists(target):
             raise AlreadyExistsError(f"{target} exists: it is left alone; name another directory") from error
         full = error.errno in {errno.ENOSPC, errno.EDQUOT}
         raise (StorageFullError if full else FileUnreadableError)(

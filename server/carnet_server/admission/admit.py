@@ -24,9 +24,10 @@ from carnet_server.admission.domain import AdmissionInput, AdmissionView
 from carnet_server.admission.judging import MOST_ATTEMPTS, judge, moving
 from carnet_server.admission.recording import record_evaluation, sign_decision
 from carnet_server.admission.situation import arrival_of
+from carnet_server.admission.source_rules import check_fresh, check_nothing_withheld
 from carnet_server.admission.states import AdmissionState, check_open, check_transition
 from carnet_server.admission.stored_evaluation import describe_unmet
-from carnet_server.admission.verification import check_fresh, check_nothing_withheld, verify_input
+from carnet_server.admission.verification import verify_input
 from carnet_server.admission.view import read_held, unknown_promotion, view_admission, view_of
 from carnet_server.aliases.domain import Move, MoveKind
 from carnet_server.aliases.moves import move_alias
@@ -166,7 +167,8 @@ async def _take_evidence(
     )
     check_nothing_withheld(verified.release.release, held, evidence)
     name = ResourceName(admission.namespace, admission.model, admission.version)
-    await keep_carried(parts, caller, name, await assess_carried(parts, name, digest, evidence))
+    carried = await assess_carried(parts, name, digest, evidence)
+    await keep_carried(parts, caller, name, [each for each in carried if each[0].digest not in held])
 
 
 def _unmet(environment: str, promotion: str, evaluation: StoredEvaluation) -> PreconditionFailedError:
@@ -236,7 +238,7 @@ class _Admitting:
     def _in_time(self, now: datetime) -> bool:
         """Whether nothing that was counted has come to its end since it was."""
         situation = self._situation
-        counted = counted_approvals(situation.approvals, self._admission, now=self._evaluation.evaluated_at)
+        counted = counted_approvals(situation.approvals, situation.authors, now=self._evaluation.evaluated_at)
         ends = [each.expires_at for each in counted]
         ends += [situation.dossier.expires_at] if situation.dossier else []
         return all(end > now for end in ends)

@@ -7,6 +7,7 @@ whose work it is may not approve it. What was said is never forgotten; a person'
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from carnet.errors import (
@@ -17,14 +18,16 @@ from carnet.errors import (
 )
 from carnet.signing.approval import Approval
 from carnet_policies.facts import ApprovalFact
-from carnet_server.admission.verification import CLOCK_SKEW
+from carnet_server.admission.source_rules import CLOCK_SKEW
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from datetime import datetime
 
     from carnet.signing.dossier import Dossier
     from carnet.signing.statement import Statement
+    from carnet_policies.facts import Party
+    from carnet_server.access.trust import Trust
     from carnet_server.admission.domain import Admission, HeldApproval, Signer
 
 ENDORSEMENTS = frozenset({"reviewed", "approved"})
@@ -130,6 +133,25 @@ def approvals_of_dossier(
     )
 
 
+def approval_as_of_today(approval: HeldApproval, namespace: str, trust: Trust) -> HeldApproval:
+    """Return a statement with the person that it counts for now; none, where its key or role was taken away.
+
+    Args:
+        approval: What was said.
+        namespace: The promotion's namespace.
+        trust: The trust document in force.
+    """
+    key = trust.key(approval.approver_key_id)
+    believed = (
+        key is not None
+        and key.subject == approval.approver
+        and "approval" in key.purposes
+        and key.covers(namespace)
+        and "approver" in trust.roles(approval.approver, namespace)
+    )
+    return replace(approval, person=trust.person_of(approval.approver) if believed else None)
+
+
 def approval_fact(approval: HeldApproval) -> ApprovalFact:
     """Return a statement as policies see it; its time is that of its arrival here."""
     return ApprovalFact(
@@ -138,22 +160,22 @@ def approval_fact(approval: HeldApproval) -> ApprovalFact:
 
 
 def counted_approvals(
-    approvals: Iterable[HeldApproval], admission: Admission, *, now: datetime
+    approvals: Iterable[HeldApproval], authors: Collection[Party], *, now: datetime
 ) -> tuple[HeldApproval, ...]:
     """Return the approvals that a decision rests on: each person's latest word, where it is one that stands.
 
     Args:
         approvals: What was said about the dossier, in the order of arrival.
-        admission: The promotion.
+        authors: Who published the version and who asked for the promotion.
         now: This environment's clock.
     """
     latest: dict[str, HeldApproval] = {}
     for each in approvals:
         if each.person is not None:
             latest[each.person] = each
-    authors = {admission.publisher_person, admission.requester_person}
+    people = {author.person for author in authors}
     return tuple(
         each
         for person, each in latest.items()
-        if each.meaning == "approved" and each.expires_at > now and person not in authors
+        if each.meaning == "approved" and each.expires_at > now and person not in people
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from carnet.errors import ConflictError, PermissionDeniedError, PreconditionFailedError, StatementInvalidError
@@ -13,8 +13,8 @@ from carnet_server.admission import queries
 from carnet_server.admission.approval_rules import check_approval
 from carnet_server.admission.domain import HeldApproval
 from carnet_server.admission.dossier import standing_dossier
+from carnet_server.admission.signers import open_signed, require_covers, signer_of
 from carnet_server.admission.states import check_open
-from carnet_server.admission.verification import open_signed, require_covers, signer_of
 from carnet_server.admission.view import read_held, unknown_promotion, view_admission
 from carnet_server.evidence.adding import ENVELOPE_MEDIA_TYPE
 from carnet_server.log.revisions import promotion_scope
@@ -114,7 +114,13 @@ def _checked(parts: AdmissionParts, statement: Statement, approver: Signer, admi
             f"promotion {admission.promotion} {state}: it is issued once everything but people is there",
             metadata={"promotion": admission.promotion},
         )
-    return check_approval(statement, approver, admission, dossier, now=now)
+    trust = parts.state.trust.current
+    today = replace(
+        admission,
+        publisher_person=trust.person_of(admission.publisher),
+        requester_person=trust.person_of(admission.requester),
+    )
+    return check_approval(statement, approver, today, dossier, now=now)
 
 
 def _keep(tx: Transaction, caller: Caller, read: Admission, signed: _Signed) -> HeldApproval:

@@ -15,8 +15,8 @@ from carnet_server.admission import queries
 from carnet_server.admission.cancellation_rules import check_canceller
 from carnet_server.admission.domain import HeldCancellation
 from carnet_server.admission.parts import signing_actor
+from carnet_server.admission.signers import open_signed, require_covers, signer_of
 from carnet_server.admission.states import AdmissionState, check_transition
-from carnet_server.admission.verification import open_signed, require_covers, signer_of
 from carnet_server.evidence.adding import ENVELOPE_MEDIA_TYPE
 from carnet_server.log.revisions import promotion_scope
 from carnet_server.log.writer import EntryDraft

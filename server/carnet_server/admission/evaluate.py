@@ -15,10 +15,12 @@ from carnet_server.admission.domain import AdmissionView
 from carnet_server.admission.judging import MOST_ATTEMPTS, judge, moving
 from carnet_server.admission.recording import new_admission, record_evaluation
 from carnet_server.admission.situation import arrival_of
+from carnet_server.admission.source_rules import check_nothing_withheld
 from carnet_server.admission.states import AdmissionState, check_open, state_of
-from carnet_server.admission.verification import check_nothing_withheld, verify_input
+from carnet_server.admission.verification import verify_input
 from carnet_server.admission.view import read_held, view_admission, view_of
 from carnet_server.evidence.queries import read_evidence_digests
+from carnet_server.models.arrival import find_registered
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from carnet_server.admission.verification import VerifiedInput
     from carnet_server.admission.view import Held
     from carnet_server.evidence.assessment import Assessment
+    from carnet_server.models.domain import Arrival
 
 
 async def evaluate_admission(
@@ -60,8 +63,10 @@ async def evaluate_admission(
     request = verified.request.request
     require(caller, "promoter", namespace=request.namespace)
     name = ResourceName(request.namespace, request.model, request.version)
+    arrival = arrival_of(verified, given.signature)
 
     def read(connection: Connection) -> tuple[Held, list[str]]:
+        find_registered(connection, arrival)
         return read_held(connection, request.promotion), read_evidence_digests(
             connection, request.namespace, verified.request.bundle_digest
         )
@@ -77,9 +82,10 @@ async def evaluate_admission(
     check_nothing_withheld(verified.release.release, digests, given.evidence)
     carried = await assess_carried(parts, name, verified.request.bundle_digest, given.evidence)
     if validate_only:
-        return await _dry_run(parts, given, verified, held, [assessment for assessment, _ in carried])
-    await keep_carried(parts, caller, name, carried)
-    arrival = arrival_of(verified, given.signature)
+        assessments = [assessment for assessment, _ in carried]
+        return await _dry_run(parts, given, verified, arrival, held=held, carried=assessments)
+    new = [each for each in carried if each[0].digest not in digests]
+    await keep_carried(parts, caller, name, new)
     for _ in range(MOST_ATTEMPTS):
         situation, evaluation = await judge(parts, verified, arrival)
         _check_not_cancelled(parts, verified, situation.held)
@@ -136,10 +142,11 @@ async def _dry_run(
     parts: AdmissionParts,
     given: AdmissionInput,
     verified: VerifiedInput,
+    arrival: Arrival,
+    *,
     held: Held,
     carried: list[Assessment],
 ) -> AdmissionView:
-    arrival = arrival_of(verified, given.signature)
     _, evaluation = await judge(parts, verified, arrival, carried=carried)
     base = held.admission or new_admission(parts, given, verified, evaluation, epoch=0)
     found = replace(base, state=state_of(evaluation.outcome), evaluation=evaluation)

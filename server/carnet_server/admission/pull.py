@@ -15,8 +15,8 @@ from carnet.client.connection import RegistryConnection
 from carnet.errors import InvalidInputError
 from carnet_server.access.authorize import require
 from carnet_server.admission import queries
+from carnet_server.admission.signers import known_peer
 from carnet_server.admission.states import check_open
-from carnet_server.admission.verification import known_peer
 from carnet_server.admission.view import unknown_promotion
 from carnet_server.blobs.domain import Blob
 from carnet_server.blobs.fetch import FetchProgress, fetch_into_store
@@ -82,6 +82,10 @@ async def pull_blobs(
     _check_files(admission, blobs)
     peer = known_peer(parts.state.trust.current, admission.source)
     latest: list[FetchProgress] = []
+
+    def note(progress: FetchProgress) -> None:
+        latest[:] = [progress]
+
     async with connect(peer, parts.state.identity) as connection:
         fetching = asyncio.create_task(
             fetch_into_store(
@@ -90,7 +94,7 @@ async def pull_blobs(
                 blobs,
                 blobs_service,
                 capability=capability,
-                progress=lambda progress: latest.__setitem__(slice(None), [progress]),
+                progress=note,
             )
         )
         try:

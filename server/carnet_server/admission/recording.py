@@ -101,7 +101,7 @@ def sign_decision(
     """
     said = situation.approvals
     if evaluation.outcome is RuleStatus.PASSED:
-        said = counted_approvals(said, admission, now=evaluation.evaluated_at)
+        said = counted_approvals(said, situation.authors, now=evaluation.evaluated_at)
     inputs = {
         "promotion-request": [verified.request.digest],
         "release": [verified.release.digest],

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from carnet.bundle.manifest import parse_manifest
 from carnet.references import ResourceName
 from carnet_policies.facts import Facts, SignatureFact
-from carnet_server.admission.approval_rules import approval_fact, approvals_of_dossier
+from carnet_server.admission.approval_rules import approval_as_of_today, approval_fact, approvals_of_dossier
 from carnet_server.admission.carried import believed_of
 from carnet_server.admission.dossier import standing_dossier
 from carnet_server.admission.view import read_held
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from carnet.signing.dossier import Dossier
-    from carnet_policies.facts import Attestation
+    from carnet_policies.facts import Attestation, Party
     from carnet_server.admission.domain import HeldApproval
     from carnet_server.admission.verification import VerifiedInput
     from carnet_server.admission.view import Held
@@ -72,6 +72,12 @@ class Situation:
     alias_version: int
     facts: Facts
     evidence: tuple[str, ...]
+
+    @property
+    def authors(self) -> tuple[Party, ...]:
+        """Who published the version, and who asked for the promotion."""
+        requester = self.facts.requester
+        return (self.facts.publisher, requester) if requester else (self.facts.publisher,)
 
     def still_holds(self, connection: Connection) -> bool:
         """Whether nothing that was looked at has changed since; asked inside the deciding transaction."""
@@ -129,7 +135,10 @@ def read_situation(
     held = read_held(connection, wish.promotion)
     dossier = standing_dossier(held.admission, policy_digest=state.policy.digest, now=now)
     standing_digest = held.admission.dossier_digest if held.admission and dossier else None
-    approvals = approvals_of_dossier(held.approvals, standing_digest)
+    approvals = tuple(
+        approval_as_of_today(each, namespace, state.trust.current)
+        for each in approvals_of_dossier(held.approvals, standing_digest)
+    )
     alias = read_alias(connection, ResourceName(namespace, model, alias=wish.alias)) if wish.alias else None
     facts = _read_facts(
         connection, verified, state=state, baseline=baseline, approvals=approvals, carried=carried, now=now

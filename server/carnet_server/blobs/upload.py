@@ -3,7 +3,8 @@
 Responsible for resuming, for one writer at a time, and for the file becoming a stored blob only whole,
 verified and durable: write → fsync → rename → fsync of the folder.
 
-Invariants: the length of the file is what is held. Every byte is hashed in this process, those that an
+Invariants: the length of the file is what is held; it is synced at intervals, so that a crash of the machine
+costs little of it. Every byte is hashed in this process, those that an
 earlier writer left included, so that neither a length nor a tail that a crash left is ever believed. Whoever
 holds the lock on the file at its path is the only one who changes, renames or removes it; the lock
 goes with the process, whichever process it is.
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from carnet_server.blobs.domain import Blob
 
 REHASH_BYTES = 1 << 20
+SYNC_BYTES = 64 << 20
 STORED_MODE = 0o400
 
 
@@ -166,6 +168,8 @@ class Upload:
             )
         try:
             write_all(self._descriptor, data)
+            if self.offset // SYNC_BYTES != end // SYNC_BYTES:
+                os.fsync(self._descriptor)
         except OSError as error:
             raise self._given_up(error) from error
         self._hash.update(data)

@@ -12,7 +12,6 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from carnet.errors import UnavailableError
 from carnet_server.local.health import look, wait_until_serving
 from carnet_server.local.initialise import DEFAULT_BASE_PORT, initialise
 from carnet_server.local.processes import processes_of, reap
@@ -21,9 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
+    from carnet_server.local.health import Health
     from carnet_server.local.processes import Process
 
 _LOOK_AGAIN_SECONDS = 1.0
+# What the command line's table has for UnavailableError; an answer is not an error, so none is raised.
+_NOT_SERVING = 8
 
 
 def _folder_option(command: Callable[..., None]) -> Callable[..., None]:
@@ -97,7 +99,7 @@ def up(folder: Path, detach: bool, output: str) -> None:
     processes = processes_of(folder)
     if detach:
         _start(processes)
-        _show(processes, output)
+        _show(look(processes), output)
         return
     ended = threading.Event()
 
@@ -108,7 +110,7 @@ def up(folder: Path, detach: bool, output: str) -> None:
     signal.signal(signal.SIGINT, end)
     try:
         _start(processes)
-        _show(processes, output)
+        _show(look(processes), output)
         click.echo("Press Ctrl-C to stop.", err=True)
         while not ended.wait(_LOOK_AGAIN_SECONDS):
             _revive(processes)
@@ -149,21 +151,22 @@ def down(folder: Path, output: str) -> None:
 @click.command(short_help="Show how a federation's processes fare.")
 @_folder_option
 @_output_option
-def status(folder: Path, output: str) -> None:
+@click.pass_context
+def status(context: click.Context, folder: Path, output: str) -> None:
     r"""Show how a federation's processes fare. Exits with 8 unless all of them serve.
 
     \b
     Example:
       carnet status --dir .carnet
     """
-    processes = processes_of(folder)
-    _show(processes, output)
-    if not all(health.serving for health in look(processes)):
-        raise UnavailableError(f"not everything serves: start it with `carnet up --dir {folder}`")
+    found = look(processes_of(folder))
+    _show(found, output)
+    if not all(health.serving for health in found):
+        click.echo(f"not everything serves: start it with `carnet up --dir {folder}`", err=True)
+        context.exit(_NOT_SERVING)
 
 
-def _show(processes: list[Process], output: str) -> None:
-    found = look(processes)
+def _show(found: list[Health], output: str) -> None:
     if output == "json":
         rows = [
             {"name": each.name, "endpoint": each.endpoint, "pid": each.pid, "state": each.state}

@@ -7,11 +7,10 @@ import shutil
 import socket
 from typing import TYPE_CHECKING, Any
 
-from carnet_policies.shipped import shipped_policy
-
 from carnet.errors import AlreadyExistsError, InvalidInputError, UnavailableError
 from carnet.signing.keys import SigningKey
 from carnet.translog.keys import LogKey
+from carnet_policies.shipped import shipped_policy
 from carnet_server.local.authority import Authority
 from carnet_server.local.files import write_new_file, write_yaml
 from carnet_server.local.plan import (

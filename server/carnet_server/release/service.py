@@ -10,10 +10,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from carnet.errors import KeyUntrustedError, NotFoundError, PermissionDeniedError
+from carnet.errors import NotFoundError, PermissionDeniedError
 from carnet.signing.capability import Capability
 from carnet.signing.release import Release
 from carnet_server.access.authorize import require
+from carnet_server.admission.signers import known_peer
 from carnet_server.evidence.queries import read_evidence_digests
 from carnet_server.models.queries import read_blobs, read_version
 from carnet_server.models.receipts import signed_receipt
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from carnet.references import ResourceName
     from carnet.translog.receipt import Receipt
     from carnet_server.access.identity import Caller
-    from carnet_server.access.trust import Peer
     from carnet_server.database.engine import Database
     from carnet_server.environment.state import EnvironmentState
     from carnet_server.log.service import LogService
@@ -84,7 +84,7 @@ class ReleaseService:
             InvalidInputError: The promotion's id is malformed.
         """
         require(caller, "promoter", namespace=name.namespace)
-        peer = self._peer(target)
+        peer = known_peer(self._state.trust.current, target)
         arrived = await self._database.read(lambda connection: self._version(connection, name))
         # The receipt comes first: what is read after it is at least as new as its tree.
         receipt = await signed_receipt(self._log, arrived.log_index)
@@ -136,7 +136,7 @@ class ReleaseService:
             InvalidInputError: The promotion's id or a digest is malformed.
         """
         require(caller, "promoter", namespace=name.namespace)
-        peer = self._peer(target)
+        peer = known_peer(self._state.trust.current, target)
 
         def query(connection: Connection) -> tuple[Version, set[str]]:
             version = self._version(connection, name)
@@ -191,15 +191,6 @@ class ReleaseService:
             self._writer, self._state, caller, version, decision=decision, target_receipt=target_receipt
         )
         return await signed_receipt(self._log, index)
-
-    def _peer(self, environment: str) -> Peer:
-        peer = self._state.trust.current.peer(environment)
-        if peer is None:
-            raise KeyUntrustedError(
-                f"{self._state.name} knows no environment {environment[:80]!r}: an administrator adds it, "
-                "with its keys, to the trust document"
-            )
-        return peer
 
     def _version(self, connection: Connection, name: ResourceName) -> Version:
         version = read_version(connection, name.namespace, name.model, name.version)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from carnet.errors import DeadlineExceededError, MessageTooLargeError, UnavailableError
+from carnet.errors import CancelledError, DeadlineExceededError, MessageTooLargeError, UnavailableError
 from carnet.references import ResourceName
 from carnet.registry.v1 import (
     admission_pb2,
@@ -40,10 +40,11 @@ def reaching(environment: str) -> Iterator[None]:
     Raises:
         UnavailableError: As it came, with ``metadata["environment"]``.
         DeadlineExceededError: As it came, with ``metadata["environment"]``.
+        CancelledError: As it came, with ``metadata["environment"]``: the registry stopped under way.
     """
     try:
         yield
-    except (UnavailableError, DeadlineExceededError) as error:
+    except (UnavailableError, DeadlineExceededError, CancelledError) as error:
         error.metadata.setdefault("environment", environment)
         raise
 

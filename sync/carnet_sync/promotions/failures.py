@@ -8,7 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from carnet.errors import CarnetError, ConflictError, DeadlineExceededError, UnavailableError
+from carnet.errors import (
+    CancelledError,
+    CarnetError,
+    ConflictError,
+    DeadlineExceededError,
+    UnavailableError,
+)
 from carnet_sync.promotions.domain import State, wait_seconds
 from carnet_sync.promotions.outcome import Outcome
 
@@ -16,6 +22,9 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from carnet_sync.promotions.domain import Promotion
+
+# A registry that stops cancels the calls that are under way.
+WAITED_FOR = (UnavailableError, DeadlineExceededError, CancelledError, ConflictError)
 
 
 def outcome_of_error(
@@ -29,7 +38,7 @@ def outcome_of_error(
         now: The time.
         patience: How long nothing but retries may happen.
     """
-    if not isinstance(error, UnavailableError | DeadlineExceededError | ConflictError):
+    if not isinstance(error, WAITED_FOR):
         return _failed(error.message, error)
     since = promotion.retrying_since or now
     if now - since >= patience:

@@ -15,6 +15,7 @@ from carnet.errors import (
     ConflictError,
     IllegalTransitionError,
     NotFoundError,
+    PermissionDeniedError,
     StatementInvalidError,
 )
 from carnet.signing.cancellation import Cancellation
@@ -189,16 +190,20 @@ class PromotionsService:
             token = encode_page_token(last.created_at, last.id, active_only=active_only)
         return Page(found[:limit], token)
 
-    async def cancel(self, promotion_id: str, envelope: bytes, *, caller: str) -> Promotion:
+    async def cancel(
+        self, promotion_id: str, envelope: bytes, *, caller: str, is_operator: bool = False
+    ) -> Promotion:
         """End a promotion at a signed word, which the target verifies and keeps first.
 
         Args:
             promotion_id: The promotion.
             envelope: The signed cancellation.
             caller: The caller's subject.
+            is_operator: Whether the caller may cancel what others asked for.
 
         Raises:
             NotFoundError: It is unknown here.
+            PermissionDeniedError: It is another requester's, or the target does not accept the signer.
             IntegrityError: The envelope is not a cancellation of this promotion, or not one that the target
                 accepts.
             IllegalTransitionError: It has ended otherwise, here or at the target.
@@ -211,6 +216,13 @@ class PromotionsService:
                 metadata={"field": "promotion"},
             )
         promotion = await self._whole(promotion_id)
+        # A target that has not heard of a promotion cannot tell yet whose it is.
+        if not is_operator and caller != promotion.requester:
+            raise PermissionDeniedError(
+                f"promotion {promotion_id} was asked for by {promotion.requester}: {caller} needs the role "
+                "operator here to cancel it",
+                metadata={"subject": f"promotions/{promotion_id}"},
+            )
         if promotion.state is State.CANCELLED:
             return promotion
         check_transition(promotion, State.CANCELLED)

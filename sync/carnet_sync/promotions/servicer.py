@@ -35,7 +35,7 @@ class PromotionServicer(promotions_pb2_grpc.PromotionServiceServicer):
         """Start a promotion, or with ``validate_only`` say what would become of it."""
         del context
         begin = self._service.rehearse if request.validate_only else self._service.create
-        promotion = await begin(request.request, caller=current_caller())
+        promotion = await begin(request.request, caller=current_caller().subject)
         return promotions_pb2.CreatePromotionResponse(promotion=promotion_message(promotion))
 
     async def GetPromotion(
@@ -79,8 +79,12 @@ class PromotionServicer(promotions_pb2_grpc.PromotionServiceServicer):
     ) -> promotions_pb2.CancelPromotionResponse:
         """End a promotion at a signed word."""
         del context
+        caller = current_caller()
         promotion = await self._service.cancel(
-            promotion_id_of(request.name), request.envelope, caller=current_caller()
+            promotion_id_of(request.name),
+            request.envelope,
+            caller=caller.subject,
+            is_operator="operator" in caller.roles,
         )
         return promotions_pb2.CancelPromotionResponse(promotion=promotion_message(promotion))
 
@@ -89,5 +93,5 @@ class PromotionServicer(promotions_pb2_grpc.PromotionServiceServicer):
     ) -> promotions_pb2.RetryPromotionResponse:
         """Try a failed promotion again."""
         del context
-        promotion = await self._service.retry(promotion_id_of(request.name), caller=current_caller())
+        promotion = await self._service.retry(promotion_id_of(request.name), caller=current_caller().subject)
         return promotions_pb2.RetryPromotionResponse(promotion=promotion_message(promotion))

@@ -11,7 +11,13 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
-from carnet.errors import CarnetError, InvalidInputError, UnavailableError
+from carnet.errors import (
+    CancelledError,
+    CarnetError,
+    DeadlineExceededError,
+    InvalidInputError,
+    UnavailableError,
+)
 from carnet.translog.entry import EntryType, parse_entry
 from carnet_sync.promotions import queries
 from carnet_sync.promotions.worker import utc_now
@@ -81,7 +87,7 @@ class LogFollower:
                     pause = FIRST_PAUSE_SECONDS
                     next_index = entry.index + 1
                     await self._notice(environment, entry.entry)
-            except UnavailableError:
+            except (UnavailableError, DeadlineExceededError, CancelledError):
                 pass
             except CarnetError as error:
                 logger.warning("the log of %s cannot be followed: %s", environment, error.message)

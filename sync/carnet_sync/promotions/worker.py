@@ -98,6 +98,7 @@ class Worker:
         freed = await self._database.write(lambda connection: queries.free_expired(connection, now))
         if freed:
             logger.warning("%d promotions were left by a worker that went away, and are taken over", freed)
+            await self.enqueue_due()
 
     def enqueue(self, promotion_id: str) -> None:
         """Begin with a promotion now, or look again once the step under way has ended."""

@@ -6,7 +6,6 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.support.simulator import SimulatedFederation
 
 from carnet_sync.config import load_config
 from carnet_sync.database import Database
@@ -15,6 +14,7 @@ from carnet_sync.migrations import upgrade
 from carnet_sync.promotions.changes import Changes
 from carnet_sync.promotions.service import PromotionsService
 from carnet_sync.promotions.worker import Worker
+from tests.support.simulator import SimulatedFederation
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -30,9 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from tests.support.simulator import SimulatedFederation
-
     from carnet_sync.config import SyncConfig
+    from tests.support.simulator import SimulatedFederation
 
 CREATE, READ, LIST, WATCH, CANCEL, RETRY, ENVIRONMENTS = (
     "create",

@@ -9,7 +9,6 @@ from alembic.migration import MigrationContext
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
-from tests.support.simulator import make_promotion
 
 from carnet.errors import DocumentInvalidError, UnavailableError
 from carnet_sync.columns import UtcDateTime
@@ -17,6 +16,7 @@ from carnet_sync.database import Database, open_engine
 from carnet_sync.migrations import upgrade
 from carnet_sync.promotions import queries
 from carnet_sync.promotions.tables import METADATA
+from tests.support.simulator import make_promotion
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.simulator import make_promotion as promotion
 
 from carnet.errors import IllegalTransitionError
 from carnet_sync.promotions.domain import (
@@ -14,6 +13,7 @@ from carnet_sync.promotions.domain import (
     state_to_retry,
     wait_seconds,
 )
+from tests.support.simulator import make_promotion as promotion
 
 ENDED_FOR_GOOD = (State.SUCCEEDED, State.REJECTED, State.CANCELLED)
 
@@ -22,7 +22,7 @@ def test_every_state_has_its_transitions_stated() -> None:
     assert set(TRANSITIONS) == set(State)
 
 
-@pytest.mark.parametrize("state", ENDED_FOR_GOOD)
+@pytest.mark.parametrize("state", sorted(ENDED_FOR_GOOD))
 def test_what_has_ended_for_good_goes_nowhere(state: State) -> None:
     assert not state.active
     for other in State:
@@ -30,12 +30,12 @@ def test_what_has_ended_for_good_goes_nowhere(state: State) -> None:
             check_transition(promotion(state=state), other)
 
 
-@pytest.mark.parametrize("state", [*ACTIVE_STATES, State.FAILED])
+@pytest.mark.parametrize("state", sorted([*ACTIVE_STATES, State.FAILED]))
 def test_whatever_has_not_ended_for_good_can_be_cancelled(state: State) -> None:
     check_transition(promotion(state=state), State.CANCELLED)
 
 
-@pytest.mark.parametrize("state", ACTIVE_STATES)
+@pytest.mark.parametrize("state", sorted(ACTIVE_STATES))
 def test_every_step_may_fail_and_may_stay(state: State) -> None:
     check_transition(promotion(state=state), State.FAILED)
     check_transition(promotion(state=state), state)

@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.support.simulator import make_promotion
 
 from carnet.client.status import every_error_class
 from carnet.errors import (
+    CancelledError,
     CarnetError,
     ConflictError,
     DeadlineExceededError,
@@ -18,13 +18,14 @@ from carnet.errors import (
 )
 from carnet_sync.promotions.domain import Promotion, State
 from carnet_sync.promotions.failures import outcome_of_error
+from tests.support.simulator import make_promotion
 
 if TYPE_CHECKING:
     from carnet_sync.promotions.outcome import Outcome
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-WAITED_FOR = (UnavailableError, DeadlineExceededError, ConflictError)
+WAITED_FOR = (UnavailableError, DeadlineExceededError, CancelledError, ConflictError)
 
 
 def judge(promotion: Promotion, error: CarnetError, now: datetime = NOW) -> Outcome:

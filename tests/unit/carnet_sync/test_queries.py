@@ -7,13 +7,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.support.simulator import make_promotion
 
 from carnet_sync.database import Database
 from carnet_sync.migrations import upgrade
 from carnet_sync.promotions import queries
 from carnet_sync.promotions.domain import Promotion, State
 from carnet_sync.promotions.outcome import Learned, Outcome
+from tests.support.simulator import make_promotion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

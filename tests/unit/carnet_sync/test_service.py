@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.simulator import AWAITING, REFUSED, eventually
 
 from carnet.errors import (
     AlreadyExistsError,
@@ -23,6 +22,7 @@ from carnet.signing.statement import Statement, sign_statement
 from carnet_sync.promotions import queries
 from carnet_sync.promotions.domain import State
 from carnet_sync.promotions.service import PromotionsService
+from tests.support.simulator import AWAITING, REFUSED, eventually
 
 if TYPE_CHECKING:
     from tests.support.simulator import SimulatedFederation
@@ -205,6 +205,30 @@ async def test_a_cancellation_that_the_target_refuses_changes_nothing(
     with pytest.raises(PermissionDeniedError, match="not yours"):
         await bench.service.cancel(promotion.id, federation.cancellation(promotion.id), caller=CI)
     assert await bench.promotion(promotion.id) == promotion
+
+
+async def test_only_its_requester_or_an_operator_cancels_a_promotion(
+    bench: Bench, federation: SimulatedFederation
+) -> None:
+    gate = federation.dev.script.held["GetVersion"] = asyncio.Event()
+    promotion = await bench.service.create(federation.request(), caller=CI)
+    envelope = federation.cancellation(promotion.id)
+    with pytest.raises(PermissionDeniedError, match="needs the role operator"):
+        await bench.service.cancel(promotion.id, envelope, caller=DAVE)
+    assert "CancelAdmission" not in federation.staging.calls
+    cancelled = await bench.service.cancel(promotion.id, envelope, caller=DAVE, is_operator=True)
+    assert cancelled.state is State.CANCELLED
+    gate.set()
+    await bench.worker.idle()
+
+
+async def test_what_was_cancelled_at_the_target_before_it_came_there_is_cancelled(
+    bench: Bench, federation: SimulatedFederation
+) -> None:
+    refusal = IllegalTransitionError("it was cancelled before it came", metadata={"state": "CANCELLED"})
+    federation.staging.script.before["EvaluateAdmission"].append(refusal)
+    promotion = await bench.begin(federation.request())
+    assert (promotion.state, promotion.message) == (State.CANCELLED, refusal.message)
 
 
 async def test_a_cancellation_of_another_promotion_is_refused(

@@ -5,17 +5,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.bundles import make_manifest
-from tests.support.simulator import SimulatedFederation, make_promotion
-from tests.unit.carnet_sync.conftest import Bench
 
 from carnet.canonical import sha256_hex
-from carnet.errors import BlobsMissingError, InternalError, StaleEpochError
+from carnet.errors import BlobsMissingError, InternalError, PermissionDeniedError, StaleEpochError
 from carnet.registry.v1 import admission_pb2
 from carnet_sync.promotions.domain import State
 from carnet_sync.promotions.steps import answers, presenting, transferring
 from carnet_sync.promotions.steps.step import Work
 from carnet_sync.promotions.steps.tally import Tally
+from tests.support.bundles import make_manifest
+from tests.support.simulator import SimulatedFederation, make_promotion
+from tests.unit.carnet_sync.conftest import Bench
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,6 +124,24 @@ async def test_a_right_that_ran_out_under_way_is_asked_for_again(
     promotion = await bench.begin(federation.request())
     assert federation.dev.calls.count("CreateReadCapability") == 2
     assert promotion.state is State.SUCCEEDED
+
+
+async def test_rights_that_always_run_out_are_not_asked_for_for_ever(
+    bench: Bench, federation: SimulatedFederation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    federation.dev.script.capability_seconds = -1
+    monkeypatch.setattr(transferring, "MOST_RENEWALS", 3)
+    promotion = await bench.begin(federation.request())
+    assert (promotion.state, promotion.error_reason) == (State.FAILED, BlobsMissingError.reason)
+    assert federation.dev.calls.count("CreateReadCapability") == 4
+
+
+async def test_a_right_that_is_refused_before_it_ran_out_is_a_failure(
+    bench: Bench, federation: SimulatedFederation
+) -> None:
+    federation.staging.script.before["PullBlobs"].append(PermissionDeniedError("not the promoter"))
+    promotion = await bench.begin(federation.request())
+    assert (promotion.state, promotion.error_reason) == (State.FAILED, "PERMISSION_DENIED")
 
 
 async def test_a_relay_carries_small_and_large_blobs_through(

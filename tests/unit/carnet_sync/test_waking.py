@@ -4,12 +4,12 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.support.simulator import AWAITING, READY, eventually
 
 from carnet.translog.entry import EntryType
 from carnet_sync.promotions import waking
 from carnet_sync.promotions.domain import State
 from carnet_sync.promotions.waking import LogFollower
+from tests.support.simulator import AWAITING, READY, eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -4,18 +4,17 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.support.simulator import AWAITING, make_promotion
 
 from carnet.errors import InvalidInputError, NotFoundError, UnavailableError
 from carnet_sync.promotions import queries
 from carnet_sync.promotions.domain import State
 from carnet_sync.promotions.watch import watch
+from tests.support.simulator import AWAITING, make_promotion
 
 if TYPE_CHECKING:
+    from carnet_sync.promotions.domain import Event, Promotion
     from tests.support.simulator import SimulatedFederation
     from tests.unit.carnet_sync.conftest import Bench
-
-    from carnet_sync.promotions.domain import Event, Promotion
 
 
 async def collect(bench: Bench, promotion_id: str, after: int = 0) -> list[tuple[Promotion, Event | None]]:
@@ -25,7 +24,7 @@ async def collect(bench: Bench, promotion_id: str, after: int = 0) -> list[tuple
 async def test_a_watch_tells_every_event_and_ends_with_the_promotion(
     bench: Bench, federation: SimulatedFederation
 ) -> None:
-    promotion = await bench.service.create(federation.request(), caller="ci")
+    promotion = await bench.service.create(federation.request(), caller="spiffe://carnet.internal/service/ci")
     told = await asyncio.wait_for(collect(bench, promotion.id), 10)
     events = [event for _, event in told if event]
     assert [event.sequence for event in events] == [1, 2, 3, 4, 5]
@@ -82,7 +81,9 @@ async def test_a_change_by_another_process_is_noticed_too(
     await asyncio.sleep(0.3)
     with monkeypatch.context() as patch:
         patch.setattr(bench.changes, "tell", lambda promotion_id: None)
-        await bench.service.cancel(promotion.id, federation.cancellation(promotion.id), caller="ci")
+        await bench.service.cancel(
+            promotion.id, federation.cancellation(promotion.id), caller="spiffe://carnet.internal/service/ci"
+        )
     told = await asyncio.wait_for(following, 5)
     assert told[-1][0].state is State.CANCELLED
 

@@ -5,7 +5,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.support.simulator import AWAITING, CANCELLED, READY, REFUSED, eventually
 
 from carnet.errors import (
     BlobsMissingError,
@@ -23,12 +22,12 @@ from carnet_sync.promotions.domain import State
 from carnet_sync.promotions.outcome import Outcome
 from carnet_sync.promotions.steps import STEPS
 from carnet_sync.promotions.worker import Worker, utc_now
+from tests.support.simulator import AWAITING, CANCELLED, READY, REFUSED, eventually
 
 if TYPE_CHECKING:
+    from carnet_sync.promotions.domain import Promotion
     from tests.support.simulator import SimulatedFederation
     from tests.unit.carnet_sync.conftest import Bench
-
-    from carnet_sync.promotions.domain import Promotion
 
 STATES = ["PENDING", "CHECKING", "TRANSFERRING", "ADMITTING", "SUCCEEDED"]
 
@@ -173,6 +172,25 @@ async def test_an_unreachable_registry_heals(
         healed = await bench.go_on(promotion.id)
     assert healed.state is State.SUCCEEDED
     assert healed.retrying_since is None
+
+
+async def test_a_registry_that_stops_under_way_is_waited_for(
+    bench: Bench, federation: SimulatedFederation
+) -> None:
+    gate = federation.staging.script.held["Admit"] = asyncio.Event()
+    promotion = await bench.service.create(federation.request(), caller="ci")
+    await eventually(lambda: "Admit" in federation.staging.calls)
+    await federation.staging.stop()
+    await bench.worker.idle()
+    waiting = await bench.promotion(promotion.id)
+    assert (waiting.state, waiting.retrying_since is None) == (State.ADMITTING, False)
+    gate.set()
+    await federation.staging.start()
+    for _ in range(5):  # the channel waits a moment before it dials again
+        waiting = await bench.go_on(promotion.id)
+        if not waiting.state.active:
+            break
+    assert waiting.state is State.SUCCEEDED
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,9 @@ async def ended_there(promotion: Promotion, target: Registry, refusal: Precondit
     try:
         admission = await target.admission(promotion.id)
     except NotFoundError:
+        # Cancelled there before it was heard of there.
+        if refusal.metadata.get("state") == State.CANCELLED:
+            return Outcome(State.CANCELLED, refusal.message)
         raise refusal from None
     if admission.state not in _ENDED:
         raise refusal

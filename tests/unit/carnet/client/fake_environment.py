@@ -169,9 +169,7 @@ class FakeEnvironment:
             "bundle_digest": manifest.digest,
             "promotion": promotion,
         }
-        index = self.log.append(
-            EntryType.VERSION_ADMITTED, subject, envelope_digest=self.log.store(decision)
-        )
+        index = self.log.append(EntryType.VERSION_ADMITTED, subject, envelope_digest=self.log.store(decision))
         message.state = admission_pb2.ADMISSION_STATE_ADMITTED
         message.decision = decision
         message.receipt.CopyFrom(self.log.receipt(index))
@@ -192,7 +190,9 @@ class FakeEnvironment:
         self.admissions[promotion] = FakeAdmission(message)
         return message
 
-    def issue_dossier(self, promotion: str, manifest: Manifest, *, valid: timedelta = timedelta(days=1)) -> None:
+    def issue_dossier(
+        self, promotion: str, manifest: Manifest, *, valid: timedelta = timedelta(days=1)
+    ) -> None:
         message = self.admissions[promotion].message
         digests = tuple(sorted(sha256_hex(each) for each in self.evidence.get(manifest.digest, [])))
         now = datetime.now(UTC) - timedelta(hours=1)
@@ -212,9 +212,7 @@ class FakeEnvironment:
             issued_at=now,
             expires_at=now + timedelta(hours=1) + valid,
         )
-        message.dossier = dossier.sign(
-            manifest.subject_name, manifest.digest, self.signing_key
-        ).to_bytes()
+        message.dossier = dossier.sign(manifest.subject_name, manifest.digest, self.signing_key).to_bytes()
 
     # --- messages ----------------------------------------------------------------------------------------
 
@@ -236,9 +234,7 @@ class FakeEnvironment:
 
     def evidence_message(self, envelope: bytes) -> evidence_pb2.Evidence:
         statement = parse_statement(parse_envelope(envelope))
-        test = (
-            TestResult.parse(statement) if statement.predicate_type == TestResult.PREDICATE_TYPE else None
-        )
+        test = TestResult.parse(statement) if statement.predicate_type == TestResult.PREDICATE_TYPE else None
         return evidence_pb2.Evidence(
             digest=sha256_hex(envelope),
             bundle_digest=statement.subject_digest,
@@ -319,7 +315,8 @@ class FakeModels(_Servicer, models_pb2_grpc.ModelServiceServicer):
     def ProposeVersion(self, request, context):
         parts = parse_resource_name(request.parent, field="parent", want="model")
         mine = {
-            n: each for (ns, model, n), each in self.here.versions.items()
+            n: each
+            for (ns, model, n), each in self.here.versions.items()
             if (ns, model) == (parts.namespace, parts.model)
         }
         for number, version in mine.items():
@@ -368,9 +365,7 @@ class FakeAliases(_Servicer, aliases_pb2_grpc.AliasServiceServicer):
         revision = (before.revision if before else 0) + 1
         alias = aliases_pb2.Alias(name=name, version=version, revision=revision, log_index=index)
         if version:
-            alias.bundle_digest = self.here.versions[
-                names.namespace, names.model, version
-            ].manifest.digest
+            alias.bundle_digest = self.here.versions[names.namespace, names.model, version].manifest.digest
         self.here.aliases[name] = alias
         self.here.moves.setdefault(name, []).insert(
             0,
@@ -443,9 +438,7 @@ class FakeBlobs(_Servicer, blobs_pb2_grpc.BlobServiceServicer):
         return blobs_pb2.BatchWriteBlobsResponse()
 
     def GetUpload(self, request, context):
-        return blobs_pb2.GetUploadResponse(
-            complete=(request.parent, request.blob.digest) in self.here.blobs
-        )
+        return blobs_pb2.GetUploadResponse(complete=(request.parent, request.blob.digest) in self.here.blobs)
 
     def WriteBlob(self, requests, context):
         first = next(requests)
@@ -487,9 +480,7 @@ class FakeEvidence(_Servicer, evidence_pb2_grpc.EvidenceServiceServicer):
 
     def ListEvidence(self, request, context):
         held = self.here.evidence.get(request.bundle_digest, [])
-        return evidence_pb2.ListEvidenceResponse(
-            evidence=[self.here.evidence_message(each) for each in held]
-        )
+        return evidence_pb2.ListEvidenceResponse(evidence=[self.here.evidence_message(each) for each in held])
 
 
 class FakeAdmissions(_Servicer, admission_pb2_grpc.AdmissionServiceServicer):
@@ -572,6 +563,4 @@ def add_services(environment: FakeEnvironment, server: Any) -> None:
     evidence_pb2_grpc.add_EvidenceServiceServicer_to_server(FakeEvidence(environment), server)
     admission_pb2_grpc.add_AdmissionServiceServicer_to_server(FakeAdmissions(environment), server)
     log_pb2_grpc.add_LogServiceServicer_to_server(FakeLogService(environment), server)
-    environment_pb2_grpc.add_EnvironmentServiceServicer_to_server(
-        FakeEnvironmentService(environment), server
-    )
+    environment_pb2_grpc.add_EnvironmentServiceServicer_to_server(FakeEnvironmentService(environment), server)

@@ -165,11 +165,13 @@ class FakeSync(promotions_pb2_grpc.PromotionServiceServicer):
         self.rules: list[policy_pb2.RuleResult] = []
         self.promotions: dict[str, promotions_pb2.Promotion] = {}
         self.events: dict[str, list[promotions_pb2.PromotionEvent]] = {}
+        self.requests: list[bytes] = []
         self.error_reason = ""
         self.watches_to_break = 0
         self.stopped = threading.Event()
 
     def CreatePromotion(self, request, context):
+        self.requests.append(request.request)
         statement = parse_statement(parse_envelope(request.request))
         asked = PromotionRequest.parse(statement)
         promotion = promotions_pb2.Promotion(

@@ -133,7 +133,9 @@ class Parties:
         covered = [(file.path, file.digest) for file in manifest.files] if files is None else files
         return sign_model(manifest.model, [*covered, (MANIFEST_NAME, manifest.digest)], self.keys[by])
 
-    def release(self, request, manifest, *, by="dev", log_size=1, evidence=(), about=None, **changes) -> bytes:
+    def release(
+        self, request, manifest, *, by="dev", log_size=1, evidence=(), about=None, **changes
+    ) -> bytes:
         wish = read(request, PromotionRequest)
         release = Release(
             **{

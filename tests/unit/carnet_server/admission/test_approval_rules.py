@@ -15,7 +15,9 @@ from carnet.errors import (
 )
 from carnet.signing.dsse import parse_envelope
 from carnet.signing.statement import parse_statement
+from carnet_policies.facts import Party
 from carnet_server.admission.approval_rules import (
+    approval_as_of_today,
     approvals_of_dossier,
     check_approval,
     counted_approvals,
@@ -30,6 +32,7 @@ CAROL = Signer("c" * 64, subject("carol"), None)
 ALICE = Signer("a" * 64, subject("alice"), "alice")
 CI = Signer("a" * 64, subject("ci"), None)
 OTHER = "ef" * 32
+AUTHORS = [Party(subject("ci"), "alice"), Party(subject("ci"), None)]
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +68,10 @@ TRANSPLANTS = {
     "of another policy": ({"policy_digest": OTHER}, StatementInvalidError),
     "of another set of evidence": ({"evidence_set_digest": OTHER}, StatementInvalidError),
     "about another bundle": ({"about": ("dev/risk/fraud@1", OTHER)}, StatementInvalidError),
-    "about another name": ({"about": ("dev/risk/credit@1", an_admission().bundle_digest)}, StatementInvalidError),
+    "about another name": (
+        {"about": ("dev/risk/credit@1", an_admission().bundle_digest)},
+        StatementInvalidError,
+    ),
     "from the future": ({"signed_at": NOW + timedelta(minutes=2)}, StatementInvalidError),
 }
 
@@ -108,10 +114,9 @@ def test_a_persons_latest_word_holds():
     first = a_held_approval()
     withdrawn = a_held_approval(meaning="withdrawn")
     again = a_held_approval()
-    admission = an_admission()
-    assert counted_approvals([first], admission, now=NOW) == (first,)
-    assert counted_approvals([first, withdrawn], admission, now=NOW) == ()
-    assert counted_approvals([first, withdrawn, again], admission, now=NOW) == (again,)
+    assert counted_approvals([first], AUTHORS, now=NOW) == (first,)
+    assert counted_approvals([first, withdrawn], AUTHORS, now=NOW) == ()
+    assert counted_approvals([first, withdrawn, again], AUTHORS, now=NOW) == (again,)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +131,7 @@ def test_a_persons_latest_word_holds():
     ids=str,
 )
 def test_what_is_no_approval_of_another_person_is_not_counted(changes):
-    assert counted_approvals([a_held_approval(**changes)], an_admission(), now=NOW) == ()
+    assert counted_approvals([a_held_approval(**changes)], AUTHORS, now=NOW) == ()
 
 
 def test_what_was_said_about_another_dossier_is_left_out():
@@ -142,3 +147,22 @@ def test_a_malformed_approval_is_refused_with_a_typed_error(parties, admission, 
     signed.predicate[field] = "\x00"
     with pytest.raises(CarnetError):
         check_approval(signed, BOB, admission, dossier, now=NOW)
+
+
+TAKEN_AWAY = {
+    "nothing": ({}, "bob"),
+    "the key": ({"keys": []}, None),
+    "the person": ({"people": []}, None),
+    "the role": ({"roles": [{"subject": subject("bob"), "roles": ["reader"]}]}, None),
+    "the role in this namespace": (
+        {"roles": [{"subject": subject("bob"), "roles": ["approver"], "namespaces": ["loans"]}]},
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "person"), TAKEN_AWAY.values(), ids=TAKEN_AWAY)
+def test_an_approval_counts_only_as_long_as_its_approver_is_one(parties, changes, person):
+    held = a_held_approval(approver_key_id=parties.keys["bob"].key_id)
+    trust = parties.trust("staging", **changes)
+    assert approval_as_of_today(held, "risk", trust).person == person

@@ -15,7 +15,14 @@ def test_the_name_of_an_admission_holds_the_promotion():
 
 @pytest.mark.parametrize(
     "name",
-    ["", "admissions/", "1" * 32, "admissions/" + "1" * 31, "admissions/" + "G" * 32, "admissions/x/" + "1" * 32],
+    [
+        "",
+        "admissions/",
+        "1" * 32,
+        "admissions/" + "1" * 31,
+        "admissions/" + "G" * 32,
+        "admissions/x/" + "1" * 32,
+    ],
 )
 def test_another_name_is_refused(name):
     with pytest.raises(ReferenceInvalidError):

@@ -23,7 +23,8 @@ from carnet.signing.promotion_request import PromotionRequest
 from carnet.signing.release import Release
 from carnet.translog.entry import EntryType
 from carnet_server.admission.domain import AdmissionInput
-from carnet_server.admission.verification import check_nothing_withheld, verify_input
+from carnet_server.admission.source_rules import check_nothing_withheld
+from carnet_server.admission.verification import verify_input
 from tests.unit.carnet_server.admission.parties import Parties, manifest_of, read, subject
 
 OTHER = "ab" * 32

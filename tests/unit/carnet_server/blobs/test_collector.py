@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from carnet.errors import CarnetError, ConflictError
+from carnet.errors import CarnetError, ConflictError, UnavailableError
 from carnet_server.blobs import queries
 from carnet_server.blobs.domain import Blob, Collected
 from carnet_server.blobs.service import BlobsService
@@ -142,13 +142,17 @@ async def test_a_blob_that_is_collected_before_it_is_given_is_written_again(
         is_named=lambda *_: False,
         capability_check=granted,
     )
-    with pytest.raises(ConflictError, match="write it again"):
+
+    async def write() -> None:
         if small:
             await unlucky.write_small("risk", [(blob.digest, data)])
-        else:
-            async with unlucky.open_upload("risk", blob) as stream:
-                await stream.append(0, data)
-                await stream.finish()
+            return
+        async with unlucky.open_upload("risk", blob) as stream:
+            await stream.append(0, data)
+            await stream.finish()
+
+    with pytest.raises(ConflictError, match="write it again"):
+        await write()
     unlucky.close()
     assert await service.find_missing("risk", [blob]) == [blob]
     await service.write_small("risk", [(blob.digest, data)])
@@ -211,7 +215,9 @@ async def test_whoever_has_a_blob_has_its_file_however_writers_and_collections_m
             service.collect(LATER),
             return_exceptions=True,
         )
-        assert all(isinstance(each, ConflictError | list | Collected | None) for each in outcomes), outcomes
+        # This clock is so far ahead that even a small blob's file of this instant may count as abandoned.
+        allowed = ConflictError | UnavailableError | list | Collected | None
+        assert all(isinstance(each, allowed) for each in outcomes), outcomes
         digests = [blob.digest for blob, _ in made]
         owned = database.read_now(lambda connection, d=digests: queries.read_owned(connection, d))
         for blob, data in made:

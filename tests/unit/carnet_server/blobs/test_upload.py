@@ -8,7 +8,7 @@ import resource
 import signal
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -21,8 +21,12 @@ from carnet.errors import (
     StorageFullError,
     UnavailableError,
 )
+from carnet_server.blobs import upload as upload_module
 from carnet_server.blobs.domain import Blob
 from carnet_server.blobs.store import DirectoryStore
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SIZE = 5000
 
@@ -220,10 +224,13 @@ def test_a_full_disk_at_any_point_leaves_nothing(store, make_blob, monkeypatch, 
     def full(*_):
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(os, call, full)
-    with pytest.raises(StorageFullError):
+    def write_all() -> None:
         upload.append(data)
         upload.finish()
+
+    monkeypatch.setattr(os, call, full)
+    with pytest.raises(StorageFullError):
+        write_all()
     monkeypatch.undo()
     assert files_of(store) == []
 
@@ -245,6 +252,18 @@ def test_a_disk_that_fails_otherwise_is_unavailable_and_the_upload_can_be_taken_
     again = store.open_upload("risk", blob)
     assert again.offset == 100
     again.close()
+
+
+def test_a_long_upload_is_synced_at_intervals(store, make_blob, monkeypatch):
+    blob, data = make_blob(SIZE)
+    monkeypatch.setattr(upload_module, "SYNC_BYTES", 1000)
+    synced = []
+    upload = store.open_upload("risk", blob)
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_size))
+    for _ in range(10):
+        upload.append(data[upload.offset :][:400])
+    assert synced == [1200, 2000, 3200, 4000]
+    upload.close()
 
 
 def test_a_blob_for_which_there_is_no_room_is_refused_before_a_byte_is_sent(store, make_blob):

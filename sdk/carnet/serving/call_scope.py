@@ -1,0 +1,155 @@
+"""The one interceptor of a service: identity, permission, errors and the log line, for all four kinds of call.
+
+Every call passes here before its servicer. A service says what it guards and how a call is entered; a
+``CarnetError`` becomes a rich status, and anything else becomes INTERNAL with a fixed text and a traceback in
+the service's log. Errors that gRPC itself makes never come here.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import grpc
+import grpc.aio
+
+from carnet.client.status import INTERNAL_MESSAGE, STATUS_DETAILS_KEY, code_of, status_of
+from carnet.errors import CarnetError, InternalError, UnauthenticatedError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+ServicerContext: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+
+SPIFFE_PROPERTY = "peer_spiffe_id"
+RETRY_WHILE_STOPPING_SECONDS = 0.5
+
+logger = logging.getLogger(__name__)
+
+
+def spiffe_id_of(context: ServicerContext) -> str:
+    """Return the SPIFFE id of the caller's certificate.
+
+    gRPC states it only for a verified certificate with exactly one valid SPIFFE URI; SANs are never parsed
+    here (SPIFFE X509-SVID, section 5.2).
+
+    Args:
+        context: The call's context.
+
+    Raises:
+        UnauthenticatedError: The certificate has no SPIFFE id, or there is no certificate.
+    """
+    found = list(context.auth_context().get(SPIFFE_PROPERTY, ()))
+    if len(found) != 1:
+        raise UnauthenticatedError("a client certificate with exactly one SPIFFE id is needed")
+    return found[0].decode()
+
+
+class CallScope(grpc.aio.ServerInterceptor):
+    """Enters one scope a call; a service derives its own.
+
+    Attributes:
+        draining: Whether the service is stopping: every call is answered UNAVAILABLE.
+    """
+
+    guarded: tuple[str, ...] = ()
+    """The beginnings of the methods that are guarded; health and reflection pass as they are."""
+
+    def __init__(self) -> None:
+        self.draining = False
+
+    def enter(self, method: str, request: Any, context: ServicerContext) -> None:
+        """Recognise the caller, and refuse what it may not do.
+
+        Args:
+            method: The method's full name, ``/package.Service/Method``.
+            request: The request; of a stream its first message, or None where there is none.
+            context: The call's context.
+
+        Raises:
+            CarnetError: The call is refused.
+        """
+        raise NotImplementedError
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler | None:
+        """Wrap the handler of a method that is guarded."""
+        handler: Any = await continuation(handler_call_details)
+        method: str = handler_call_details.method
+        if handler is None or not method.startswith(self.guarded):
+            return handler  # type: ignore[no-any-return]
+        kind = (handler.request_streaming, handler.response_streaming)
+        behaviour, make = {
+            (False, False): (handler.unary_unary, grpc.unary_unary_rpc_method_handler),
+            (False, True): (handler.unary_stream, grpc.unary_stream_rpc_method_handler),
+            (True, False): (handler.stream_unary, grpc.stream_unary_rpc_method_handler),
+            (True, True): (handler.stream_stream, grpc.stream_stream_rpc_method_handler),
+        }[kind]
+        wrap = self._streaming if handler.response_streaming else self._single
+        wrapped: Any = wrap(method, behaviour, request_streaming=handler.request_streaming)
+        return make(wrapped, handler.request_deserializer, handler.response_serializer)
+
+    async def _admit(
+        self, method: str, request: Any, context: ServicerContext, *, request_streaming: bool
+    ) -> Any:
+        """Enter the scope with the (first) request in hand, and return what the servicer is to be handed."""
+        if self.draining:
+            raise UnavailableError(
+                "the service is stopping: try again", retry_after_seconds=RETRY_WHILE_STOPPING_SECONDS
+            )
+        if not request_streaming:
+            self.enter(method, request, context)
+            return request
+        messages = aiter(request)
+        first = await anext(messages, None)
+        self.enter(method, first, context)
+        return _rejoin(first, messages)
+
+    def _single(self, method: str, behaviour: Any, *, request_streaming: bool) -> Any:
+        async def call(request: Any, context: ServicerContext) -> Any:
+            started = time.perf_counter()
+            try:
+                admitted = await self._admit(method, request, context, request_streaming=request_streaming)
+                return await behaviour(admitted, context)
+            except Exception as error:  # noqa: BLE001  the border: everything becomes a status
+                await _abort(method, error, context, started)
+
+        return call
+
+    def _streaming(self, method: str, behaviour: Any, *, request_streaming: bool) -> Any:
+        async def call(request: Any, context: ServicerContext) -> AsyncIterator[Any]:
+            started = time.perf_counter()
+            try:
+                admitted = await self._admit(method, request, context, request_streaming=request_streaming)
+                async for response in behaviour(admitted, context):
+                    yield response
+            except Exception as error:  # noqa: BLE001  the border: everything becomes a status
+                await _abort(method, error, context, started)
+
+        return call
+
+
+async def _rejoin(first: Any, rest: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    if first is not None:
+        yield first
+        async for message in rest:
+            yield message
+
+
+async def _abort(method: str, error: Exception, context: ServicerContext, started: float) -> None:
+    if isinstance(error, grpc.aio.AbortError):
+        raise error
+    elapsed_ms = (time.perf_counter() - started) * 1000
+    if isinstance(error, CarnetError):
+        failure = error
+        logger.info("%s refused after %.1f ms: %s: %s", method, elapsed_ms, error.reason, error.message)
+    else:
+        failure = InternalError(INTERNAL_MESSAGE)
+        logger.error("%s failed after %.1f ms", method, elapsed_ms, exc_info=error)
+    details = status_of(failure).SerializeToString()
+    await context.abort(code_of(failure), failure.message, trailing_metadata=((STATUS_DETAILS_KEY, details),))

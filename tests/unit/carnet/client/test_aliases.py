@@ -1,0 +1,93 @@
+"""Moving, reading and following aliases."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+
+from carnet import errors
+
+CHAMPION = "dev/risk/fraud@champion"
+
+
+@pytest.fixture
+def two_versions(federation, fraud, tmp_path):
+    return federation.publish(tmp_path, seed=2, version=2)
+
+
+async def test_a_move_comes_back_with_its_receipt(client, fraud):
+    change = await client.set_alias(CHAMPION, 1, expected_revision=0, note="first")
+    assert (change.alias.version, change.alias.revision) == (1, 1)
+    assert change.receipt.entry.new == "1"
+    assert (await client.alias(CHAMPION)).bundle_digest == fraud.digest
+    assert [each.revision for each in await client.aliases("dev/risk/fraud")] == [1]
+
+
+async def test_a_move_over_another_is_a_conflict(client, two_versions):
+    await client.set_alias(CHAMPION, 1)
+    with pytest.raises(errors.ConflictError):
+        await client.set_alias(CHAMPION, 2, expected_revision=0)
+    assert (await client.alias(CHAMPION)).version == 1
+
+
+async def test_a_rollback_says_what_was_left(client, two_versions):
+    await client.set_alias(CHAMPION, 1)
+    await client.set_alias(CHAMPION, 2)
+    change = await client.rollback(CHAMPION, "metric-degradation", note="recall fell")
+    assert (change.alias.version, change.rolled_back_version) == (1, 2)
+    newest = (await client.alias_history(CHAMPION))[0]
+    assert (newest.kind, newest.reason_code, newest.note) == (
+        "rolled_back",
+        "metric-degradation",
+        "recall fell",
+    )
+    assert len(await client.alias_history(CHAMPION, limit=2)) == 2
+
+
+async def test_a_removal_comes_back_with_its_receipt(client, fraud):
+    await client.set_alias(CHAMPION, 1)
+    receipt = await client.delete_alias(CHAMPION)
+    assert str(receipt.entry.type) == "alias.removed"
+
+
+@pytest.mark.parametrize("method", ["SetAlias", "RollbackAlias", "DeleteAlias"])
+async def test_a_change_with_the_receipt_of_another_is_refused(federation, client, two_versions, method):
+    await client.set_alias(CHAMPION, 1)
+    await client.set_alias(CHAMPION, 2)
+
+    def another_receipt(answer):
+        answer.receipt.CopyFrom(federation.dev.log.receipt(0))
+
+    federation.dev.lies[method] = another_receipt
+    calls = {
+        "SetAlias": lambda: client.set_alias(CHAMPION, 1),
+        "RollbackAlias": lambda: client.rollback(CHAMPION, "test"),
+        "DeleteAlias": lambda: client.delete_alias(CHAMPION),
+    }
+    with pytest.raises(errors.LogTamperedError, match=r"policy\.changed"):
+        await calls[method]()
+
+
+async def test_watching_outlives_a_registry_that_goes_away(federation, client, two_versions):
+    await client.set_alias(CHAMPION, 1)
+    federation.dev.watches_to_break = 2
+    seen = []
+    async with contextlib.aclosing(client.watch_alias(CHAMPION)) as states:
+        async for state in states:
+            seen.append((state.revision, state.version))
+            if len(seen) == 2:
+                break
+            await client.set_alias(CHAMPION, 2)
+    assert seen == [(1, 1), (2, 2)]
+
+
+@pytest.mark.parametrize("reference", ["dev/risk/fraud@1", "dev/risk/fraud"])
+async def test_what_is_no_alias_is_refused(client, reference):
+    with pytest.raises(errors.ReferenceInvalidError):
+        await client.set_alias(reference, 1)
+
+
+async def test_version_numbers_start_at_one(client, fraud):
+    with pytest.raises(errors.ReferenceInvalidError):
+        await client.set_alias(CHAMPION, 0)
