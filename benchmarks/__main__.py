@@ -1,8 +1,8 @@
 """Run the benchmarks: ``python -m benchmarks [--quick] [NAME…]``.
 
-Each prints a table of ratios and writes its figures to ``benchmarks/results``. The exit code is 0 when all that
-was demanded held, 1 when something missed it or failed, 2 for a wrong command line. Everything that is made on
-the way is removed, also when it is interrupted.
+Each prints a table of ratios and writes its figures to ``benchmarks/results``. The exit code is 0 when all
+that was demanded held, 1 when something missed it or failed, 2 for a wrong command line. Everything that is
+made on the way is removed, also when it is interrupted.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def _run(name: str, folder: Path | None, *, quick: bool) -> bool:
         free = shutil.disk_usage(made).free
         if free < wanted:
             raise BenchmarkFailedError(
-                f"{made} has {in_words(free)} free, and {in_words(wanted)} are needed: name a folder with more "
-                "room with --work, or use --quick"
+                f"{made} has {in_words(free)} free, and {in_words(wanted)} are needed: name a folder with "
+                "more room with --work, or use --quick"
             )
         report = BENCHMARKS[name](Path(made), quick=quick)
     report.show()
@@ -64,7 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure, as ratios in one run.")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="Measure, as ratios in one run."
+    )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of: {', '.join(BENCHMARKS)}")
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that it works")
     parser.add_argument("--work", type=Path, help="where files are made for a while; 12 GiB are needed")

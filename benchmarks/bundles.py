@@ -1,7 +1,7 @@
 """Bundles of a chosen size, ready to be pushed.
 
-The bytes are random, so that nothing between disk and wire can make them fewer, and written in pieces, so that
-the benchmark's own memory stays flat.
+The bytes are random, so that nothing between disk and wire can make them fewer, and written in pieces, so
+that the benchmark's own memory stays flat.
 """
 
 from __future__ import annotations

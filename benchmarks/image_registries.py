@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _START_SECONDS = 20.0
 _COPY_SECONDS = 600.0
 _HOST = "localhost"
+_BASE_PORT = 18400  # below the ports that systems give to outgoing connections
 _CONFIG = """\
 version: 0.1
 log: {{level: error, accesslog: {{disabled: true}}}}
@@ -72,7 +73,7 @@ class ImageRegistries:
         trusted = self._folder / "trusted"
         trusted.mkdir()
         shutil.copy(self._folder / "ca" / "ca.pem", trusted / "ca.crt")
-        self._ports = free_ports(2, 0)
+        self._ports = free_ports(2, _BASE_PORT)
         try:
             for number, port in enumerate(self._ports):
                 self._start(number, port, tls)
@@ -153,8 +154,9 @@ class ImageRegistries:
 
     def _copy(self, source: str, target: str, *certificates: str) -> None:
         trusted = [part for name in certificates for part in (name, str(self._folder / "trusted"))]
+        options = ["--insecure-policy", "copy", "--quiet", "--preserve-digests", *trusted]
         done = subprocess.run(
-            ["skopeo", "--insecure-policy", "copy", "--quiet", "--preserve-digests", *trusted, source, target],
+            ["skopeo", *options, source, target],
             env=os.environ | {"XDG_RUNTIME_DIR": str(self._folder)},
             capture_output=True,
             text=True,

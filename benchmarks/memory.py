@@ -37,10 +37,7 @@ def run(work: Path, *, quick: bool) -> Report:
     for transfer in ("pull", "relay"):
         growths[transfer], could_reset = _measure(work, transfer, size_bytes)
         exact = exact and could_reset
-    notes = [
-        f"growth of resident memory while one {in_words(size_bytes)} file is carried; limit "
-        f"{in_words(LIMIT_BYTES)} a process"
-    ]
+    notes = ["a step's growth is its peak less what the process had resident before the large file came"]
     if not exact:
         notes.append("peaks could not be reset here: a figure may be that of an earlier step")
     return Report(
@@ -70,19 +67,19 @@ def _rows(growths: dict[str, dict[str, dict[str, int]]]) -> list[Row]:
 
 def _measure(work: Path, transfer: Transfer, size_bytes: int) -> tuple[dict[str, dict[str, int]], bool]:
     with Registries(work / transfer, transfer) as registries:
-        small = _carry(registries, make_bundle(work / "small", {"model.bin": KIB}), lambda: {})
+        small = _carry(registries, make_bundle(work / "small", {"model.bin": KIB}), dict)
         before = {name: resident_bytes(pid) for name, pid in family(registries.pids()).items()}
 
         def since_before() -> dict[str, int]:
             return _growth_and_reset(registries, before)
 
-        could_reset = all([reset_peak(pid) for pid in family(registries.pids()).values()])
+        could_reset = [reset_peak(pid) for pid in family(registries.pids()).values()]
         large = _carry(registries, make_bundle(work / "large", {"model.bin": size_bytes}), since_before)
     growths = {
         step: {COMMAND: large[step]["peak"] - small[step]["peak"], **large[step]["services"]}
         for step in _STEPS
     }
-    return growths, could_reset
+    return growths, all(could_reset)
 
 
 def _growth_and_reset(registries: Registries, before: dict[str, int]) -> dict[str, int]:

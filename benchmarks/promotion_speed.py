@@ -3,8 +3,8 @@
 Timed from the call of ``promote`` to the verified SUCCEEDED: the signed request, policy, transfer over mutual
 TLS, hashing, durable storage, admission and the record at the source. The peers, on the same bytes: one
 ``openssl dgst -sha256`` of the file, and ``skopeo copy`` of it as an image's layer between two container
-registries over TLS. Everything takes its turn within a round and rounds are repeated, so that a noisy neighbour
-meets all alike; ratios are of one round, and their medians are told. What comes before (publishing,
+registries over TLS. Everything takes its turn within a round and rounds are repeated, so that a noisy
+neighbour meets all alike; ratios are of one round, and their medians are told. What comes before (publishing,
 evidence) is not timed, and is on disk before the clock starts.
 """
 
@@ -42,7 +42,8 @@ _PROMOTIONS: dict[Transfer, str] = {"pull": "promote (pull)", "relay": "promote 
 def run(work: Path, *, quick: bool) -> Report:
     """Measure; ``work`` is an empty folder with room for seven times the file."""
     size_bytes = QUICK_FILE_BYTES if quick else FILE_BYTES
-    rounds = [_round(work / f"round-{number}", size_bytes) for number in range(QUICK_ROUNDS if quick else ROUNDS)]
+    numbers = range(QUICK_ROUNDS if quick else ROUNDS)
+    rounds = [_round(work / f"round-{number}", size_bytes) for number in numbers]
     absent = image_registries.why_absent()
     notes = [f"medians of {len(rounds)} rounds; each ratio is the median of the rounds' own ratios"]
     if absent:

@@ -1,4 +1,4 @@
-"""Two registries and the promotion service, each a process of its own on loopback, for as long as a block lasts."""
+"""Two registries and the promotion service, each a process on loopback, for as long as a block lasts."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Transfer = Literal["pull", "relay"]
 MODEL = "dev/benchmarks/model"
 WAIT_SECONDS = 600.0
+_BASE_PORT = 17400  # below the ports that systems give to outgoing connections
 _ENVIRONMENTS = ("dev", "staging")
 _EVALUATION = {
     "suite": "evaluation",
@@ -50,7 +51,7 @@ class Registries:
 
     def __enter__(self) -> Self:
         plan = replace(DEFAULT_PLAN, environments=_ENVIRONMENTS, routes=((*_ENVIRONMENTS, self._transfer),))
-        initialise(self.folder, base_port=0, plan=plan)
+        initialise(self.folder, base_port=_BASE_PORT, plan=plan)
         self.processes = {process.name: process for process in processes_of(self.folder)}
         try:
             for process in self.processes.values():

@@ -18,7 +18,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from pathlib import Path
 
-_VERDICTS = {True: "held", False: "missed", None: "–"}
+_VERDICTS = {True: "held", False: "missed", None: "-"}
 
 
 @dataclass(frozen=True)

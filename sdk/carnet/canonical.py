@@ -59,6 +59,8 @@ def parse_canonical_json(data: bytes, *, what: str) -> Any:
     try:
         value = json.loads(data, parse_int=_parse_integer)
         canonical = canonical_json(value)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{what} is {error.message}") from error
     except (ValueError, RecursionError) as error:
         raise InvalidInputError(f"{what} is not JSON: {error}") from error
     if canonical != data:

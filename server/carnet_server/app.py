@@ -9,17 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import grpc
-import grpc.aio
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1.health import aio as health
-from grpc_reflection.v1alpha import reflection
 
-from carnet.client.channel import MAX_MESSAGE_BYTES
-from carnet.errors import CarnetError, PreconditionFailedError
+from carnet.errors import CarnetError
 from carnet.registry.v1 import (
     admission_pb2,
     admission_pb2_grpc,
@@ -35,8 +29,9 @@ from carnet.registry.v1 import (
     models_pb2,
     models_pb2_grpc,
 )
+from carnet.serving.listening import GRACE_SECONDS, Listener
 from carnet_policies.engine import PolicyEngine
-from carnet_server.access.interceptor import RequestScope
+from carnet_server.access.interceptor import RegistryCallScope
 from carnet_server.admission.service import AdmissionService
 from carnet_server.admission.servicer import AdmissionServicer
 from carnet_server.aliases.service import AliasesService
@@ -62,11 +57,11 @@ from carnet_server.release.service import ReleaseService
 from carnet_server.release.servicer import ReleaseServicer
 
 if TYPE_CHECKING:
+    import grpc.aio
+
     from carnet_server.config import RegistryConfig
     from carnet_server.environment.state import EnvironmentState
 
-DRAIN_SECONDS = 0.2
-GRACE_SECONDS = 5.0
 COLLECT_EVERY_MINUTES = 60
 SERVICES = tuple(
     service.full_name
@@ -111,10 +106,8 @@ class RegistryApp:
             is_named=names_blob,
             capability_check=CapabilityCheck(state),
         )
-        self._scope = RequestScope(state.trust)
-        self._health = health.HealthServicer()
+        self._listener = Listener(RegistryCallScope(state.trust), SERVICES)
         self._schedule = AsyncIOScheduler(timezone=UTC)
-        self._server: grpc.aio.Server | None = None
 
     @classmethod
     async def start(cls, config: RegistryConfig) -> RegistryApp:
@@ -157,31 +150,10 @@ class RegistryApp:
         admission_pb2_grpc.add_ReleaseServiceServicer_to_server(ReleaseServicer(release), server)
         log_pb2_grpc.add_LogServiceServicer_to_server(LogServicer(log), server)
         environment_pb2_grpc.add_EnvironmentServiceServicer_to_server(EnvironmentServicer(state, log), server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        health_name = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
-        reflection.enable_server_reflection((*SERVICES, health_name, reflection.SERVICE_NAME), server)
 
     async def _listen(self) -> None:
-        server = _new_server(self._scope)
-        self._add_services(server)
-        identity = self._state.identity
-        credentials = grpc.ssl_server_credentials(
-            [(identity.private_key, identity.certificate)],
-            root_certificates=identity.ca,
-            require_client_auth=True,
-        )
-        host = self._config.listen.rpartition(":")[0]
-        try:
-            port = server.add_secure_port(self._config.listen, credentials)
-        except RuntimeError as error:
-            raise PreconditionFailedError(
-                f"{self._config.listen} cannot be listened at: is another process there? ({error})"
-            ) from error
-        await server.start()
-        self._server = server
-        self.address = f"{host}:{port}"
-        for name in SERVICES:
-            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        await self._listener.start(self._config.listen, self._state.identity, self._add_services)
+        self.address = self._listener.address
         self._schedule.add_job(
             self._collect,
             "interval",
@@ -207,13 +179,10 @@ class RegistryApp:
         Args:
             grace_seconds: How long calls under way may take to end.
         """
-        self._scope.draining = True
         self._log.close()
-        if self._server is not None:
+        if self._schedule.running:
             self._schedule.shutdown(wait=False)
-            await self._health.enter_graceful_shutdown()
-            await asyncio.sleep(DRAIN_SECONDS)
-            await self._server.stop(grace_seconds)
+        await self._listener.stop(grace_seconds=grace_seconds)
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
@@ -229,14 +198,3 @@ def _migrate(url: str) -> None:
         upgrade(database.writer_engine)
     finally:
         database.close()
-
-
-def _new_server(scope: RequestScope) -> grpc.aio.Server:
-    options: list[tuple[str, Any]] = [
-        # Or two unrelated servers silently share a port.
-        ("grpc.so_reuseport", 0),
-        ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-        ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-    ]
-    return grpc.aio.server(interceptors=[scope], options=options)

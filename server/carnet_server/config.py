@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from carnet.client.channel import TlsIdentity
 from carnet.documents import read_document
 from carnet.errors import InvalidInputError
-from carnet_server.database.engine import resolve_database_url
+from carnet.serving.engine import resolve_database_url
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,66 +1,27 @@
-"""Run the promotion service: ``python -m carnet_sync --config FILE``.
-
-Prints one line, ``listening on HOST:PORT``, to standard error when it is ready; its log goes there too, and
-standard output stays empty. SIGTERM and SIGINT stop it cleanly.
-"""
+"""Run the promotion service: ``python -m carnet_sync --config FILE``."""
 
 from __future__ import annotations
 
-import argparse
-import asyncio
-import logging
-import signal
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from carnet.errors import CarnetError, InvalidInputError
+from carnet.serving.running import run_service
 from carnet_sync.app import SyncApp
 from carnet_sync.config import load_config
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from carnet_sync.config import SyncConfig
-
-EXIT_INTERNAL = 1
-EXIT_USAGE = 2
-
-
-async def _serve(config: SyncConfig) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    app = await SyncApp.start(config)
-    print(f"listening on {app.address}", file=sys.stderr, flush=True)  # noqa: T201  what starters wait for
-    await stop.wait()
-    await app.stop()
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the service until it is told to stop.
+    """Run the promotion service until it is told to stop; see ``run_service``.
 
     Args:
         arguments: The command line without the program's name; None for the process's.
-
-    Returns:
-        0 when it was told to stop, 2 for a malformed configuration, 1 for anything else.
     """
-    parser = argparse.ArgumentParser(prog="python -m carnet_sync", description="Run the promotion service.")
-    parser.add_argument("--config", type=Path, required=True, help="the service's sync.yaml")
-    options = parser.parse_args(arguments)
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    return run_service(
+        "carnet_sync", "Run the promotion service.", load_config, SyncApp.start, arguments=arguments
     )
-    for chatty in ("apscheduler", "alembic"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
-    try:
-        asyncio.run(_serve(load_config(options.config)))
-    except CarnetError as error:
-        print(f"error: {error.message}", file=sys.stderr)  # noqa: T201  for the person who started it
-        return EXIT_USAGE if isinstance(error, InvalidInputError) else EXIT_INTERNAL
-    return 0
 
 
 if __name__ == "__main__":

@@ -9,13 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from sqlalchemy import create_engine, event
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
-
-from carnet.errors import DocumentInvalidError, UnavailableError
+from carnet.serving.engine import open_engine, typed_database_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,46 +21,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _READERS = 3
-_BUSY_MILLISECONDS = 10_000
-
-
-def open_engine(url: str, *, read_only: bool = False) -> Engine:
-    """Open an engine on the database.
-
-    Args:
-        url: An SQLAlchemy URL; for SQLite with an absolute path.
-        read_only: Whether the connections refuse to change anything (SQLite only).
-
-    Raises:
-        DocumentInvalidError: The URL is malformed, or its driver is not installed.
-    """
-    try:
-        parsed = make_url(url)
-        engine = create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
-    except (ArgumentError, NoSuchModuleError, ImportError) as error:
-        raise DocumentInvalidError(f"the database URL cannot be used: {error}") from error
-    if parsed.get_backend_name() == "sqlite":
-        _prepare_sqlite(engine, read_only=read_only)
-    return engine
-
-
-def _prepare_sqlite(engine: Engine, *, read_only: bool) -> None:
-    @event.listens_for(engine, "connect")
-    def _configure(connection: Any, _record: Any) -> None:
-        # The driver's own transactions would commit behind SQLAlchemy's back.
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        cursor.execute(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}")
-        cursor.execute("PRAGMA journal_mode = WAL")
-        cursor.execute("PRAGMA synchronous = FULL")
-        cursor.execute("PRAGMA foreign_keys = ON")
-        if read_only:
-            cursor.execute("PRAGMA query_only = ON")
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
 
 class Database:
@@ -74,12 +30,12 @@ class Database:
         url: An SQLAlchemy URL; for SQLite with an absolute path.
 
     Raises:
-        DocumentInvalidError: The URL is malformed, or its driver is not installed.
+        InvalidInputError: The URL is malformed, or its driver is not installed.
     """
 
     def __init__(self, url: str) -> None:
-        self._write_engine = open_engine(url)
-        self._read_engine = open_engine(url, read_only=True)
+        self._write_engine = open_engine(url, connections=1)
+        self._read_engine = open_engine(url, connections=_READERS, read_only=True)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="database-writer")
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="database-reader")
 
@@ -121,12 +77,7 @@ class Database:
 
 async def _in(pool: ThreadPoolExecutor, engine: Engine, function: Callable[[Connection], T]) -> T:
     def run() -> T:
-        with engine.begin() as connection:
+        with typed_database_errors(), engine.begin() as connection:
             return function(connection)
 
-    try:
-        return await asyncio.get_running_loop().run_in_executor(pool, run)
-    except SQLAlchemyError as error:
-        raise UnavailableError(
-            f"the promotion service's database cannot be used: {error.__cause__ or type(error).__name__}"
-        ) from error
+    return await asyncio.get_running_loop().run_in_executor(pool, run)

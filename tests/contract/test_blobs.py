@@ -41,7 +41,7 @@ from carnet.errors import (
 )
 from carnet.registry.v1 import blobs_pb2
 from carnet.translog.keys import LogKey
-from carnet_server.access.interceptor import RequestScope
+from carnet_server.access.interceptor import RegistryCallScope
 from carnet_server.blobs import reader as reader_module
 from carnet_server.blobs.domain import Blob, UploadState
 from carnet_server.blobs.fetch import FetchProgress, fetch_into_store
@@ -164,7 +164,7 @@ class Registry:
             [(identity.private_key, identity.certificate)], identity.ca, require_client_auth=True
         )
         options = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", 4 << 20)]
-        self.server = grpc.aio.server(interceptors=[RequestScope(Trust())], options=options)
+        self.server = grpc.aio.server(interceptors=[RegistryCallScope(Trust())], options=options)
         add_blob_service(BlobServicer(self.service, idle_seconds=0.5), self.server)
         self.port = self.server.add_secure_port(f"127.0.0.1:{self.port}", credentials)
         await self.server.start()

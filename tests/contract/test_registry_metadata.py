@@ -21,6 +21,7 @@ from carnet.signing.decision import Decision
 from carnet.signing.dsse import parse_envelope, verify_envelope
 from carnet.signing.statement import parse_statement, sign_statement
 from carnet.translog.receipt import verify_receipt
+from carnet_server.blobs.queries import remove_possession
 from carnet_server.evidence.believed import trusted_attestations
 from carnet_server.evidence.queries import read_all_evidence
 from carnet_server.log.revisions import bundle_scope, model_scope, read_revisions
@@ -162,6 +163,31 @@ async def test_blobs_that_the_namespace_was_not_given_are_named_and_nothing_is_s
     with pytest.raises(BlobsMissingError):
         await registry.publish(manifest.model_copy(update={"files": other.files}))
     assert await registry.entries() == []
+
+
+async def test_blobs_are_looked_for_before_the_policy_is_asked(registry):
+    manifest, _ = make_version(1)
+    with pytest.raises(BlobsMissingError):
+        await registry.publish(manifest.model_copy(update={"owner": ""}))
+    assert await registry.entries() == []
+
+
+async def test_a_blob_that_is_collected_before_the_commit_stops_it(registry, monkeypatch):
+    manifest, contents = make_version(1)
+    await registry.give_blobs(manifest, contents)
+    loop, evaluate = asyncio.get_running_loop(), registry.engine.evaluate
+
+    def evaluate_and_collect(policy, facts):
+        digest = manifest.files[0].digest
+        change = registry.writer.commit(lambda tx: remove_possession(tx.connection, "risk", digest))
+        asyncio.run_coroutine_threadsafe(change, loop).result(10)
+        return evaluate(policy, facts)
+
+    monkeypatch.setattr(registry.engine, "evaluate", evaluate_and_collect)
+    with pytest.raises(BlobsMissingError):
+        await registry.publish(manifest)
+    assert await registry.entries() == []
+    assert await registry.count("models") == await registry.count("versions") == 0
 
 
 async def test_a_refused_publication_is_a_signed_decision_and_names_the_rule(registry):
@@ -624,6 +650,9 @@ async def test_a_watcher_is_told_the_present_state_and_every_move(registry):
         registry.caller(OPERATOR), CHAMPION, expected_revision=None, note="", request_id=""
     )
     told = await take(states, 11)
+    await set_champion(registry, 1)
+    (after,) = await take(states, 1)
+    assert (after.revision, after.version) == (14, 1)
     await states.aclose()
     assert [alias.revision for alias in told] == list(range(3, 14))
     assert (told[-1].version, told[-1].bundle_digest) == (0, "")

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from carnet.canonical import DIGEST_PATTERN
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
@@ -91,7 +93,13 @@ def cell(value: object, style: str = "") -> Text:
 
 
 def print_table(page: Console, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table."""
+    """Print a table.
+
+    Args:
+        page: Where to.
+        columns: The titles; one that ends in ``#``, or is about an amount, is set to the right.
+        rows: A value for each column.
+    """
     from rich import box  # noqa: PLC0415  see above
     from rich.table import Table  # noqa: PLC0415  see above
 
@@ -118,20 +126,17 @@ def print_fields(page: Console, fields: Iterable[tuple[str, object]]) -> None:
 
 
 def print_rules(page: Console, rules: Iterable[RuleResult]) -> None:
-    """Print every rule's result, with the values that it saw and what to do."""
-    print_table(
-        page,
-        ("rule", "result", "what was found", "values", "what to do"),
-        (
-            (
-                each.rule,
-                each.status,
-                each.message,
-                ", ".join(f"{name}={value}" for name, value in sorted(each.values.items())),
-                each.remedy,
-            )
-            for each in rules
-        ),
+    """Print every rule's result, with the values that it saw (digests shortened) and what to do."""
+    titles = ("rule", "result", "what was found", "values", "what to do")
+    rows = [(each.rule, each.status, each.message, _values(each), each.remedy) for each in rules]
+    used = [index for index in range(len(titles)) if any(row[index] for row in rows)]
+    print_table(page, [titles[index] for index in used], ([row[index] for index in used] for row in rows))
+
+
+def _values(rule: RuleResult) -> str:
+    return "\n".join(
+        f"{name}={short(value) if DIGEST_PATTERN.fullmatch(value) else value}"
+        for name, value in sorted(rule.values.items())
     )
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from carnet.bundle.directory import verify_directory, write_metadata
+from carnet.bundle.paths import RESERVED_NAMES
 from carnet.client.evidence import EvidenceOperations
 from carnet.client.hashing import hash_blobs
 from carnet.client.progress import staged
@@ -117,7 +118,7 @@ class Pulling(EvidenceOperations):
         return await self._verify_version(await self.resolve(str(what)), str(what), progress)
 
     def _verify_path(self, path: Path, progress: Progress | None) -> VerifiedBundle:
-        total = sum(each.stat().st_size for each in path.rglob("*") if each.is_file()) if progress else 0
+        total = _size_of_files(path) if progress else 0
         done = 0
 
         def count(size: int) -> None:
@@ -176,6 +177,15 @@ class Pulling(EvidenceOperations):
                 f"{target} exists and is another bundle ({found[:16]}…): it is left alone; "
                 "name another directory"
             )
+
+
+def _size_of_files(path: Path) -> int:
+    """Return the size of a bundle's files, for telling progress."""
+    return sum(
+        each.stat().st_size
+        for each in path.rglob("*")
+        if each.is_file() and str(each.relative_to(path)) not in RESERVED_NAMES
+    )
 
 
 def _pulled(resolved: ResolvedVersion, target: Path, *, already_there: bool) -> PulledBundle:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 ERROR_DOMAIN = "carnet"
 STATUS_DETAILS_KEY = "grpc-status-details-bin"
+# A status travels in HTTP/2 headers, which gRPC bounds at 8 KiB, and non-ASCII text is percent-encoded there.
+MAX_MESSAGE_CHARACTERS = 1500
+MAX_DETAIL_CHARACTERS = 500
 INTERNAL_MESSAGE = "internal error: it is in the server's log under the same time"
 
 CODES: dict[type[errors.CarnetError], grpc.StatusCode] = {
@@ -69,19 +72,20 @@ def code_of(error: errors.CarnetError) -> grpc.StatusCode:
 def status_of(error: errors.CarnetError) -> status_pb2.Status:
     """Return an error as a rich status: one ``ErrorInfo``, and the details that its family calls for."""
     code, _ = code_of(error).value
-    status = status_pb2.Status(code=code, message=error.message)
+    text = _shortened(error.message, MAX_MESSAGE_CHARACTERS)
+    summary = _shortened(error.message, MAX_DETAIL_CHARACTERS)
+    metadata = {key: _shortened(value, MAX_DETAIL_CHARACTERS) for key, value in error.metadata.items()}
+    status = status_pb2.Status(code=code, message=text)
     details: list[any_pb2.Any] = []
-    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=ERROR_DOMAIN, metadata=error.metadata)
+    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=ERROR_DOMAIN, metadata=metadata)
     details.append(_packed(info))
     if isinstance(error, errors.InvalidInputError):
         request = error_details_pb2.BadRequest()
-        request.field_violations.add(field=error.metadata.get("field", ""), description=error.message)
+        request.field_violations.add(field=metadata.get("field", ""), description=summary)
         details.append(_packed(request))
     elif isinstance(error, errors.PreconditionFailedError):
         failure = error_details_pb2.PreconditionFailure()
-        failure.violations.add(
-            type=error.reason, subject=error.metadata.get("subject", ""), description=error.message
-        )
+        failure.violations.add(type=error.reason, subject=metadata.get("subject", ""), description=summary)
         details.append(_packed(failure))
     elif isinstance(error, errors.UnavailableError):
         delay = duration_pb2.Duration()
@@ -89,6 +93,10 @@ def status_of(error: errors.CarnetError) -> status_pb2.Status:
         details.append(_packed(error_details_pb2.RetryInfo(retry_delay=delay)))
     status.details.extend(details)
     return status
+
+
+def _shortened(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def _packed(message: Message) -> any_pb2.Any:

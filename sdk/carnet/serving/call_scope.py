@@ -1,4 +1,4 @@
-"""The one interceptor of a service: identity, permission, errors and the log line, for all four kinds of call.
+"""The one interceptor of a service: identity, permission, errors and the log line, for every kind of call.
 
 Every call passes here before its servicer. A service says what it guards and how a call is entered; a
 ``CarnetError`` becomes a rich status, and anything else becomes INTERNAL with a fixed text and a traceback in
@@ -15,7 +15,13 @@ import grpc
 import grpc.aio
 
 from carnet.client.status import INTERNAL_MESSAGE, STATUS_DETAILS_KEY, code_of, status_of
-from carnet.errors import CarnetError, InternalError, UnauthenticatedError, UnavailableError
+from carnet.errors import (
+    CarnetError,
+    InternalError,
+    InvalidInputError,
+    UnauthenticatedError,
+    UnavailableError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -65,7 +71,7 @@ class CallScope(grpc.aio.ServerInterceptor):
 
         Args:
             method: The method's full name, ``/package.Service/Method``.
-            request: The request; of a stream its first message, or None where there is none.
+            request: The request; of a stream its first message.
             context: The call's context.
 
         Raises:
@@ -107,6 +113,8 @@ class CallScope(grpc.aio.ServerInterceptor):
             return request
         messages = aiter(request)
         first = await anext(messages, None)
+        if first is None:
+            raise InvalidInputError("the stream ended before its first message")
         self.enter(method, first, context)
         return _rejoin(first, messages)
 
@@ -135,10 +143,9 @@ class CallScope(grpc.aio.ServerInterceptor):
 
 
 async def _rejoin(first: Any, rest: AsyncIterator[Any]) -> AsyncIterator[Any]:
-    if first is not None:
-        yield first
-        async for message in rest:
-            yield message
+    yield first
+    async for message in rest:
+        yield message
 
 
 async def _abort(method: str, error: Exception, context: ServicerContext, started: float) -> None:

@@ -59,7 +59,7 @@ def decode_page_token(token: str, query: str) -> list[str | int] | None:
     try:
         bound, *position = json.loads(base64.urlsafe_b64decode(token.encode("ascii")))
         valid = bound == _bound(query) and all(type(part) in (str, int) for part in position)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         valid = False
     if not valid:
         raise InvalidInputError(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from carnet.errors import CarnetError, InvalidInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
 EXIT_INTERNAL = 1
 EXIT_USAGE = 2
@@ -49,6 +49,8 @@ def run_service(
     description: str,
     load_config: Callable[[Path], Config],
     start: Callable[[Config], Awaitable[RunningService]],
+    *,
+    arguments: Sequence[str] | None = None,
 ) -> int:
     """Run a service until SIGTERM or SIGINT.
 
@@ -60,13 +62,14 @@ def run_service(
         description: What it runs.
         load_config: Reads the configuration file.
         start: Starts the service.
+        arguments: The command line without the program's name; None for the process's.
 
     Returns:
         0 when it was told to stop, 2 for a malformed configuration, 1 for anything else.
     """
     parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
     parser.add_argument("--config", type=Path, required=True, help="the configuration file")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )

@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from carnet.errors import UnauthenticatedError
+from carnet.serving.call_scope import spiffe_id_of
 from carnet.translog.entry import Actor
 
 if TYPE_CHECKING:
-    from carnet_server.access.scope import ServicerContext
+    from carnet.serving.call_scope import ServicerContext
     from carnet_server.access.trust import Trust
-
-SPIFFE_PROPERTY = "peer_spiffe_id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +44,6 @@ class Caller:
 def recognise(context: ServicerContext, trust: Trust) -> Caller:
     """Return who is calling.
 
-    gRPC states the SPIFFE id only for a verified certificate with exactly one valid SPIFFE URI; SANs are
-    never parsed here.
-
     Args:
         context: The call's context.
         trust: The trust document in force.
@@ -56,9 +51,6 @@ def recognise(context: ServicerContext, trust: Trust) -> Caller:
     Raises:
         UnauthenticatedError: The certificate has no SPIFFE id, or there is no certificate.
     """
-    found = list(context.auth_context().get(SPIFFE_PROPERTY, ()))
-    if len(found) != 1:
-        raise UnauthenticatedError("a client certificate with exactly one SPIFFE id is needed")
-    subject = found[0].decode()
+    subject = spiffe_id_of(context)
     domain = "/".join(subject.split("/")[:3])
     return Caller(subject, trust.person_of(subject), domain, "mtls", trust)

@@ -98,8 +98,3 @@ PERMISSIONS: dict[str, Permission] = {
     f"{_REGISTRY}LogService/GetConsistencyProof": Permission(READERS | {"peer"}),
     f"{_REGISTRY}LogService/BatchGetDocuments": Permission(_roles("auditor", "admin")),
 }
-PUBLIC_SERVICES = (
-    "/grpc.health.v1.Health/",
-    "/grpc.reflection.v1alpha.ServerReflection/",
-    "/grpc.reflection.v1.ServerReflection/",
-)

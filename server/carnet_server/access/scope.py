@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 from carnet.errors import UnauthenticatedError
 
 if TYPE_CHECKING:
-    import grpc.aio
-
     from carnet_server.access.identity import Caller
 
-ServicerContext: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 _CALLER: ContextVar[Caller] = ContextVar("carnet_caller")
 
 

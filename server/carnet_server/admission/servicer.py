@@ -16,7 +16,7 @@ from carnet_server.log.proto import receipt_to_proto
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from carnet_server.access.scope import ServicerContext
+    from carnet.serving.call_scope import ServicerContext
     from carnet_server.admission.service import AdmissionService
 
 

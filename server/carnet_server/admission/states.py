@@ -67,14 +67,10 @@ def check_transition(promotion: str, state: AdmissionState, wanted: AdmissionSta
     legal = TRANSITIONS[state]
     if wanted in legal:
         return
-    if not legal:
-        raise IllegalTransitionError(
-            f"promotion {promotion} is {state.lower()} and stays so; ask for a new promotion",
-            metadata={"promotion": promotion, "state": state},
-        )
     ways = ", ".join(sorted(each.lower() for each in legal))
+    rest = f"can only be {ways}" if legal else "stays so; ask for a new promotion"
     raise IllegalTransitionError(
-        f"promotion {promotion} is {state.lower()} and cannot be {wanted.lower()}; it can be {ways}",
+        f"promotion {promotion} is {state.lower()} and {rest}",
         metadata={"promotion": promotion, "state": state},
     )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from carnet.errors import GateRefusedError, NotFoundError
 from carnet.references import check_version_number
+from carnet.serving.paging import decode_page_token, encode_page_token, page_limit
 from carnet_server.aliases import queries
 from carnet_server.aliases.domain import (
     Move,
@@ -22,7 +23,6 @@ from carnet_server.aliases.domain import (
 from carnet_server.aliases.moves import find_repeated, move_alias
 from carnet_server.aliases.rollback import Rollback
 from carnet_server.aliases.watch import watch_alias
-from carnet_server.database.paging import decode_page_token, encode_page_token, page_limit
 from carnet_server.models.notes import make_note
 from carnet_server.models.queries import read_model
 from carnet_server.models.receipts import signed_receipt

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from carnet.references import ResourceName
-    from carnet_server.access.scope import ServicerContext
+    from carnet.serving.call_scope import ServicerContext
     from carnet_server.aliases.domain import Alias
     from carnet_server.aliases.service import AliasesService
     from carnet_server.environment.state import EnvironmentState

@@ -11,8 +11,8 @@ from datetime import datetime  # noqa: TC003  SQLModel reads it at run time
 from sqlalchemy import BigInteger, CheckConstraint, Enum, ForeignKeyConstraint, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
+from carnet.serving.columns import UtcDateTime
 from carnet_server.aliases.domain import MoveKind
-from carnet_server.database.columns import UtcDateTime
 
 _KIND = Enum(
     MoveKind,

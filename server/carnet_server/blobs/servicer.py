@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
     from carnet.client.blob_codec import Chunk
-    from carnet_server.access.scope import ServicerContext
+    from carnet.serving.call_scope import ServicerContext
     from carnet_server.blobs.service import BlobsService
 
 IDLE_SECONDS = 60.0

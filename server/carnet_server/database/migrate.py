@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from carnet_server.database.engine import typed_database_errors
+from carnet.serving.engine import typed_database_errors
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

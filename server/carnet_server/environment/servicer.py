@@ -9,7 +9,7 @@ from carnet.version import __version__
 from carnet_server.access.scope import current_caller
 
 if TYPE_CHECKING:
-    from carnet_server.access.scope import ServicerContext
+    from carnet.serving.call_scope import ServicerContext
     from carnet_server.environment.state import EnvironmentState
     from carnet_server.log.service import LogService
 

@@ -5,18 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from carnet_policies.document import load_policy
-
 from carnet.documents import read_file
 from carnet.errors import DocumentInvalidError
 from carnet.signing.keys import SigningKey
 from carnet.translog.keys import LogKey
+from carnet_policies.document import load_policy
 from carnet_server.access.trust import TrustStore
 
 if TYPE_CHECKING:
-    from carnet_policies.document import Policy
-
     from carnet.client.channel import TlsIdentity
+    from carnet_policies.document import Policy
     from carnet_server.config import RegistryConfig
 
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from carnet.canonical import check_digest
 from carnet.errors import MessageTooLargeError, NotFoundError
+from carnet.serving.paging import decode_page_token, encode_page_token, page_limit
 from carnet.signing.dsse import MAX_ENVELOPE_BYTES
-from carnet_server.database.paging import decode_page_token, encode_page_token, page_limit
 from carnet_server.evidence import queries
 from carnet_server.evidence.adding import add_evidence
 from carnet_server.evidence.assessment import assess, check_subject, require_trusted

@@ -10,7 +10,7 @@ from carnet_server.access.scope import current_caller
 from carnet_server.log.proto import receipt_to_proto
 
 if TYPE_CHECKING:
-    from carnet_server.access.scope import ServicerContext
+    from carnet.serving.call_scope import ServicerContext
     from carnet_server.evidence.domain import Evidence
     from carnet_server.evidence.service import EvidenceService
 

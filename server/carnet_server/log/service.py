@@ -8,6 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Self
 
 from carnet.errors import InvalidInputError, NotFoundError, OffsetOutOfRangeError, UnavailableError
+from carnet.serving.paging import page_limit
 from carnet.translog.checkpoint import Checkpoint, unverified_checkpoint
 from carnet.translog.receipt import Receipt
 from carnet.translog.tree import (
@@ -16,7 +17,6 @@ from carnet.translog.tree import (
     inclusion_nodes,
     inclusion_proof,
 )
-from carnet_server.database.paging import page_limit
 from carnet_server.log import queries
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from datetime import datetime  # noqa: TC003  SQLModel reads it at run time
 from sqlalchemy import BigInteger, LargeBinary
 from sqlmodel import Field, SQLModel
 
-from carnet_server.database.columns import UtcDateTime
+from carnet.serving.columns import UtcDateTime
 
 
 class LogHeadRow(SQLModel, table=True):

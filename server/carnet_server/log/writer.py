@@ -25,10 +25,10 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from carnet.canonical import sha256_hex
 from carnet.errors import AlreadyExistsError, LogTamperedError, UnavailableError
+from carnet.serving.engine import typed_database_errors
 from carnet.translog.checkpoint import Checkpoint, sign_checkpoint
 from carnet.translog.entry import Actor, Entry, EntryType
 from carnet.translog.tree import Frontier, Node, frontier_nodes, leaf_hash
-from carnet_server.database.engine import Database, typed_database_errors
 from carnet_server.log import queries
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from carnet.translog.keys import LogKey
+    from carnet_server.database.engine import Database
 
 MAX_BATCH = 256
 STOP_TIMEOUT_SECONDS = 30.0

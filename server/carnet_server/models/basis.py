@@ -66,7 +66,7 @@ def read_basis(
     """
     arrival = verified.arrival
     manifest = arrival.manifest
-    require_publishable(connection, arrival)
+    _require_publishable(connection, arrival)
     blobs = [Blob(file.digest, file.size_bytes) for file in manifest.files]
     require_blobs(connection, manifest.namespace, blobs)
     revisions = read_revisions(connection, _scopes(arrival))
@@ -104,7 +104,7 @@ def read_basis(
     return Basis(facts, revisions)
 
 
-def require_publishable(connection: Connection, arrival: Arrival) -> None:
+def _require_publishable(connection: Connection, arrival: Arrival) -> None:
     """Insist that a version has the next number, and that its content was not withdrawn.
 
     Raises:

@@ -20,7 +20,7 @@ from carnet_policies.evaluation import RuleStatus
 from carnet_server.evidence.adding import ENVELOPE_MEDIA_TYPE, insert_own_decision
 from carnet_server.log.writer import EntryDraft
 from carnet_server.models.arrival import find_registered, register_version
-from carnet_server.models.basis import read_basis, require_publishable
+from carnet_server.models.basis import read_basis
 from carnet_server.models.decision import awaiting, refusal, sign_decision
 from carnet_server.models.domain import Publication, Version, version_subject
 from carnet_server.models.publication import verify_publication
@@ -160,12 +160,11 @@ class Publisher:
         return _Decided(arrival, basis, evaluation, envelope, envelope.to_bytes())
 
     def _register(self, tx: Transaction, caller: Caller, decided: _Decided) -> tuple[Version, bool]:
-        """The one transaction of a publication."""
+        """Compare and write; number and content are facts of the model, whose revision is compared."""
         arrival = decided.arrival
         held = find_registered(tx.connection, arrival)
         if held is not None:
             return held, False
-        require_publishable(tx.connection, arrival)
         if decided.basis.moved(tx.connection):
             raise _Moved
         index = decided.log(tx, caller)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from carnet.canonical import check_digest
 from carnet.errors import NotFoundError
+from carnet.serving.paging import decode_page_token, encode_page_token, page_limit
 from carnet.translog.entry import EntryType
 from carnet_server.access.permissions import READERS
 from carnet_server.aliases.queries import read_alias, read_aliases_of
-from carnet_server.database.paging import decode_page_token, encode_page_token, page_limit
 from carnet_server.log.revisions import bundle_scope, model_scope
 from carnet_server.log.writer import EntryDraft
 from carnet_server.models import queries

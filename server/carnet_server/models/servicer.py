@@ -15,7 +15,7 @@ from carnet_server.models.proto import model_to_proto, version_to_proto
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from carnet_server.access.scope import ServicerContext
+    from carnet.serving.call_scope import ServicerContext
     from carnet_server.environment.state import EnvironmentState
     from carnet_server.models.service import ModelsService
 

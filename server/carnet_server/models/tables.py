@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-from carnet_server.database.columns import UtcDateTime
+from carnet.serving.columns import UtcDateTime
 from carnet_server.models.domain import Stage
 
 _STAGE = Enum(

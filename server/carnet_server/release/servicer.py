@@ -15,7 +15,7 @@ from carnet_server.log.proto import receipt_from_proto, receipt_to_proto
 
 if TYPE_CHECKING:
     from carnet.references import ResourceName
-    from carnet_server.access.scope import ServicerContext
+    from carnet.serving.call_scope import ServicerContext
     from carnet_server.release.service import ReleaseService
 
 

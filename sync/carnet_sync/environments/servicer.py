@@ -9,7 +9,7 @@ from carnet.errors import CarnetError
 from carnet.sync.v1 import environments_pb2, environments_pb2_grpc
 
 if TYPE_CHECKING:
-    from carnet_sync.access import ServicerContext
+    from carnet.serving.call_scope import ServicerContext
     from carnet_sync.environments.links import Links
 
 PROBE_DEADLINE_SECONDS = 2.0

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from alembic import context
 
-from carnet_sync.database import open_engine
+from carnet.serving.engine import open_engine
 from carnet_sync.promotions.tables import METADATA
 
-engine = open_engine(context.config.attributes["url"])
+engine = open_engine(context.config.attributes["url"], connections=1)
 try:
     with engine.begin() as connection:
         context.configure(connection=connection, target_metadata=METADATA, transactional_ddl=True)

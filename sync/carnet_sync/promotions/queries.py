@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, insert, literal, or_, select, tuple_, update
 
-from carnet_sync.columns import EPOCH
+from carnet.serving.columns import EPOCH
 from carnet_sync.promotions.domain import ACTIVE_STATES, Event, Promotion, State
 from carnet_sync.promotions.tables import CANCELLATIONS, EVENTS, PROMOTIONS
 

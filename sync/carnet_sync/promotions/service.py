@@ -18,14 +18,15 @@ from carnet.errors import (
     PermissionDeniedError,
     StatementInvalidError,
 )
+from carnet.serving.columns import EPOCH
+from carnet.serving.paging import page_limit
 from carnet.signing.cancellation import Cancellation
 from carnet.signing.dsse import parse_envelope
 from carnet.signing.promotion_request import PromotionRequest
 from carnet.signing.statement import parse_statement
-from carnet_sync.columns import EPOCH
 from carnet_sync.promotions import queries, rehearsal
 from carnet_sync.promotions.domain import Event, Promotion, State, check_transition, state_to_retry
-from carnet_sync.promotions.paging import decode_page_token, encode_page_token, page_limit
+from carnet_sync.promotions.paging import decode_page_token, encode_page_token
 from carnet_sync.promotions.worker import utc_now
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from carnet_sync.promotions.watch import watch
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from carnet_sync.access import ServicerContext
+    from carnet.serving.call_scope import ServicerContext
     from carnet_sync.promotions.changes import Changes
     from carnet_sync.promotions.service import PromotionsService
 

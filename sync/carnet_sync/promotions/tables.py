@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, Index, LargeBinary, Table, Text
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
-from carnet_sync.columns import UtcDateTime
+from carnet.serving.columns import UtcDateTime
 
 
 class _SyncTable(SQLModel, registry=registry()):

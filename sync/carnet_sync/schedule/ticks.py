@@ -63,4 +63,5 @@ class Schedule:
 
     def stop(self) -> None:
         """Fire no more; a tick under way is left to end."""
-        self._scheduler.shutdown(wait=False)
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)

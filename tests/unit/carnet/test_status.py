@@ -189,9 +189,7 @@ def packed(*messages) -> bytes:
     ids=["garbage", "empty", "no details", "no ErrorInfo", "somebody else's domain"],
 )
 def test_details_that_are_not_ours_are_left_aside(data):
-    error = error_of(
-        raised(grpc.StatusCode.PERMISSION_DENIED, "no", [(STATUS_DETAILS_KEY, data)]), peer=PEER
-    )
+    error = error_of(raised(grpc.StatusCode.PERMISSION_DENIED, "no", [(STATUS_DETAILS_KEY, data)]), peer=PEER)
     assert type(error) is errors.PermissionDeniedError
     assert error.message == "no"
 

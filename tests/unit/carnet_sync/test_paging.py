@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carnet.errors import InvalidInputError
-from carnet_sync.promotions.paging import decode_page_token, encode_page_token, page_limit
+from carnet.serving.paging import page_limit
+from carnet_sync.promotions.paging import decode_page_token, encode_page_token
 
 MOMENT = datetime(2026, 3, 1, 12, 30, 0, 123456, tzinfo=UTC)
 

@@ -132,6 +132,7 @@ def test_a_result_by_anybody_else_does_not_count_and_is_named(key, trust, namesp
         ("dev", STAGING, False),
         ("staging", OWN, False),
         ("nowhere", STAGING, False),
+        ("nowhere", OWN, False),
         ("staging", EVALUATOR, False),
         ("staging", STRANGER, False),
     ],

@@ -1,3 +1,0 @@
-"""Moved."""
-from carnet.serving.columns import *  # noqa
-from carnet.serving.columns import UtcDateTime  # noqa

@@ -1,0 +1,85 @@
+"""Who is calling, and what is said to whoever may not."""
+
+from __future__ import annotations
+
+import contextvars
+
+import pytest
+import yaml
+
+from carnet.errors import PermissionDeniedError, UnauthenticatedError
+from carnet_server.access.authorize import require
+from carnet_server.access.identity import SPIFFE_PROPERTY, recognise
+from carnet_server.access.scope import current_caller, enter_scope
+from carnet_server.access.trust import load_trust
+
+CI = "spiffe://carnet.test/service/ci"
+
+
+@pytest.fixture
+def trust():
+    document = {
+        "schema": "carnet.trust/v1",
+        "environment": "dev",
+        "version": 1,
+        "people": [{"name": "alice", "subjects": [CI]}],
+        "roles": [{"subject": CI, "roles": ["publisher"], "namespaces": ["risk"]}],
+    }
+    return load_trust(yaml.safe_dump(document).encode(), environment="dev")
+
+
+class Call:
+    """A call, as far as its caller is concerned."""
+
+    def __init__(self, *subjects: str):
+        self._subjects = [subject.encode() for subject in subjects]
+
+    def auth_context(self):
+        return {SPIFFE_PROPERTY: self._subjects} if self._subjects else {}
+
+
+def test_a_caller_is_who_the_certificate_says(trust):
+    caller = recognise(Call(CI), trust)
+    assert (caller.subject, caller.person, caller.issuer) == (CI, "alice", "spiffe://carnet.test")
+    assert (caller.actor.subject, caller.actor.method) == (CI, "mtls")
+
+
+@pytest.mark.parametrize("subjects", [(), (CI, "spiffe://carnet.test/service/other")])
+def test_no_identity_and_two_identities_are_none(trust, subjects):
+    with pytest.raises(UnauthenticatedError, match="exactly one SPIFFE id"):
+        recognise(Call(*subjects), trust)
+
+
+def test_a_role_is_needed_where_it_is_wanted(trust):
+    caller = recognise(Call(CI), trust)
+    require(caller, "publisher", namespace="risk")
+    require(caller, "operator", "publisher", namespace=None)
+    for roles, namespace in [(("publisher",), "growth"), (("operator",), "risk"), ((), "risk")]:
+        with pytest.raises(PermissionDeniedError):
+            require(caller, *roles, namespace=namespace)
+
+
+def test_a_refusal_names_the_caller_the_place_and_the_roles(trust):
+    with pytest.raises(PermissionDeniedError) as refused:
+        require(recognise(Call(CI), trust), "operator", "admin", namespace="risk")
+    assert all(part in refused.value.message for part in (CI, "'risk'", "admin or operator", "trust.yaml"))
+    assert refused.value.metadata == {"subject": CI, "roles": "admin,operator"}
+
+
+def test_somebody_without_any_role_may_do_nothing(trust):
+    stranger = recognise(Call("spiffe://carnet.test/person/mallory"), trust)
+    assert stranger.person is None
+    with pytest.raises(PermissionDeniedError):
+        require(stranger, "reader", namespace=None)
+
+
+def test_the_scope_ends_with_its_task(trust):
+    caller = recognise(Call(CI), trust)
+
+    def task():
+        enter_scope(caller)
+        return current_caller()
+
+    assert contextvars.copy_context().run(task) is caller
+    with pytest.raises(UnauthenticatedError, match="nobody is calling"):
+        current_caller()

@@ -1,0 +1,66 @@
+"""The table of permissions is complete, and finds the namespace that a request is about."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+
+from carnet.errors import ReferenceInvalidError
+from carnet.registry.v1 import aliases_pb2, blobs_pb2, models_pb2
+from carnet_server.access.permissions import PERMISSIONS, PUBLIC_SERVICES, READERS
+from carnet_server.access.trust import Role
+from carnet_server.app import SERVICES
+
+ROLES = {*get_args(Role), "peer"}
+MODELS = "/carnet.registry.v1.ModelService"
+ALIASES = "/carnet.registry.v1.AliasService"
+BLOBS = "/carnet.registry.v1.BlobService"
+
+
+def test_every_role_of_the_table_can_be_given():
+    named = {role for permission in PERMISSIONS.values() for role in permission.roles}
+    assert named <= ROLES
+    assert READERS == set(get_args(Role))
+
+
+def test_every_call_wants_a_role_and_is_of_a_service_that_is_served():
+    assert all(permission.roles for permission in PERMISSIONS.values())
+    assert {method.split("/")[1] for method in PERMISSIONS} == set(SERVICES)
+    assert not any(method.startswith(PUBLIC_SERVICES) for method in PERMISSIONS)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        method
+        for method in PERMISSIONS
+        if method.rpartition("/")[2] in {"Admit", "PullBlobs", "CreateRelease"}
+    ],
+)
+def test_only_the_promotion_service_moves_bundles_between_environments(method):
+    assert PERMISSIONS[method].roles == {"promoter"}
+
+
+@pytest.mark.parametrize(
+    ("method", "request_message", "namespace"),
+    [
+        (f"{MODELS}/GetModel", models_pb2.GetModelRequest(name="namespaces/risk/models/fraud"), "risk"),
+        (f"{MODELS}/ListModels", models_pb2.ListModelsRequest(parent="namespaces/risk"), "risk"),
+        (f"{MODELS}/ListModels", models_pb2.ListModelsRequest(parent="namespaces/-"), None),
+        (
+            f"{ALIASES}/SetAlias",
+            aliases_pb2.SetAliasRequest(name="namespaces/risk/models/fraud/aliases/champion"),
+            "risk",
+        ),
+        (f"{BLOBS}/WriteBlob", blobs_pb2.WriteBlobRequest(parent="namespaces/growth"), "growth"),
+    ],
+)
+def test_the_namespace_is_found_in_the_request(method, request_message, namespace):
+    assert PERMISSIONS[method].namespace(request_message) == namespace
+
+
+@pytest.mark.parametrize("name", ["", "risk", "namespaces/../risk", "namespaces/Risk"])
+def test_a_request_about_no_namespace_is_refused(name):
+    with pytest.raises(ReferenceInvalidError, match="name: "):
+        PERMISSIONS[f"{MODELS}/GetModel"].namespace(models_pb2.GetModelRequest(name=name))

@@ -1,0 +1,171 @@
+"""The trust document: what it says, what contradicts itself, and where the error is."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from carnet.errors import DocumentInvalidError, FileUnreadableError
+from carnet.signing.keys import SigningKey
+from carnet.translog.keys import LogKey
+from carnet_server.access.trust import TrustStore, load_trust
+
+DOMAIN = "spiffe://carnet.test"
+CI = f"{DOMAIN}/service/ci"
+BOB = f"{DOMAIN}/person/bob"
+PROD = f"{DOMAIN}/registry/prod"
+TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
+KEY = SigningKey.generate().verification_key
+OTHER = SigningKey.generate().verification_key
+PEER_KEY = SigningKey.generate().verification_key
+LOG_KEY = LogKey.generate("carnet.test/prod").verifier.vkey
+
+
+def document(**fields):
+    return {
+        "schema": "carnet.trust/v1",
+        "environment": "staging",
+        "version": 4,
+        "people": [{"name": "alice", "subjects": [CI]}, {"name": "bob", "subjects": [BOB]}],
+        "keys": [
+            {"subject": CI, "pem": KEY.pem, "purposes": ["bundle", "request"], "namespaces": ["risk"]},
+            {
+                "subject": BOB,
+                "pem": OTHER.pem,
+                "purposes": ["approval"],
+                "evidence": [{"role": "evaluator", "type": TEST_RESULT}],
+            },
+        ],
+        "peers": [peer()],
+        "roles": [
+            {"subject": CI, "roles": ["publisher"], "namespaces": ["risk"]},
+            {"subject": CI, "roles": ["reader"]},
+            {"subject": BOB, "roles": ["approver"], "namespaces": ["risk", "growth"]},
+        ],
+    } | fields
+
+
+def peer(**fields):
+    return {
+        "environment": "prod",
+        "subject": PROD,
+        "endpoint": "127.0.0.1:7403",
+        "server_name": "prod.carnet.test",
+        "signing_keys": [PEER_KEY.pem],
+        "log_key": LOG_KEY,
+    } | fields
+
+
+def load(**fields):
+    return load_trust(yaml.safe_dump(document(**fields)).encode(), environment="staging")
+
+
+def test_keys_are_found_by_id_and_by_purpose():
+    trust = load()
+    assert trust.key(KEY.key_id).subject == CI
+    assert trust.key("0" * 64) is None
+    assert set(trust.keys_for("bundle")) == set(trust.keys_for("request")) == {KEY.key_id}
+    assert set(trust.keys_for("approval")) == set(trust.keys_for("evidence")) == {OTHER.key_id}
+    assert trust.keys_for("cancellation") == {}
+    assert set(trust.all_keys()) == {KEY.key_id, OTHER.key_id, PEER_KEY.key_id}
+
+
+def test_a_key_is_believed_in_its_namespaces_and_for_its_predicates():
+    trust = load()
+    first, second = trust.key(KEY.key_id), trust.key(OTHER.key_id)
+    assert (first.covers("risk"), first.covers("growth"), second.covers("growth")) == (True, False, True)
+    assert second.evidence_roles(TEST_RESULT) == {"evaluator"}
+    assert (
+        second.evidence_roles("https://slsa.dev/provenance/v1") == first.evidence_roles(TEST_RESULT) == set()
+    )
+
+
+def test_people_stand_behind_subjects():
+    trust = load()
+    assert (trust.person_of(CI), trust.person_of(BOB), trust.person_of(PROD)) == ("alice", "bob", None)
+    assert trust.key(KEY.key_id).person == "alice"
+
+
+def test_roles_hold_where_they_are_bound():
+    trust = load()
+    assert trust.roles(CI, "risk") == {"publisher", "reader"}
+    assert trust.roles(CI, "growth") == {"reader"}
+    assert trust.roles(CI, None) == {"publisher", "reader"}
+    assert trust.roles(BOB, "other") == set()
+    assert trust.roles(f"{DOMAIN}/person/mallory", None) == set()
+    assert trust.roles(PROD, "risk") == {"peer"}
+    assert trust.namespaces(BOB, frozenset({"approver"})) == {"risk", "growth"}
+    assert trust.namespaces(CI, frozenset({"publisher", "reader"})) == {"risk", "*"}
+
+
+def test_peers_are_found_by_name_and_by_subject():
+    trust = load()
+    assert trust.peer("prod").subject == PROD
+    assert set(trust.peer("prod").signing_keys) == {PEER_KEY.key_id}
+    assert trust.peer_by_subject(PROD) is trust.peer("prod")
+    assert trust.peer("dev") is trust.peer_by_subject(CI) is None
+
+
+def test_the_document_in_force_is_known_by_its_bytes():
+    data = yaml.safe_dump(document()).encode()
+    trust = load_trust(data, environment="staging")
+    assert (trust.version, trust.data) == (4, data)
+    assert load_trust(data + b"# a comment\n", environment="staging").digest != trust.digest
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"environment": "prod"}, "environment: is 'prod', must be 'staging'"),
+        ({"schema": "carnet.trust/v2"}, "schema: "),
+        ({"version": 0}, "version: "),
+        ({"version": "4"}, "version: "),
+        ({"rolls": []}, "rolls: unknown field; did you mean 'roles'?"),
+        (
+            {"people": [{"name": "alice", "subjects": [CI]}, {"name": "bob", "subjects": [CI]}]},
+            f"people[1]: {CI} is alice's already",
+        ),
+        ({"people": [{"name": "alice", "subjects": []}]}, "people[0].subjects: "),
+        ({"people": [{"name": "Alice", "subjects": [CI]}]}, "people[0].name: "),
+        ({"people": [{"name": "alice", "subjects": ["alice"]}]}, "people[0].subjects[0]: "),
+        ({"keys": [{"subject": CI, "pem": "no key"}]}, "keys[0].pem: "),
+        (
+            {"keys": [{"subject": CI, "pem": KEY.pem}, {"subject": BOB, "pem": KEY.pem}]},
+            f"keys[1]: the key of {CI} once more",
+        ),
+        (
+            {"keys": [{"subject": CI, "pem": KEY.pem, "purposes": ["everything"]}]},
+            "keys[0].purposes[0]: ",
+        ),
+        ({"keys": [{"subject": "ci", "pem": KEY.pem}]}, "keys[0].subject: "),
+        ({"keys": [{"subject": f"{CI}\n", "pem": KEY.pem}]}, "keys[0].subject: "),
+        ({"roles": [{"subject": CI, "roles": ["root"]}]}, "roles[0].roles[0]: "),
+        ({"roles": [{"subject": CI, "roles": ["peer"]}]}, "roles[0].roles[0]: "),
+        ({"roles": [{"subject": CI, "roles": []}]}, "roles[0].roles: "),
+        (
+            {"roles": [{"subject": CI, "roles": ["reader"], "namespaces": ["ri*"]}]},
+            "roles[0].namespaces[0]: ",
+        ),
+        ({"peers": [peer(), peer()]}, "peers[1]: 'prod' twice, or itself"),
+        ({"peers": [peer(environment="staging")]}, "peers[0]: 'staging' twice, or itself"),
+        ({"peers": [peer(signing_keys=[])]}, "peers[0].signing_keys: "),
+        ({"peers": [peer(signing_keys=["no key"])]}, "peers[0]: "),
+        ({"peers": [peer(log_key="carnet.test/prod+00000000+AAAA")]}, "peers[0]: "),
+        ({"peers": [peer(endpoint="prod")]}, "peers[0].endpoint: "),
+    ],
+)
+def test_a_document_that_breaks_its_schema_or_contradicts_itself_is_refused(fields, message):
+    with pytest.raises(DocumentInvalidError) as refused:
+        load(**fields)
+    assert refused.value.message.startswith("trust.yaml")
+    assert message in refused.value.message
+
+
+def test_the_store_reads_its_file(tmp_path):
+    path = tmp_path / "trust.yaml"
+    with pytest.raises(FileUnreadableError, match="the trust document"):
+        TrustStore(path, environment="staging")
+    path.write_text(yaml.safe_dump(document()))
+    assert TrustStore(path, environment="staging").current.version == 4
+    with pytest.raises(DocumentInvalidError, match="must be 'prod'"):
+        TrustStore(path, environment="prod")

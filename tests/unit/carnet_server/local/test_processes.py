@@ -1,0 +1,131 @@
+"""Processes are found by id and start time together, so nobody else's is ever signalled."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from carnet.errors import NotFoundError
+from carnet_server.local.processes import Process, processes_of, reap
+
+SLEEPER = "import sys, time\nprint('up', file=sys.stderr, flush=True)\ntime.sleep(60)\n"
+STUBBORN = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + SLEEPER
+
+
+@pytest.fixture
+def process(tmp_path, monkeypatch):
+    def make(code: str) -> Process:
+        (tmp_path / "sleeper.py").write_text(code)
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        made.append(Process("dev", tmp_path, "sleeper", tmp_path / "environment.yaml"))
+        return made[-1]
+
+    made: list[Process] = []
+    yield make
+    for each in made:
+        each.stop(0.0)
+
+
+@pytest.fixture
+def bystander():
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as other:
+        yield other
+        other.kill()
+
+
+def wait_for(condition, timeout=10.0):
+    end = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.01)
+
+
+def record(process: Process, text: str) -> None:
+    process.pid_file.parent.mkdir(parents=True, exist_ok=True)
+    process.pid_file.write_text(text)
+
+
+def test_a_process_is_started_once_and_stopped(process):
+    dev = process(SLEEPER)
+    assert dev.pid() is None
+    pid = dev.start()
+    assert dev.start() == dev.pid() == pid
+    wait_for(lambda: "up" in dev.log_tail())
+    assert dev.stop()
+    assert dev.pid() is None
+    assert not psutil.pid_exists(pid)
+    assert not dev.pid_file.exists()
+    assert not dev.stop()
+
+
+def test_it_outlives_its_starters_session(process):
+    dev = process(SLEEPER)
+    pid = dev.start()
+    wait_for(lambda: "up" in dev.log_tail())
+    assert psutil.Process(pid).cwd()
+    done = subprocess.run(["ps", "-o", "sid=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        assert int(done.stdout) == pid
+
+
+def test_a_number_that_was_given_to_somebody_else_is_not_signalled(process, bystander):
+    dev = process(SLEEPER)
+    started = psutil.Process(bystander.pid).create_time()
+    record(dev, json.dumps({"pid": bystander.pid, "started": started - 100}))
+    assert dev.pid() is None
+    assert not dev.signal(signal.SIGKILL)
+    assert not dev.stop()
+    assert bystander.poll() is None
+    record(dev, json.dumps({"pid": bystander.pid, "started": started}))
+    assert dev.pid() == bystander.pid
+
+
+@pytest.mark.parametrize(
+    "text", ["", "12", "{}", "[]", "null", '{"pid": "x", "started": 1}', '{"pid": -1, "started": 0}', "\x00"]
+)
+def test_a_damaged_pid_file_stands_for_nothing_that_runs(process, text):
+    dev = process(SLEEPER)
+    record(dev, text)
+    assert dev.pid() is None
+    assert not dev.stop()
+    assert dev.start() == dev.pid()
+
+
+def test_one_that_does_not_stop_is_ended(process):
+    dev = process(STUBBORN)
+    pid = dev.start()
+    wait_for(lambda: "up" in dev.log_tail())
+    assert dev.stop(0.2)
+    assert dev.pid() is None
+    assert not psutil.pid_exists(pid)
+
+
+def test_one_that_died_is_not_running_and_its_log_is_kept(process):
+    dev = process("raise SystemExit('the reason')")
+    dev.start()
+    wait_for(lambda: dev.pid() is None)
+    reap()
+    assert "the reason" in dev.log_tail()
+    (dev.folder / "sleeper.py").write_text(SLEEPER)
+    dev.start()
+    wait_for(lambda: "up" in dev.log_tail())
+    assert "the reason" in dev.log_tail()
+
+
+def test_the_tail_of_a_log_is_short(process):
+    dev = process(SLEEPER)
+    assert dev.log_tail() == ""
+    dev.log_file.parent.mkdir(parents=True)
+    dev.log_file.write_bytes(b"\xff\n" + b"line\n" * 1000)
+    assert len(dev.log_tail().splitlines()) < 30
+
+
+def test_where_there_is_no_federation_there_are_no_processes(tmp_path):
+    with pytest.raises(NotFoundError, match="carnet init"):
+        processes_of(tmp_path)
