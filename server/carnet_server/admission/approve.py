@@ -19,7 +19,6 @@ from carnet_server.admission.view import read_held, unknown_promotion, view_admi
 from carnet_server.evidence.adding import ENVELOPE_MEDIA_TYPE
 from carnet_server.log.revisions import promotion_scope
 from carnet_server.log.writer import EntryDraft
-from carnet_server.models.receipts import signed_receipt
 
 if TYPE_CHECKING:
     from carnet.signing.approval import Approval
@@ -86,7 +85,7 @@ async def submit_approval(
         check_open(promotion, admission.state)
         signed = _Signed(_checked(parts, statement, approver, admission), approver, digest, envelope)
         kept = await parts.writer.commit(lambda tx: _keep(tx, caller, admission, signed))
-    receipt = await signed_receipt(parts.log, kept.log_index)
+    receipt = await parts.log.signed_receipt(kept.log_index)
     return Submission(kept, await view_admission(parts, promotion), receipt)
 
 

@@ -21,7 +21,6 @@ from carnet_server.evidence.adding import ENVELOPE_MEDIA_TYPE
 from carnet_server.log.revisions import promotion_scope
 from carnet_server.log.writer import EntryDraft
 from carnet_server.models.domain import version_subject
-from carnet_server.models.receipts import signed_receipt
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -70,7 +69,7 @@ async def cancel_admission(parts: AdmissionParts, caller: Caller, promotion: str
     signed = await asyncio.to_thread(_open, trust, promotion, envelope)
     require(caller, "promoter", "requester", "operator", namespace=signed.about.namespace)
     index = await parts.writer.commit(lambda tx: _cancel(tx, trust, signed))
-    return await signed_receipt(parts.log, index)
+    return await parts.log.signed_receipt(index)
 
 
 def _open(trust: Trust, promotion: str, envelope: bytes) -> _Signed:

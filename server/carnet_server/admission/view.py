@@ -9,7 +9,6 @@ from carnet.errors import NotFoundError
 from carnet_server.admission import queries
 from carnet_server.admission.domain import Admission, AdmissionView
 from carnet_server.admission.states import AdmissionState
-from carnet_server.models.receipts import signed_receipt
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -63,7 +62,7 @@ async def view_of(
     """Return a promotion that was read, with the receipt of its admission."""
     receipt = None
     if admission.log_index is not None:
-        receipt = await signed_receipt(parts.log, admission.log_index)
+        receipt = await parts.log.signed_receipt(admission.log_index)
     return AdmissionView(admission, approvals, receipt)
 
 

@@ -27,7 +27,6 @@ from carnet_server.aliases.domain import (
 from carnet_server.aliases.moves import find_repeated, move_alias
 from carnet_server.models.notes import make_note
 from carnet_server.models.queries import read_blobs, read_listed_version
-from carnet_server.models.receipts import signed_receipt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -127,7 +126,7 @@ class Rollback:
         )
 
     async def _moved(self, made: AliasMove) -> Moved:
-        return Moved(made.after, made.old_version, await signed_receipt(self._log, made.log_index))
+        return Moved(made.after, made.old_version, await self._log.signed_receipt(made.log_index))
 
     def _choose(self, name: ResourceName, wanted: int, standing: Standing) -> int:
         """Return the first candidate that will do; looks at the store."""

@@ -25,7 +25,6 @@ from carnet_server.aliases.rollback import Rollback
 from carnet_server.aliases.watch import watch_alias
 from carnet_server.models.notes import make_note
 from carnet_server.models.queries import read_model
-from carnet_server.models.receipts import signed_receipt
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -262,7 +261,7 @@ class AliasesService:
             if repeated is None:
                 raise self._protected(move)
         made = await self._writer.commit(lambda tx: move_alias(tx, move))
-        return Moved(made.after, made.old_version, await signed_receipt(self._log, made.log_index))
+        return Moved(made.after, made.old_version, await self._log.signed_receipt(made.log_index))
 
     def _protected(self, move: Move) -> GateRefusedError:
         environment = self._state.name

@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from carnet.errors import AlreadyExistsError
+from carnet.errors import AlreadyExistsError, InvalidInputError
+from carnet_server.demo.telling import Teller
 from carnet_server.local.health import wait_until_serving
 from carnet_server.local.initialise import DEFAULT_BASE_PORT, initialise
 from carnet_server.local.processes import processes_of
@@ -47,9 +48,12 @@ def demo(folder: Path, base_port: int) -> None:
     promotes a good one through each environment's policy, has a weaker one refused, rolls back, verifies the
     whole audit trail, and shows that an edit of history is found. Takes about a minute.
     """
-    from carnet_server.demo.story import Story  # noqa: PLC0415  loads scikit-learn
-    from carnet_server.demo.telling import Teller  # noqa: PLC0415
-
+    try:
+        from carnet_server.demo.story import Story  # noqa: PLC0415  loads scikit-learn
+    except ModuleNotFoundError as error:
+        raise InvalidInputError(
+            f"the demo needs {error.name}: install it with pip install 'carnet[demo]'"
+        ) from error
     console = Console(highlight=False)
     teller = Teller(console)
     teller.step("Make and start three registries and a promotion service")

@@ -21,7 +21,6 @@ from carnet_server.evidence.assessment import assess, check_subject, require_tru
 from carnet_server.evidence.believed import as_of_today
 from carnet_server.evidence.domain import Addition
 from carnet_server.models.queries import read_listed_version
-from carnet_server.models.receipts import signed_receipt
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -77,7 +76,7 @@ class EvidenceService:
         evidence, is_new = await self._writer.commit(
             lambda tx: add_evidence(tx, name, assessment, envelope, actor=caller.actor)
         )
-        receipt = await signed_receipt(self._log, evidence.log_index)
+        receipt = await self._log.signed_receipt(evidence.log_index)
         now = replace(
             evidence,
             signer=assessment.signer.subject,

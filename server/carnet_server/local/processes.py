@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 STOP_TIMEOUT_SECONDS = 15.0
+_KILL_TIMEOUT_SECONDS = 5.0
 _LOG_TAIL_LINES = 15
 _START_TIME_TOLERANCE_SECONDS = 0.5
 
@@ -98,6 +99,8 @@ class Process:
         temporary = self.pid_file.with_suffix(".pid.new")
         temporary.write_text(json.dumps({"pid": child.pid, "started": started}))
         temporary.replace(self.pid_file)
+        # It is meant to outlive this object, which would warn of a child that nobody waits for: `reap` does.
+        child.returncode = 0
         return child.pid
 
     def signal(self, number: signal.Signals) -> bool:
@@ -118,13 +121,20 @@ class Process:
         if not self.signal(signal.SIGTERM):
             self.pid_file.unlink(missing_ok=True)
             return False
-        end = time.monotonic() + timeout_seconds
-        while self.pid() is not None and time.monotonic() < end:
-            reap()
-            time.sleep(0.02)
-        self.signal(signal.SIGKILL)
+        if not self._ends_within(timeout_seconds):
+            self.signal(signal.SIGKILL)
+            self._ends_within(_KILL_TIMEOUT_SECONDS)
         reap()
         self.pid_file.unlink(missing_ok=True)
+        return True
+
+    def _ends_within(self, timeout_seconds: float) -> bool:
+        end = time.monotonic() + timeout_seconds
+        while self.pid() is not None:
+            if time.monotonic() >= end:
+                return False
+            reap()
+            time.sleep(0.02)
         return True
 
     def log_tail(self) -> str:
@@ -152,9 +162,9 @@ def processes_of(folder: Path) -> list[Process]:
     Raises:
         NotFoundError: There is no federation.
     """
-    folder = folder.resolve()
     if not (folder / MARKER).is_file():
-        raise NotFoundError(f"there is no federation in {folder}: make one with `carnet init {folder.name}`")
+        raise NotFoundError(f"there is no federation in {folder}: make one with `carnet init {folder}`")
+    folder = folder.resolve()
     registries = [
         Process(config.parent.name, folder, "carnet_server", config)
         for config in sorted(folder.glob("environments/*/environment.yaml"))

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from carnet_server.log.writer import Commit, Writer
 
 SUBSCRIPTION_LIMIT = 10_000
+SIGNED_WITHIN_SECONDS = 10.0
 MAX_DOCUMENTS = 100
 PAGE_BYTES = 2 << 20
 
@@ -165,6 +166,33 @@ class LogService:
             return Receipt(row.entry, index, size, proof, checkpoint)
 
         return await self._database.read(query)
+
+    async def signed_receipt(self, index: int) -> Receipt:
+        """Prove that an entry is in the log, as soon as a checkpoint covers it.
+
+        What a commit changed can be read a moment before its checkpoint is signed.
+
+        Args:
+            index: An entry's index that stands in a committed row.
+
+        Raises:
+            NotFoundError: The log has no such entry.
+            UnavailableError: No checkpoint covers the entry in time.
+        """
+        if self.size <= index:
+            await self._wait_until_signed(index)
+        return await self.receipt(index)
+
+    async def _wait_until_signed(self, index: int) -> None:
+        subscription = self.subscribe()
+        try:
+            async with asyncio.timeout(SIGNED_WITHIN_SECONDS):
+                while self.size <= index:
+                    await anext(subscription)
+        except (TimeoutError, StopAsyncIteration) as error:
+            raise UnavailableError(f"entry {index} is committed and not signed yet: try again") from error
+        finally:
+            subscription.close()
 
     async def consistency(self, first: int, second: int) -> tuple[int, tuple[bytes, ...]]:
         """Prove that one tree is the beginning of another.

@@ -24,7 +24,6 @@ from carnet_server.models.basis import read_basis
 from carnet_server.models.decision import awaiting, refusal, sign_decision
 from carnet_server.models.domain import Publication, Version, version_subject
 from carnet_server.models.publication import verify_publication
-from carnet_server.models.receipts import signed_receipt
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -137,7 +136,7 @@ class Publisher:
         )
 
     async def _published(self, version: Version, *, is_new: bool, validate_only: bool) -> Publication:
-        receipt = None if validate_only else await signed_receipt(self._log, version.log_index)
+        receipt = None if validate_only else await self._log.signed_receipt(version.log_index)
         return Publication(version, already_published=not is_new, receipt=receipt)
 
     def _read(self, connection: Connection, verified: VerifiedPublication, trust: Trust) -> Version | Basis:

@@ -22,7 +22,6 @@ from carnet_server.models.basis import find_same_content
 from carnet_server.models.domain import Proposal, Resolution, Revocation, Stage, check_reason
 from carnet_server.models.notes import NOTE_MEDIA_TYPE, Note, make_note
 from carnet_server.models.publisher import Publisher
-from carnet_server.models.receipts import signed_receipt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -174,7 +173,7 @@ class ModelsService:
             return _require_version(connection, replace(name, alias="", version=alias.version)), alias
 
         version, alias = await self._database.read(read)
-        receipt = await signed_receipt(self._log, alias.log_index if alias else version.log_index)
+        receipt = await self._log.signed_receipt(alias.log_index if alias else version.log_index)
         return Resolution(version, alias, receipt)
 
     async def propose_version(self, parent: ResourceName, content_digest: str) -> Proposal:
@@ -249,7 +248,7 @@ class ModelsService:
         assert note is not None
         version = await self._writer.commit(lambda tx: _revoke(tx, caller, name, note))
         assert version.revoked_log_index is not None
-        return Revocation(version, await signed_receipt(self._log, version.revoked_log_index))
+        return Revocation(version, await self._log.signed_receipt(version.revoked_log_index))
 
 
 def _revoke(tx: Transaction, caller: Caller, name: ResourceName, note: Note) -> Version:

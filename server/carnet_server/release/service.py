@@ -17,7 +17,6 @@ from carnet_server.access.authorize import require
 from carnet_server.admission.signers import known_peer
 from carnet_server.evidence.queries import read_evidence_digests
 from carnet_server.models.queries import read_blobs, read_version
-from carnet_server.models.receipts import signed_receipt
 from carnet_server.release.capability import VALID_FOR
 from carnet_server.release.domain import SignedCapability, SignedRelease
 from carnet_server.release.record import record_admission
@@ -87,7 +86,7 @@ class ReleaseService:
         peer = known_peer(self._state.trust.current, target)
         arrived = await self._database.read(lambda connection: self._version(connection, name))
         # The receipt comes first: what is read after it is at least as new as its tree.
-        receipt = await signed_receipt(self._log, arrived.log_index)
+        receipt = await self._log.signed_receipt(arrived.log_index)
 
         def query(connection: Connection) -> tuple[Version, list[str]]:
             version = self._version(connection, name)
@@ -190,7 +189,7 @@ class ReleaseService:
         index = await record_admission(
             self._writer, self._state, caller, version, decision=decision, target_receipt=target_receipt
         )
-        return await signed_receipt(self._log, index)
+        return await self._log.signed_receipt(index)
 
     def _version(self, connection: Connection, name: ResourceName) -> Version:
         version = read_version(connection, name.namespace, name.model, name.version)

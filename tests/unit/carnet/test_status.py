@@ -199,3 +199,13 @@ def test_a_reason_of_a_later_release_is_still_an_error_with_its_message():
     error = error_of(raised(grpc.StatusCode.NOT_FOUND, "x", [(STATUS_DETAILS_KEY, data)]), peer=PEER)
     assert isinstance(error, errors.CarnetError)
     assert error.message == "other words"
+
+
+def test_a_long_message_is_cut_so_that_it_fits_into_the_headers():
+    error = errors.GateRefusedError("€" * 10_000, metadata={"rules": "€" * 10_000})
+    data = status_of(error).SerializeToString()
+    assert len(data) < 8 << 10
+    back = error_of(raised(code_of(error), "", [(STATUS_DETAILS_KEY, data)]), peer=PEER)
+    assert type(back) is errors.GateRefusedError
+    assert back.message.startswith("€€€")
+    assert back.message.endswith("…")

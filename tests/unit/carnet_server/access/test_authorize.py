@@ -8,8 +8,9 @@ import pytest
 import yaml
 
 from carnet.errors import PermissionDeniedError, UnauthenticatedError
+from carnet.serving.call_scope import SPIFFE_PROPERTY
 from carnet_server.access.authorize import require
-from carnet_server.access.identity import SPIFFE_PROPERTY, recognise
+from carnet_server.access.identity import recognise
 from carnet_server.access.scope import current_caller, enter_scope
 from carnet_server.access.trust import load_trust
 

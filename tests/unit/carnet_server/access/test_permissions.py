@@ -8,7 +8,8 @@ import pytest
 
 from carnet.errors import ReferenceInvalidError
 from carnet.registry.v1 import aliases_pb2, blobs_pb2, models_pb2
-from carnet_server.access.permissions import PERMISSIONS, PUBLIC_SERVICES, READERS
+from carnet_server.access.interceptor import RegistryCallScope
+from carnet_server.access.permissions import PERMISSIONS, READERS
 from carnet_server.access.trust import Role
 from carnet_server.app import SERVICES
 
@@ -21,13 +22,13 @@ BLOBS = "/carnet.registry.v1.BlobService"
 def test_every_role_of_the_table_can_be_given():
     named = {role for permission in PERMISSIONS.values() for role in permission.roles}
     assert named <= ROLES
-    assert READERS == set(get_args(Role))
+    assert set(get_args(Role)) == READERS
 
 
 def test_every_call_wants_a_role_and_is_of_a_service_that_is_served():
     assert all(permission.roles for permission in PERMISSIONS.values())
     assert {method.split("/")[1] for method in PERMISSIONS} == set(SERVICES)
-    assert not any(method.startswith(PUBLIC_SERVICES) for method in PERMISSIONS)
+    assert all(method.startswith(RegistryCallScope.guarded) for method in PERMISSIONS)
 
 
 @pytest.mark.parametrize(

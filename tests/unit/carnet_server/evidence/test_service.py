@@ -99,6 +99,16 @@ async def test_evidence_may_come_before_its_version(registry):
     assert [each.suite for each in attestations] == ["evaluation"]
 
 
+async def test_what_names_its_version_cannot_be_added_to_another_even_before_either_is_here(registry):
+    manifest, _ = make_version(1)
+    data = make_test_result(manifest, registry.evaluator).to_bytes()
+    for name in (ResourceName("risk", "fraud", 2), ResourceName("ads", "fraud", 1)):
+        for by in (EVALUATOR, SYNC):
+            with pytest.raises(StatementInvalidError, match="it was added to"):
+                await add(registry, data, by=by, name=name)
+    assert await registry.count("evidence") == 0
+
+
 async def test_a_bundle_that_is_known_cannot_be_attested_under_another_name(registry):
     manifest = await registry.add_version(1)
     statement = Statement(

@@ -71,7 +71,7 @@ def test_every_file_is_there_and_none_besides(folder):
 
 
 def test_secrets_are_their_owners_only(folder):
-    keys = [path for path in folder.rglob("*-key.pem")]
+    keys = list(folder.rglob("*-key.pem"))
     assert len(keys) >= 2 + 3 * len(ENVIRONMENTS)
     assert {stat.S_IMODE(path.stat().st_mode) for path in keys} == {0o600}
     private = [path for path in folder.rglob("*") if path.is_file() and b"PRIVATE KEY" in path.read_bytes()]
@@ -79,13 +79,13 @@ def test_secrets_are_their_owners_only(folder):
 
 
 def test_every_process_can_read_its_configuration(folder):
-    assert [process.name for process in processes_of(folder)] == sorted(ENVIRONMENTS) + ["sync"]
+    assert [process.name for process in processes_of(folder)] == [*sorted(ENVIRONMENTS), "sync"]
     listening = set()
     for name in ENVIRONMENTS:
         config = load_config(folder / "environments" / name / "environment.yaml")
         config.tls_identity().check_dates()
         trust = load_trust(config.trust.read_bytes(), environment=name)
-        assert load_policy(config.policy.read_bytes()).environment == name
+        assert load_policy(config.policy.read_bytes()).document.environment == name
         assert {peer for peer in ENVIRONMENTS if trust.peer(peer)} == set(ENVIRONMENTS) - {name}
         assert trust.roles(PROMOTION_SERVICE, "any") == {"promoter"}
         listening.add(config.listen)

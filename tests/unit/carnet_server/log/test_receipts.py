@@ -8,13 +8,12 @@ import pytest
 
 from carnet.errors import UnavailableError
 from carnet.translog.receipt import verify_receipt
-from carnet_server.models import receipts
-from carnet_server.models.receipts import signed_receipt
+from carnet_server.log import service
 
 
 async def test_an_entry_that_is_not_signed_yet_is_waited_for(registry):
     index = registry.log.size + 1
-    waiting = asyncio.ensure_future(signed_receipt(registry.log, index))
+    waiting = asyncio.ensure_future(registry.log.signed_receipt(index))
     await asyncio.sleep(0.05)
     assert not waiting.done()
     await registry.add_version(1)
@@ -26,11 +25,11 @@ async def test_an_entry_that_is_not_signed_yet_is_waited_for(registry):
 
 
 async def test_waiting_ends_when_nothing_is_signed_or_the_registry_stops(registry, monkeypatch):
-    waiting = asyncio.ensure_future(signed_receipt(registry.log, registry.log.size))
+    waiting = asyncio.ensure_future(registry.log.signed_receipt(registry.log.size))
     await asyncio.sleep(0)
     registry.log.close()
     with pytest.raises(UnavailableError, match="not signed yet"):
         await waiting
-    monkeypatch.setattr(receipts, "SIGNED_WITHIN_SECONDS", 0.01)
+    monkeypatch.setattr(service, "SIGNED_WITHIN_SECONDS", 0.01)
     with pytest.raises(UnavailableError, match="not signed yet"):
-        await signed_receipt(registry.log, registry.log.size)
+        await registry.log.signed_receipt(registry.log.size)
