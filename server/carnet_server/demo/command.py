@@ -74,4 +74,9 @@ def demo(folder: Path, base_port: int) -> None:
         for process in processes:
             process.stop()
     teller.summary("What happened")
-    console.print(f"\nSee it again: carnet up --dir {folder} --detach, then carnet ls prod --dir {folder}")
+    console.print(
+        "\nSee it again:",
+        f"  carnet up --dir {folder} --detach",
+        f"  carnet ls prod --dir {folder}",
+        sep="\n",
+    )

@@ -28,6 +28,11 @@ _LOOK_AGAIN_SECONDS = 1.0
 _NOT_SERVING = 8
 
 
+def _example(line: str) -> str:
+    """Return the end of a help text: an example, whose lines click is to leave alone."""
+    return f"\b\nExample:\n  {line}"
+
+
 def _folder_option(command: Callable[..., None]) -> Callable[..., None]:
     return click.option(
         "--dir",
@@ -51,7 +56,10 @@ def _output_option(command: Callable[..., None]) -> Callable[..., None]:
     )(command)
 
 
-@click.command(short_help="Make the files of a federation: dev, staging, prod and the promotion service.")
+@click.command(
+    short_help="Make the files of a federation: dev, staging, prod and the promotion service.",
+    epilog=_example("carnet init .carnet"),
+)
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
 @click.option(
     "--base-port",
@@ -61,13 +69,9 @@ def _output_option(command: Callable[..., None]) -> Callable[..., None]:
 )
 @_output_option
 def init(folder: Path, base_port: int, output: str) -> None:
-    r"""Make the files of a federation in DIR: a private CA, three registries, and a promotion service.
+    """Make the files of a federation in DIR: a private CA, three registries, and a promotion service.
 
     Nothing is started. Every file is meant to be read and edited: policies, trust and configuration.
-
-    \b
-    Example:
-      carnet init .carnet
     """
     initialise(folder, base_port=base_port)
     names = [process.name for process in processes_of(folder)]
@@ -83,18 +87,17 @@ def _start(processes: list[Process]) -> None:
     wait_until_serving(processes)
 
 
-@click.command(short_help="Start what is not running of a federation.")
+@click.command(
+    short_help="Start what is not running of a federation.",
+    epilog=_example("carnet up --dir .carnet --detach"),
+)
 @_folder_option
 @click.option("--detach", is_flag=True, help="Return once everything serves, and leave it running.")
 @_output_option
 def up(folder: Path, detach: bool, output: str) -> None:
-    r"""Start what is not running of a federation, and wait until it serves.
+    """Start what is not running of a federation, and wait until it serves.
 
     Without --detach it stays, starts again what dies, and stops everything at Ctrl-C.
-
-    \b
-    Example:
-      carnet up --dir .carnet --detach
     """
     processes = processes_of(folder)
     if detach:
@@ -131,16 +134,14 @@ def _stop(processes: list[Process]) -> list[str]:
     return [process.name for process in reversed(processes) if process.stop()]
 
 
-@click.command(short_help="Stop a federation's processes.")
+@click.command(
+    short_help="Stop a federation's processes.",
+    epilog=_example("carnet down --dir .carnet"),
+)
 @_folder_option
 @_output_option
 def down(folder: Path, output: str) -> None:
-    r"""Stop a federation's processes. Its data stays.
-
-    \b
-    Example:
-      carnet down --dir .carnet
-    """
+    """Stop a federation's processes. Its data stays."""
     stopped = _stop(processes_of(folder))
     if output == "json":
         click.echo(json.dumps({"stopped": stopped}))
@@ -148,17 +149,15 @@ def down(folder: Path, output: str) -> None:
         click.echo(f"Stopped {', '.join(stopped)}." if stopped else "Nothing was running.")
 
 
-@click.command(short_help="Show how a federation's processes fare.")
+@click.command(
+    short_help="Show how a federation's processes fare.",
+    epilog=_example("carnet status --dir .carnet"),
+)
 @_folder_option
 @_output_option
 @click.pass_context
 def status(context: click.Context, folder: Path, output: str) -> None:
-    r"""Show how a federation's processes fare. Exits with 8 unless all of them serve.
-
-    \b
-    Example:
-      carnet status --dir .carnet
-    """
+    """Show how a federation's processes fare. Exits with 8 unless all of them serve."""
     found = look(processes_of(folder))
     _show(found, output)
     if not all(health.serving for health in found):
