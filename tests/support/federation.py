@@ -18,6 +18,7 @@ from carnet.client.connection import RegistryConnection
 from carnet.client.federation import Federation
 from carnet_server.local.health import wait_until_serving
 from carnet_server.local.initialise import initialise
+from carnet_server.local.plan import DEFAULT_PLAN
 from carnet_server.local.processes import processes_of, reap
 from tests.support.bundles import make_bundle_directory
 
@@ -31,10 +32,10 @@ GOOD_METRICS = [
 class LocalFederation:
     """dev, staging, prod and the promotion service in a folder, each a process."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, *, plan=DEFAULT_PLAN):
         self.folder = folder
         if not folder.exists():
-            initialise(folder, base_port=0)
+            initialise(folder, base_port=0, plan=plan)
         self.processes = {process.name: process for process in processes_of(folder)}
 
     def start(self, *names: str) -> None:
