@@ -32,7 +32,7 @@ demo: $(VENV)/.demo ## Carry a real model from dev to prod, on this machine.
 	@$(BIN)/carnet demo --dir .carnet
 
 test: $(VENV)/.test ## Run the tests: unit, contract, integration, conformance.
-	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadgroup
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile
 
 lint: $(VENV)/.lint ## Check style, types, imports and that the generated code is current.
 	$(BIN)/ruff check .

@@ -134,6 +134,7 @@ class PolicyDocument(_Part):
     description: str = Field(default="", max_length=2000)
     sources: tuple[Name, ...] = ()
     publishing: bool = False
+    request_max_age: Duration = timedelta(days=30)
     release_max_age: Duration = timedelta(minutes=10)
     dossier_valid_for: Duration = timedelta(days=7)
     protected_aliases: tuple[Name, ...] = ()

@@ -407,10 +407,8 @@ def test_a_protected_alias_moves_by_promotion_or_rollback_only(federation, json_
         "recall fell",
         1,
     )
-    assert (
-        json_of("rollback", champion, *reason, "--to", "9", identity="dave", check=3)["reason"] == "NOT_FOUND"
-    )
-    assert json_of("ls", "prod/cli/rolled")["versions"]
+    never = json_of("rollback", champion, *reason, "--to", "9", identity="dave", check=7)
+    assert "never pointed at version 9" in never["error"]
     again = json_of("rollback", champion, *reason, "--to", "2", identity="dave")
     assert (again["alias"]["version"], again["rolled_back_version"]) == (2, 1)
 
@@ -564,7 +562,7 @@ def commands(command: click.Command, path: tuple[str, ...] = ()):
 
 
 COMMANDS = {" ".join(path) or "carnet": path for path, _ in commands(build())}
-WANTED = [
+WANTED = {
     "init",
     "up",
     "down",
@@ -589,28 +587,28 @@ WANTED = [
     "environments",
     "audit",
     "policy",
-    "promotions-ls",
-    "promotions-show",
-    "promotions-watch",
-    "promotions-cancel",
-    "promotions-retry",
-    "alias-set",
-    "alias-ls",
-    "alias-history",
-    "alias-rm",
-    "alias-watch",
-    "audit-verify",
-    "audit-export",
-    "evidence-ls",
-]
+    "promotions ls",
+    "promotions show",
+    "promotions watch",
+    "promotions cancel",
+    "promotions retry",
+    "alias set",
+    "alias ls",
+    "alias history",
+    "alias rm",
+    "alias watch",
+    "audit verify",
+    "audit export",
+    "evidence ls",
+}
 
 
 def test_every_command_that_scripts_rely_on_is_there():
-    assert {name.replace("-", " ", 1) for name in WANTED.split()} <= set(COMMANDS)
+    assert set(COMMANDS) >= WANTED
 
 
 @pytest.mark.parametrize("path", COMMANDS.values(), ids=COMMANDS)
-def test_every_command_has_help_with_an_example_that_parses(path, capsys):
+def test_every_command_has_help_with_an_example(path, capsys):
     assert main([*path, "--help"]) == 0
     text = capsys.readouterr().out
     assert text.startswith("Usage: carnet")

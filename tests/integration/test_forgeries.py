@@ -261,7 +261,7 @@ def another(publish):
 
 
 async def test_what_is_brought_honestly_gets_in(carrier, publish):
-    brought = await carrier.bring(publish(), "staging", alias="champion")
+    brought = await carrier.bring(publish(), "staging", asked={"alias": "champion"})
     assert (await carrier.evaluate(brought)).state == READY
     await carrier.pull(brought, await carrier.capability(brought))
     await carrier.refresh(brought)
@@ -466,7 +466,7 @@ async def test_a_promotion_id_is_used_for_one_request_only(carrier, publish):
 async def ready(carrier, publish):
     """A promotion that staging is ready to admit, blobs and all, and its reference."""
     reference = publish()
-    brought = await carrier.bring(reference, "staging", alias="champion")
+    brought = await carrier.bring(reference, "staging", asked={"alias": "champion"})
     assert (await carrier.evaluate(brought, epoch=5)).state == READY
     await carrier.pull(brought, await carrier.capability(brought), epoch=5)
     return brought, reference
@@ -590,7 +590,7 @@ async def test_no_approval_is_taken_but_from_its_signer_for_its_own_promotion(fe
     federation.to_staging(reference)
     in_staging = f"staging/{NAMESPACE}/{reference.model}@1"
     federation.test_integration(in_staging)
-    approved, other = [await carrier.bring(in_staging, "prod", alias="champion") for _ in range(2)]
+    approved, other = [await carrier.bring(in_staging, "prod", asked={"alias": "champion"}) for _ in range(2)]
     for brought in (approved, other):
         assert (await carrier.evaluate(brought)).state == AWAITING
         await carrier.pull(brought, await carrier.capability(brought, source="staging"))

@@ -67,7 +67,7 @@ def make_document(*, seed: int = 0, files: int = 2, **overrides: Any) -> dict[st
         ],
         "hyperparameters": {"trees": 100 + seed, "depth": 8, "learning_rate": 0.1},
         "lineage": {
-            "code": {"repository": "https://example.org/risk/fraud", "commit": f"{seed:040x}"},
+            "code": {"repository": "https://example.org/risk/fraud", "commit": f"{seed:039x}a"},
             "datasets": [
                 {
                     "name": "payments",

@@ -20,7 +20,7 @@ from carnet.signing.dossier import Dossier
 from carnet.signing.dsse import parse_envelope, verify_envelope
 from carnet.signing.promotion_request import PromotionRequest
 from carnet.signing.statement import Statement, parse_statement
-from carnet.translog.entry import EntryType
+from carnet.translog.entry import EVIDENCE_UNTRUSTED, EntryType
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -132,6 +132,8 @@ def _read_record(
 def _by_others(envelope: Envelope, record: Record, pins: Pins) -> Record:
     """Read evidence, which any pinned signer may give, and decisions of environments, which only they may."""
     what = str(record.entry.type)
+    if record.entry.new == EVIDENCE_UNTRUSTED and not _is_pinned(envelope, pins):
+        return Record(record.index, record.entry, None, None, "")
     signer = _verify(envelope, pins.all_keys, pins, what=what)
     statement = parse_statement(envelope)
     recorded = record.entry.type is EntryType.PROMOTION_RECORDED
@@ -144,6 +146,17 @@ def _by_others(envelope: Envelope, record: Record, pins: Pins) -> Record:
         raise _Unverified(Verdict.CANNOT_VERIFY, message)
     signer = _verify(envelope, decider.keys, pins, what=f"{what}: the decision of {decider.name}")
     return Record(record.index, record.entry, statement, decision, signer)
+
+
+def _is_pinned(envelope: Envelope, pins: Pins) -> bool:
+    """Whether a signature is by a pinned key: evidence by strangers is kept, and counts for nothing."""
+    try:
+        verify_envelope(envelope, pins.all_keys)
+    except KeyUntrustedError:
+        return False
+    except SignatureInvalidError:
+        return True
+    return True
 
 
 def _verify(envelope: Envelope, keys: Mapping[str, VerificationKey], pins: Pins, *, what: str) -> str:

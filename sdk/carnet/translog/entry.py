@@ -28,6 +28,8 @@ SCHEMA_VERSION: Final = 1
 SUBJECT_KEYS: Final = frozenset(
     {"namespace", "model", "version", "bundle_digest", "alias", "promotion", "key", "policy"}
 )
+EVIDENCE_UNTRUSTED: Final = "untrusted"
+"""What an entry of evidence says of one whose signer the environment does not trust for it."""
 TEXT_MAX_LENGTH: Final = 1024
 _NAMES: Final = frozenset({"namespace", "model", "alias"})
 _REQUIRED: Final = frozenset(

@@ -107,7 +107,7 @@ def _verify(parts: AdmissionParts, given: AdmissionInput) -> VerifiedInput:
         given,
         environment=parts.state.name,
         trust=parts.state.trust.current,
-        release_max_age=parts.state.policy.document.release_max_age,
+        policy=parts.state.policy.document,
         now=parts.clock(),
     )
 

@@ -11,12 +11,19 @@ from typing import TYPE_CHECKING
 
 from carnet.bundle.manifest import parse_manifest
 from carnet.canonical import sha256_hex
-from carnet.errors import DigestMismatchError, PermissionDeniedError, StatementInvalidError
+from carnet.errors import (
+    DigestMismatchError,
+    PermissionDeniedError,
+    PreconditionFailedError,
+    StatementInvalidError,
+)
 from carnet.signing.promotion_request import PromotionRequest
+from carnet_server.admission.domain import CLOCK_SKEW
 from carnet_server.admission.signers import open_signed, require_covers, signer_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime, timedelta
 
     from carnet.bundle.manifest import Manifest
     from carnet_server.access.trust import Trust
@@ -66,6 +73,27 @@ def verify_request(data: bytes, *, environment: str, trust: Trust) -> VerifiedRe
             metadata={"field": "target"},
         )
     return VerifiedRequest(request, statement.subject_name, statement.subject_digest, signer_of(key), digest)
+
+
+def check_request_age(request: PromotionRequest, *, max_age: timedelta, now: datetime) -> None:
+    """Insist that a request is neither too old nor from the future: nobody may keep one back for later.
+
+    Raises:
+        PreconditionFailedError: It is older than the policy takes.
+        StatementInvalidError: It was signed later than now, by more than clocks may differ.
+    """
+    if request.requested_at > now + CLOCK_SKEW:
+        raise StatementInvalidError(
+            f"the promotion request is from the future ({request.requested_at.isoformat()}, now is "
+            f"{now.isoformat()}): set the requester's clock",
+            metadata={"field": "requested_at"},
+        )
+    if now - request.requested_at > max_age:
+        raise PreconditionFailedError(
+            f"the promotion request is of {request.requested_at.isoformat()}, and {request.target} takes "
+            f"none that is older than {max_age}: ask for a new promotion",
+            metadata={"field": "request"},
+        )
 
 
 def verify_manifest(data: bytes, request: VerifiedRequest) -> Manifest:

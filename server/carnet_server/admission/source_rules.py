@@ -7,7 +7,6 @@ release statement is fresh, and made at a log that goes at least as far as the r
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from carnet.canonical import sha256_hex
@@ -17,9 +16,11 @@ from carnet.signing.release import Release
 from carnet.signing.statement import parse_statement
 from carnet.translog.entry import EntryType
 from carnet.translog.receipt import verify_receipt
+from carnet_server.admission.domain import CLOCK_SKEW
 from carnet_server.admission.request_rules import require_same
 
 if TYPE_CHECKING:
+    from datetime import timedelta
     from collections.abc import Collection, Iterable
     from datetime import datetime
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from carnet_server.access.trust import Peer
     from carnet_server.admission.request_rules import VerifiedRequest
 
-CLOCK_SKEW = timedelta(seconds=60)
 ARRIVALS = frozenset({EntryType.VERSION_PUBLISHED, EntryType.VERSION_ADMITTED})
 
 

@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from carnet.signing.model_signature import check_covers, verify_model_signature
-from carnet_server.admission.request_rules import verify_manifest, verify_request
+from carnet_server.admission.request_rules import check_request_age, verify_manifest, verify_request
 from carnet_server.admission.signers import known_peer, require_covers, signer_of
 from carnet_server.admission.source_rules import verify_arrival, verify_release
 
 if TYPE_CHECKING:
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from carnet.bundle.manifest import Manifest
+    from carnet_policies.schema import PolicyDocument
     from carnet_server.access.trust import Peer, Trust
     from carnet_server.admission.domain import AdmissionInput, Signer
     from carnet_server.admission.request_rules import VerifiedRequest
@@ -38,7 +39,7 @@ class VerifiedInput:
 
 
 def verify_input(
-    given: AdmissionInput, *, environment: str, trust: Trust, release_max_age: timedelta, now: datetime
+    given: AdmissionInput, *, environment: str, trust: Trust, policy: PolicyDocument, now: datetime
 ) -> VerifiedInput:
     """Verify what a promotion brings.
 
@@ -46,7 +47,7 @@ def verify_input(
         given: The bytes as they were carried here.
         environment: This environment.
         trust: Its trust document.
-        release_max_age: How old the release statement may be.
+        policy: Its policy, for how old the request and the release statement may be.
         now: This environment's clock.
 
     Returns:
@@ -60,13 +61,14 @@ def verify_input(
         DocumentInvalidError: The manifest is malformed or not canonical.
         DigestMismatchError: The manifest is another than the one that was asked for.
         ProofInvalidError: The source's receipt does not hold.
-        PreconditionFailedError: The release statement is too old.
+        PreconditionFailedError: The request or the release statement is too old.
     """
     request = verify_request(given.request, environment=environment, trust=trust)
+    check_request_age(request.request, max_age=policy.request_max_age, now=now)
     peer = known_peer(trust, request.request.source)
     manifest = verify_manifest(given.manifest, request)
     publisher = verify_publisher(given.signature, manifest, trust)
-    release = verify_release(given.release, request, peer, max_age=release_max_age, now=now)
+    release = verify_release(given.release, request, peer, max_age=policy.release_max_age, now=now)
     verify_arrival(given.source_receipt, request, peer, release.release)
     return VerifiedInput(request, manifest, publisher, peer, release)
 

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from carnet.audit.report import Verdict
 from carnet.client.client import connect
 from carnet.client.results import PromotionState
 from carnet.errors import CarnetError, PermissionDeniedError, PreconditionFailedError
@@ -208,7 +209,9 @@ class Story:
         report = verify_edited_copy(self._folder, "dev", work / "edited", identity="dave")
         if report.ok:
             raise StoryBrokenError("the edit was not found")
-        finding = report.findings[0]
+        finding = next((each for each in report.findings if each.verdict is Verdict.TAMPERED), None)
+        if finding is None:
+            raise StoryBrokenError("the copy does not verify, but not for the edit")
         teller.say(f"{finding.verdict}: {finding.message}")
         place = "" if finding.index is None else f" at entry {finding.index}"
         teller.outcome("edited history", f"detected{place}: {finding.verdict}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from carnet.errors import StatementInvalidError
 from carnet.signing.decision import Decision
-from carnet.translog.entry import EntryType
+from carnet.translog.entry import EVIDENCE_UNTRUSTED, EntryType
 from carnet_server.evidence import queries
 from carnet_server.evidence.assessment import own_signer
 from carnet_server.evidence.domain import Evidence
@@ -87,6 +87,7 @@ def add_evidence(
             EntryType.EVIDENCE_ADDED,
             actor,
             version_subject(name.namespace, name.model, name.version, bundle_digest),
+            new=None if assessment.trusted else EVIDENCE_UNTRUSTED,
             envelope_digest=digest,
         )
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -55,7 +56,7 @@ def verify(given, parties, *, trust=None, now=None):
         given,
         environment="staging",
         trust=trust or parties.trust("staging"),
-        release_max_age=MAX_AGE,
+        policy=SimpleNamespace(request_max_age=timedelta(days=30), release_max_age=MAX_AGE),
         now=now or datetime.now(UTC),
     )
 
@@ -189,6 +190,26 @@ def test_a_release_statement_is_fresh(brought, parties, later, error):
     else:
         with pytest.raises(error):
             verify(brought, parties, now=now)
+
+
+@pytest.mark.parametrize(
+    ("age", "error"),
+    [
+        (timedelta(days=29), None),
+        (timedelta(days=31), PreconditionFailedError),
+        (timedelta(minutes=-2), StatementInvalidError),
+    ],
+    ids=["in time", "kept back for too long", "from the future"],
+)
+def test_a_request_may_not_be_kept_back_for_later(brought, parties, age, error):
+    manifest = manifest_of()
+    request = parties.request(manifest, requested_at=datetime.now(UTC) - age)
+    old = replace(brought, request=request, release=parties.release(request, manifest))
+    if error is None:
+        assert verify(old, parties).manifest.digest == manifest.digest
+    else:
+        with pytest.raises(error):
+            verify(old, parties)
 
 
 def test_a_release_statement_that_says_revoked_is_verified_and_left_to_the_decision(brought, parties):

@@ -1,0 +1,92 @@
+"""The demo: told once from beginning to end, and shown again afterwards."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+
+import pytest
+
+from carnet_server.local.initialise import free_ports
+from tests.support.federation import CARNET, LocalFederation
+
+pytestmark = pytest.mark.xdist_group("demo")
+
+
+def demo(folder, base_port: int) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [CARNET, "demo", "--dir", str(folder), "--base-port", str(base_port)],
+        env=os.environ | {"COLUMNS": "160", "NO_COLOR": "1"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=115,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
+    """The demo's folder, and what it printed."""
+    folder = tmp_path_factory.mktemp("demo") / "carnet"
+    (port,) = free_ports(1)
+    done = demo(folder, port)
+    assert done.returncode == 0, done.stdout + done.stderr
+    yield folder, done.stdout
+    LocalFederation(folder).stop()
+
+
+def test_its_last_lines_say_what_happened(told):
+    _, text = told
+    table = text[text.rindex("What happened") :]
+    rows = dict(re.findall(r"^│ (.+?)\s+│ (.+?)\s+│$", table, re.MULTILINE))
+    assert list(rows) == [
+        "version 1",
+        "version 2",
+        "version 3",
+        "rollback",
+        "audit trail",
+        "edited history",
+    ]
+    assert rows["version 1"] == "champion in prod, after two approvals"
+    assert rows["version 2"] == "refused by staging's rule no-regression"
+    assert rows["version 3"] == "champion in prod"
+    assert rows["rollback"] == "champion in prod is version 1 again (metric-degradation)"
+    assert re.fullmatch(r"verified: \d\d+ entries", rows["audit trail"])
+    assert re.fullmatch(r"detected at entry \d+: tampered", rows["edited history"])
+
+
+def test_it_says_in_plain_words_why_the_weaker_model_is_refused(told):
+    _, text = told
+    assert re.search(r"✗ no-regression: roc_auc is 0\.\d+ \(champion: 0\.\d+\)", text)
+    assert "What to do: " in text
+    assert "alice, whose model it is, tried to approve it" in text
+
+
+def test_it_can_be_seen_again(told):
+    folder, _ = told
+    again = LocalFederation(folder)
+    again.cli("up", "--detach")
+    try:
+        prod = again.cli_json("ls", "prod")["models"]
+        assert [(each["reference"], each["version_count"]) for each in prod] == [("prod/risk/tumour", 2)]
+        found = again.cli_json("show", "prod/risk/tumour@champion")
+        assert found["version"]["reference"] == "prod/risk/tumour@1"
+        moves = again.cli_json("alias", "history", "prod/risk/tumour@champion")["moves"]
+        assert [each["kind"] for each in moves] == ["rolled_back", "admitted", "admitted"]
+        assert again.cli_json("audit", "verify", identity="dave")["ok"]
+        promotions = again.cli_json("promotions", "ls")["promotions"]
+        assert sorted(each["state"] for each in promotions) == ["REJECTED"] + ["SUCCEEDED"] * 4
+    finally:
+        again.cli("down")
+
+
+def test_it_leaves_alone_what_is_not_its_own(tmp_path):
+    folder = tmp_path / "carnet"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("mine")
+    done = demo(folder, 7400)
+    assert done.returncode == 7
+    assert "is not the demo's" in done.stderr
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
