@@ -7,13 +7,13 @@ import sysconfig
 from pathlib import Path
 
 import pytest
-from tests.support.bundles import make_signed_directory
 
 from carnet.bundle.directory import verify_directory
 from carnet.bundle.files import hash_file
 from carnet.errors import StatementInvalidError
 from carnet.signing.keys import SigningKey
 from carnet.signing.model_signature import sign_model, verify_model_signature
+from tests.support.bundles import make_signed_directory
 
 COMMAND = Path(sysconfig.get_path("scripts")) / "model_signing"
 

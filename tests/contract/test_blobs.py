@@ -23,7 +23,8 @@ from carnet.client import transfer
 from carnet.client.blob_codec import WriteHeader, encode_first, encode_read_response
 from carnet.client.channel import TlsIdentity, typed_errors
 from carnet.client.connection import RegistryConnection
-from carnet.client.transfer import LocalBlob
+from carnet.client.transfer import LocalBlob, patience, upload, writing
+from carnet.client.transfer.write_call import WriteCall
 from carnet.errors import (
     AlreadyExistsError,
     ConflictError,
@@ -229,8 +230,8 @@ def make_file(tmp_path):
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch):
-    monkeypatch.setattr(transfer, "FIRST_PAUSE_SECONDS", 0.01)
-    monkeypatch.setattr(transfer, "MAX_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(patience, "FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(patience, "MAX_PAUSE_SECONDS", 0.05)
 
 
 @pytest.fixture
@@ -280,7 +281,7 @@ def raw_write(connection):
 
 
 async def write_raw(connection, *messages) -> None:
-    call = transfer._WriteCall(connection)
+    call = WriteCall(connection)
     for message in messages:
         if not await call.send(message):
             break
@@ -396,7 +397,7 @@ async def test_a_registry_that_stays_away_is_given_up(source, make_file, tmp_pat
     monkeypatch.setattr(BlobReader, "next_piece", away)
     with pytest.raises(UnavailableError, match="away"):
         await transfer.download_blob(connection, "risk", file.digest, LARGE, copy)
-    assert transfer.ATTEMPTS <= len(attempts) <= 2 * transfer.ATTEMPTS + 2
+    assert patience.ATTEMPTS <= len(attempts) <= 2 * patience.ATTEMPTS + 2
     assert not copy.exists()
 
 
@@ -467,8 +468,8 @@ async def test_a_write_of_what_is_there_meanwhile_succeeds(source, make_file, mo
     async def all_missing(_connection, _namespace, blobs):
         return list(blobs)
 
-    monkeypatch.setattr(transfer, "_upload_state", begin_anew)
-    monkeypatch.setattr(transfer, "find_missing", all_missing)
+    monkeypatch.setattr(writing, "upload_state", begin_anew)
+    monkeypatch.setattr(upload, "find_missing", all_missing)
     for _ in range(20):
         told = Told()
         await transfer.upload_files(connection, "risk", [file], progress=told)

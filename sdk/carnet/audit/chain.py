@@ -216,9 +216,10 @@ def _name_first_bad(name: str, reading: _Reading) -> Finding:
         and reading.stored.root() == reading.checkpoint.root
     )
     if index is not None:
-        why = "which lead to the signed root" if stored_fits else "and neither leads to the signed root"
+        leads = "the stored hashes lead" if stored_fits else "neither leads"
         message = (
-            f"entry {index} was changed after it was logged: its bytes do not hash to its stored hash, {why}"
+            f"entry {index} was changed after it was logged: its bytes do not hash to its stored hash, and "
+            f"{leads} to the signed root"
         )
         return Finding(Verdict.TAMPERED, name, index, message, _affected(reading, index))
     unreadable = next((index for index, entry in reading.entries if not isinstance(entry, Entry)), None)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from carnet.bundle.manifest import Manifest
     from carnet.client.federation import PinnedEnvironment
     from carnet.signing.approval import Meaning
+    from carnet.signing.dsse import Envelope
 
 _UNREADABLE = (NotFoundError, PermissionDeniedError, UnauthenticatedError, UnavailableError)
 
@@ -124,31 +125,7 @@ class Approvals(EvidenceOperations, Promotions):
             shown = promotion
         else:
             shown = await self.admission(promotion, target=target)
-        dossier = shown.dossier
-        if dossier is None:
-            raise PreconditionFailedError(
-                f"{shown.target} has issued no dossier for promotion {shown.promotion}: it is {shown.state}; "
-                "approvals are asked for once all other rules pass"
-            )
-        now = datetime.now(UTC)
-        if dossier.expires_at <= now:
-            raise PreconditionFailedError(
-                f"the dossier of promotion {shown.promotion} ended at "
-                f"{dossier.expires_at:%Y-%m-%d %H:%M} UTC: wait for the next one"
-            )
-        envelope = approvals.Approval(
-            promotion=shown.promotion,
-            dossier_digest=shown.dossier_digest,
-            source=dossier.source,
-            target=dossier.target,
-            policy_digest=dossier.policy_digest,
-            evidence_set_digest=dossier.evidence_set_digest,
-            meaning=meaning,
-            reason=reason,
-            signed_at=now,
-            expires_at=dossier.expires_at,
-            nonce=uuid4().hex,
-        ).sign(shown.dossier_subject, shown.bundle_digest, self._signing_key())
+        envelope = self._sign(shown, reason, meaning)
         registry = self._registry(shown.target)
         answer: admission_pb2.SubmitApprovalResponse = await registry.call(
             registry.admission.SubmitApproval,
@@ -178,6 +155,23 @@ class Approvals(EvidenceOperations, Promotions):
             rules=rules_of(answer.admission.evaluation.results),
             receipt=receipt,
         )
+
+    def _sign(self, shown: Admission, reason: str, meaning: Meaning) -> Envelope:
+        now = datetime.now(UTC)
+        dossier = _open_dossier(shown, now)
+        return approvals.Approval(
+            promotion=shown.promotion,
+            dossier_digest=shown.dossier_digest,
+            source=dossier.source,
+            target=dossier.target,
+            policy_digest=dossier.policy_digest,
+            evidence_set_digest=dossier.evidence_set_digest,
+            meaning=meaning,
+            reason=reason,
+            signed_at=now,
+            expires_at=dossier.expires_at,
+            nonce=uuid4().hex,
+        ).sign(shown.dossier_subject, shown.bundle_digest, self._signing_key())
 
     async def _checked_admission(
         self, message: admission_pb2.Admission, promotion: str, environment: str
@@ -243,6 +237,22 @@ class Approvals(EvidenceOperations, Promotions):
             signer=checked_approval_signer(message, self.federation),
             received_at=time_of(message.create_time),
         )
+
+
+def _open_dossier(shown: Admission, now: datetime) -> Dossier:
+    """Return the dossier that a word can be given on now."""
+    dossier = shown.dossier
+    if dossier is None:
+        raise PreconditionFailedError(
+            f"{shown.target} has issued no dossier for promotion {shown.promotion}: it is {shown.state}; "
+            "approvals are asked for once all other rules pass"
+        )
+    if dossier.expires_at <= now:
+        raise PreconditionFailedError(
+            f"the dossier of promotion {shown.promotion} ended at "
+            f"{dossier.expires_at:%Y-%m-%d %H:%M} UTC: wait for the next one"
+        )
+    return dossier
 
 
 def _verified_dossier(

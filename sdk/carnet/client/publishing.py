@@ -24,6 +24,7 @@ from carnet.registry.v1 import models_pb2
 from carnet.signing.model_signature import sign_model
 
 if TYPE_CHECKING:
+    from carnet.bundle.document import BundleDocument
     from carnet.bundle.manifest import Manifest
     from carnet.client.connection import RegistryConnection
     from carnet.client.progress import Progress
@@ -77,16 +78,7 @@ class Publishing(Session):
         key = self._signing_key()
         registry = self._registry(target.environment)
         wanted = version if version is not None else document.version
-        draft = await asyncio.to_thread(
-            build_manifest,
-            document,
-            folder,
-            home=target.environment,
-            namespace=target.namespace,
-            model=target.model,
-            version=check_version_number(wanted) if wanted is not None else 1,
-            progress=staged(progress, "hashing"),
-        )
+        draft = await _draft(document, folder, target, wanted, progress)
         uploaded = False
         for attempt in range(1, _ATTEMPTS + 1):
             manifest = draft
@@ -133,6 +125,22 @@ class Publishing(Session):
             size_bytes=sum(file.size_bytes for file in manifest.files),
             receipt=arrival_receipt(answer, self.federation.environment(target.environment), reference),
         )
+
+
+async def _draft(
+    document: BundleDocument, folder: Path, target: Reference, wanted: int | None, progress: Progress | None
+) -> Manifest:
+    """Hash the files; where no number is wanted, the draft has 1 until one is proposed."""
+    return await asyncio.to_thread(
+        build_manifest,
+        document,
+        folder,
+        home=target.environment,
+        namespace=target.namespace,
+        model=target.model,
+        version=check_version_number(wanted) if wanted is not None else 1,
+        progress=staged(progress, "hashing"),
+    )
 
 
 async def _proposed_number(

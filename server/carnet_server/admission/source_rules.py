@@ -20,9 +20,8 @@ from carnet_server.admission.domain import CLOCK_SKEW
 from carnet_server.admission.request_rules import require_same
 
 if TYPE_CHECKING:
-    from datetime import timedelta
     from collections.abc import Collection, Iterable
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from carnet.translog.receipt import Receipt
     from carnet_server.access.trust import Peer

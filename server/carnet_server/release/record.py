@@ -138,15 +138,9 @@ async def record_admission(
     said, digest = await asyncio.to_thread(verify_admission, decision, target_receipt, version, trust)
 
     def change(tx: Transaction) -> int:
-        before = queries.read_record(tx.connection, said.promotion)
-        if before is not None:
-            if before.decision_digest == digest:
-                return before.log_index
-            raise AlreadyExistsError(
-                f"promotion {said.promotion} is recorded with decision {before.decision_digest} of "
-                f"{before.target}, and this one is {digest} of {said.environment}",
-                metadata={"promotion": said.promotion},
-            )
+        recorded = _recorded_before(tx, said, digest)
+        if recorded is not None:
+            return recorded
         tx.store_document(decision, ENVELOPE_MEDIA_TYPE)
         index = tx.append(
             EntryDraft(
@@ -173,3 +167,17 @@ async def record_admission(
         return index
 
     return await writer.commit(change)
+
+
+def _recorded_before(tx: Transaction, said: Decision, digest: str) -> int | None:
+    """Return the index of the entry that recorded this very decision, if there is one."""
+    before = queries.read_record(tx.connection, said.promotion)
+    if before is None:
+        return None
+    if before.decision_digest != digest:
+        raise AlreadyExistsError(
+            f"promotion {said.promotion} is recorded with decision {before.decision_digest} of "
+            f"{before.target}, and this one is {digest} of {said.environment}",
+            metadata={"promotion": said.promotion},
+        )
+    return before.log_index

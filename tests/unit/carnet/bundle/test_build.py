@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from tests.support.bundles import make_bundle_directory, make_document
 
 from carnet.bundle import build
 from carnet.bundle.build import build_manifest
@@ -11,6 +10,7 @@ from carnet.bundle.document import BundleDocument
 from carnet.bundle.manifest import Manifest, parse_manifest
 from carnet.canonical import sha256_hex
 from carnet.errors import DocumentInvalidError, FileUnreadableError, PathRefusedError
+from tests.support.bundles import make_bundle_directory, make_document
 
 
 def document_of(**arguments) -> BundleDocument:

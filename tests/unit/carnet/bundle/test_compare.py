@@ -5,10 +5,10 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.bundles import make_manifest
 
 from carnet.bundle.compare import Change, compare_manifests
 from carnet.bundle.manifest import File
+from tests.support.bundles import make_manifest
 
 A, B = "a" * 64, "b" * 64
 

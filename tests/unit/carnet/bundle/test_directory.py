@@ -5,7 +5,6 @@ import json
 import os
 
 import pytest
-from tests.support.bundles import make_signed_directory
 
 from carnet.bundle import directory
 from carnet.bundle.directory import verify_directory, write_metadata
@@ -21,6 +20,7 @@ from carnet.errors import (
 )
 from carnet.signing.keys import SigningKey
 from carnet.signing.model_signature import sign_model
+from tests.support.bundles import make_signed_directory
 
 KEY = SigningKey.generate()
 KEYS = {KEY.key_id: KEY.verification_key}

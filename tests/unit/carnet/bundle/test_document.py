@@ -6,10 +6,10 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.bundles import DOCUMENT_NAME, make_bundle_directory, make_document
 
 from carnet.bundle.document import FileEntry, parse_document, read_document
 from carnet.errors import CarnetError, DocumentInvalidError, FileUnreadableError
+from tests.support.bundles import DOCUMENT_NAME, make_bundle_directory, make_document
 
 FILES = "files: [{path: model.bin, role: model}]\n"
 

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.bundles import make_document, make_manifest
 
 from carnet.bundle.document import BundleDocument
 from carnet.bundle.manifest import MAX_MANIFEST_BYTES, File, Manifest, parse_manifest
 from carnet.canonical import canonical_json, sha256_hex
 from carnet.errors import DocumentInvalidError, ReferenceInvalidError
+from tests.support.bundles import make_document, make_manifest
 
 A = "a" * 64
 FILE = {"path": "model.bin", "role": "model", "size_bytes": 3, "digest": A}

@@ -227,7 +227,7 @@ def test_somebody_who_says_no_signs_nothing(carnet, waiting, monkeypatch):
 
 
 def _no():
-    import click  # noqa: PLC0415
+    import click
 
     return click.Abort()
 

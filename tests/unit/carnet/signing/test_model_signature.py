@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.bundles import make_manifest
 
 from carnet.bundle.manifest import File
 from carnet.canonical import canonical_json, sha256_hex
@@ -30,6 +29,7 @@ from carnet.signing.model_signature import (
     sign_model,
     verify_model_signature,
 )
+from tests.support.bundles import make_manifest
 
 KEY = SigningKey.generate()
 KEYS = {KEY.key_id: KEY.verification_key}

@@ -295,7 +295,7 @@ def test_moments_are_kept_in_utc_and_naive_ones_refused() -> None:
     assert made.cancelled_at == datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
     assert made.to_predicate()["cancelled_at"] == NOW
     with pytest.raises(InvalidInputError, match="time zone"):
-        Cancellation(promotion=PROMOTION, reason="x", cancelled_at=datetime(2026, 3, 1))  # noqa: DTZ001
+        Cancellation(promotion=PROMOTION, reason="x", cancelled_at=datetime(2026, 3, 1))
 
 
 def test_a_decision_knows_its_environment_and_answer() -> None:

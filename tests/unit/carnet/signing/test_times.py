@@ -45,4 +45,4 @@ def test_other_forms_are_refused(text: str) -> None:
 
 def test_a_moment_without_zone_is_refused() -> None:
     with pytest.raises(InvalidInputError):
-        format_time(datetime(2026, 3, 1))  # noqa: DTZ001
+        format_time(datetime(2026, 3, 1))
