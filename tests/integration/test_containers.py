@@ -33,7 +33,9 @@ def engine(monkeypatch):
 
 
 @pytest.mark.docker
-@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="the installed packages must fit the image's Python")
+@pytest.mark.skipif(
+    sys.version_info[:2] != (3, 11), reason="the installed packages must fit the image's Python"
+)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 def test_the_demo_needs_neither_root_nor_network(engine):
     from testcontainers.core.container import DockerContainer
