@@ -33,12 +33,12 @@ _output = click.option(
 _file = click.Path(path_type=Path)
 
 
-@click.group()
+@click.group(epilog="\b\nExample:\n  carnet policy check policy.yaml")
 def policy() -> None:
     """Check and test policies, without a server."""
 
 
-@policy.command()
+@policy.command(epilog="\b\nExample:\n  carnet policy check .carnet/environments/prod/policy.yaml")
 @click.argument("files", nargs=-1, required=True, type=_file, metavar="FILE...")
 @_output
 @click.pass_context
@@ -60,7 +60,7 @@ def check(context: click.Context, files: tuple[Path, ...], output: str) -> None:
         context.exit(MALFORMED)
 
 
-@policy.command()
+@policy.command(epilog="\b\nExample:\n  carnet policy test policies/")
 @click.argument("paths", nargs=-1, required=True, type=_file, metavar="PATH...")
 @_output
 @click.pass_context

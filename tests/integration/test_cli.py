@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
+import psutil
 import pytest
 
 from carnet.cli.application import SECTIONS, build
@@ -24,8 +25,6 @@ from carnet.cli.main import main
 from carnet_server.local.processes import processes_of
 from tests.support.bundles import make_bundle_directory
 from tests.support.federation import CARNET, LocalFederation
-
-pytestmark = pytest.mark.xdist_group("cli")
 
 GOOD = {
     "suite": "evaluation",
@@ -474,6 +473,7 @@ def test_a_federation_is_made_started_found_and_stopped(federation, json_of, tmp
         up.communicate()
     assert up.returncode == 0
     assert [process.pid() for process in processes_of(folder)] == [None] * 4
+    assert not [each for each in psutil.process_iter(["cmdline"]) if str(folder) in str(each.info["cmdline"])]
     assert "Nothing was running." in federation.cli("down", "--dir", str(folder)).stdout
     assert json_of("down", "--dir", str(folder)) == {"stopped": []}
 

@@ -20,8 +20,6 @@ from carnet.cli.application import build
 from carnet.documents import parse_document
 from tests.support.federation import LocalFederation
 
-pytestmark = pytest.mark.xdist_group("examples")
-
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from carnet.errors import InvalidInputError
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 DEFAULT_PAGE_SIZE = 100
 MAX_PAGE_SIZE = 1000
+_INTEGER_LIMIT = 2**63
 
 
 def page_limit(page_size: int) -> int:
@@ -44,12 +45,16 @@ def encode_page_token(query: str, position: Sequence[str | int]) -> str:
     return base64.urlsafe_b64encode(json.dumps([_bound(query), *position]).encode()).decode()
 
 
-def decode_page_token(token: str, query: str) -> list[str | int] | None:
+def decode_page_token(token: str, query: str, *shape: type[str | int]) -> list[Any] | None:
     """Return the position that a token stands for; None for the first page.
 
     Args:
         token: The token as received; empty for the first page.
         query: The text that the token was encoded with.
+        shape: The type of each part of the position.
+
+    Returns:
+        The parts, of these types; integers fit 64 bits.
 
     Raises:
         InvalidInputError: The token is not one of ours, or is another query's.
@@ -58,7 +63,8 @@ def decode_page_token(token: str, query: str) -> list[str | int] | None:
         return None
     try:
         bound, *position = json.loads(base64.urlsafe_b64decode(token.encode("ascii")))
-        valid = bound == _bound(query) and all(type(part) in (str, int) for part in position)
+        valid = bound == _bound(query) and [type(part) for part in position] == list(shape)
+        valid = valid and all(abs(part) < _INTEGER_LIMIT for part in position if isinstance(part, int))
     except (ValueError, TypeError, RecursionError):
         valid = False
     if not valid:

@@ -95,7 +95,7 @@ class AliasesService:
             NotFoundError: There is no such model.
         """
         query = f"aliases {parent}"
-        position = decode_page_token(page_token, query)
+        position = decode_page_token(page_token, query, str)
         limit = page_limit(page_size)
 
         def read(connection: Connection) -> list[Alias]:
@@ -127,8 +127,8 @@ class AliasesService:
             NotFoundError: The alias never was set.
         """
         query = f"moves {name}"
-        position = decode_page_token(page_token, query)
-        before = int(position[0]) if position else None
+        position = decode_page_token(page_token, query, int)
+        before = position[0] if position else None
         limit = page_limit(page_size)
         found = await self._database.read(
             lambda connection: queries.list_moves(connection, name, before_revision=before, limit=limit + 1)

@@ -28,7 +28,10 @@ def _make_room(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
-@click.command(short_help="Carry a real model from dev to prod, on this machine.")
+@click.command(
+    short_help="Carry a real model from dev to prod, on this machine.",
+    epilog="\b\nExample:\n  carnet demo --dir .carnet",
+)
 @click.option(
     "--dir",
     "folder",
@@ -46,7 +49,7 @@ def demo(folder: Path, base_port: int) -> None:
 
     Makes three registries and a promotion service, trains models on scikit-learn's breast-cancer data,
     promotes a good one through each environment's policy, has a weaker one refused, rolls back, verifies the
-    whole audit trail, and shows that an edit of history is found. Takes about a minute.
+    whole audit trail, and shows that an edit of history is found. Takes about half a minute.
     """
     try:
         from carnet_server.demo.story import Story  # noqa: PLC0415  loads scikit-learn

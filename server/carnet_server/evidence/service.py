@@ -107,8 +107,8 @@ class EvidenceService:
         if bundle_digest:
             check_digest(bundle_digest, field="bundle_digest")
         query = f"evidence {name} {bundle_digest}"
-        position = decode_page_token(page_token, query)
-        after = (int(position[0]), str(position[1])) if position else (-1, "")
+        position = decode_page_token(page_token, query, int, str)
+        after = (position[0], position[1]) if position else (-1, "")
         limit = page_limit(page_size)
 
         def read(connection: Connection) -> tuple[list[Evidence], bool]:

@@ -97,7 +97,8 @@ def _start(processes: list[Process]) -> None:
 def up(folder: Path, detach: bool, output: str) -> None:
     """Start what is not running of a federation, and wait until it serves.
 
-    Without --detach it stays, starts again what dies, and stops everything at Ctrl-C.
+    Without --detach it stays, starts again what dies, and stops everything at Ctrl-C. It ends too when
+    `carnet down` stopped everything.
     """
     processes = processes_of(folder)
     if detach:
@@ -115,7 +116,7 @@ def up(folder: Path, detach: bool, output: str) -> None:
         _start(processes)
         _show(look(processes), output)
         click.echo("Press Ctrl-C to stop.", err=True)
-        while not ended.wait(_LOOK_AGAIN_SECONDS):
+        while not ended.wait(_LOOK_AGAIN_SECONDS) and not all(process.stopped for process in processes):
             _revive(processes)
     finally:
         _stop(processes)
@@ -124,9 +125,8 @@ def up(folder: Path, detach: bool, output: str) -> None:
 def _revive(processes: list[Process]) -> None:
     reap()
     for process in processes:
-        if process.pid() is None:
-            click.echo(f"{process.name} ended; see {process.log_file}. Starting it again.", err=True)
-            process.start()
+        if process.revive():
+            click.echo(f"{process.name} ended; see {process.log_file}. It was started again.", err=True)
 
 
 def _stop(processes: list[Process]) -> list[str]:

@@ -2,13 +2,14 @@
 
 Responsible for one process a registry and one for the promotion service, each a session leader of its own
 with a log file and a process-id file below ``run/``. A process id counts only together with the process's
-start time, so that a number that was given to somebody else is never signalled. Knows nothing of what the
-processes do.
+start time, so that a number that was given to somebody else is never signalled, and of several commands only
+one at a time starts or stops it. Knows nothing of what the processes do.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import signal
@@ -24,6 +25,7 @@ from carnet.errors import NotFoundError, UnavailableError
 from carnet_server.local.initialise import MARKER
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 STOP_TIMEOUT_SECONDS = 15.0
@@ -78,10 +80,38 @@ class Process:
         Raises:
             UnavailableError: It cannot be started.
         """
-        running = self.pid()
-        if running is not None:
-            return running
+        with self._alone():
+            return self.pid() or self._start()
+
+    def revive(self) -> bool:
+        """Start it again if it died; one that was stopped stays so.
+
+        Returns:
+            Whether it had died.
+
+        Raises:
+            UnavailableError: It cannot be started.
+        """
+        with self._alone():
+            if self.stopped or self.pid() is not None:
+                return False
+            self._start()
+            return True
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it was stopped, or never started; one that died was not."""
+        return not self.pid_file.exists()
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other commands from starting or stopping it meanwhile."""
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
+        with self.pid_file.with_suffix(".lock").open("wb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def _start(self) -> int:
         command = [sys.executable, "-m", self.module, "--config", str(self.config)]
         try:
             with self.log_file.open("ab") as log:
@@ -118,15 +148,16 @@ class Process:
         Returns:
             Whether it ran.
         """
-        if not self.signal(signal.SIGTERM):
-            self.pid_file.unlink(missing_ok=True)
+        if self.stopped:
             return False
-        if not self._ends_within(timeout_seconds):
-            self.signal(signal.SIGKILL)
-            self._ends_within(_KILL_TIMEOUT_SECONDS)
-        reap()
-        self.pid_file.unlink(missing_ok=True)
-        return True
+        with self._alone():
+            ran = self.signal(signal.SIGTERM)
+            if ran and not self._ends_within(timeout_seconds):
+                self.signal(signal.SIGKILL)
+                self._ends_within(_KILL_TIMEOUT_SECONDS)
+            reap()
+            self.pid_file.unlink(missing_ok=True)
+            return ran
 
     def _ends_within(self, timeout_seconds: float) -> bool:
         end = time.monotonic() + timeout_seconds

@@ -97,8 +97,8 @@ class ModelsService:
             InvalidInputError: The size or the token is malformed.
         """
         query = f"models {namespace or '-'}"
-        position = decode_page_token(page_token, query)
-        after = (str(position[0]), str(position[1])) if position else ("", "")
+        position = decode_page_token(page_token, query, str, str)
+        after = (position[0], position[1]) if position else ("", "")
         limit = page_limit(page_size)
         readable = {namespace} if namespace else caller.trust.namespaces(caller.subject, READERS)
         wanted: Iterable[str] | None = None if "*" in readable else readable
@@ -136,8 +136,8 @@ class ModelsService:
             NotFoundError: There is no such model.
         """
         query = f"versions {parent}"
-        position = decode_page_token(page_token, query)
-        before = int(position[0]) if position else None
+        position = decode_page_token(page_token, query, int)
+        before = position[0] if position else None
         limit = page_limit(page_size)
         found = await self._database.read(
             lambda connection: queries.list_versions(

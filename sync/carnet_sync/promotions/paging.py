@@ -27,7 +27,7 @@ def decode_page_token(token: str, *, active_only: bool) -> tuple[datetime, str] 
     Raises:
         InvalidInputError: The token is not one of this list, or of the same question.
     """
-    match paging.decode_page_token(token, _query(active_only=active_only)):
+    match paging.decode_page_token(token, _query(active_only=active_only), int, str):
         case None:
             return None
         case [int(microseconds), str(promotion_id)] if abs(microseconds) < 2**55:

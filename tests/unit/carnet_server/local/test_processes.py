@@ -118,6 +118,32 @@ def test_one_that_died_is_not_running_and_its_log_is_kept(process):
     assert "the reason" in dev.log_tail()
 
 
+def test_one_that_died_is_started_again_and_one_that_was_stopped_is_not(process):
+    dev = process(SLEEPER)
+    assert not dev.revive(), "it was never started"
+    first = dev.start()
+    assert not dev.revive(), "it runs"
+    psutil.Process(first).kill()
+    wait_for(lambda: dev.pid() is None)
+    assert dev.revive()
+    assert dev.pid() not in (None, first)
+    dev.stop()
+    assert dev.stopped
+    assert not dev.revive()
+    assert dev.pid() is None
+
+
+def test_several_who_start_it_at_once_start_one(process):
+    dev = process(SLEEPER)
+    code = (
+        "import sys; from pathlib import Path; from carnet_server.local.processes import Process\n"
+        f"print(Process('dev', Path({str(dev.folder)!r}), 'sleeper', Path('x')).start())"
+    )
+    starters = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) for _ in range(4)]
+    started = {int(starter.communicate()[0]) for starter in starters}
+    assert started == {dev.pid()}
+
+
 def test_the_tail_of_a_log_is_short(process):
     dev = process(SLEEPER)
     assert dev.log_tail() == ""
