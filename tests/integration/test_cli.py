@@ -483,10 +483,19 @@ def test_a_federation_in_the_background_is_stopped_by_another_command(federation
     assert sorted(made["processes"]) == ["dev", "prod", "staging", "sync"]
     elsewhere = LocalFederation(tmp_path / "carnet")
     assert "serving" in elsewhere.cli("up", "--detach").stdout
+    watching = subprocess.Popen(
+        [CARNET, "up", "--dir", str(elsewhere.folder)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     try:
+        assert watching.stderr.readline().startswith("Press Ctrl-C")
         assert elsewhere.cli_json("ls") == {"models": []}
     finally:
         stopped = elsewhere.cli_json("down")["stopped"]
+        _, said = watching.communicate(timeout=30)
+    assert (watching.returncode, said) == (0, ""), "what is stopped by another command is not started again"
     assert stopped[0] == "sync"
     assert sorted(stopped) == ["dev", "prod", "staging", "sync"]
 

@@ -158,5 +158,6 @@ async def _abort(method: str, error: Exception, context: ServicerContext, starte
     else:
         failure = InternalError(INTERNAL_MESSAGE)
         logger.error("%s failed after %.1f ms", method, elapsed_ms, exc_info=error)
-    details = status_of(failure).SerializeToString()
-    await context.abort(code_of(failure), failure.message, trailing_metadata=((STATUS_DETAILS_KEY, details),))
+    status = status_of(failure)
+    details = ((STATUS_DETAILS_KEY, status.SerializeToString()),)
+    await context.abort(code_of(failure), status.message, trailing_metadata=details)
