@@ -15,7 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health
 from grpc_reflection.v1alpha import reflection
 
-from carnet.client.channel import MAX_MESSAGE_BYTES
+from carnet.client.channel import FLOW_CONTROL, MAX_MESSAGE_BYTES
 from carnet.errors import PreconditionFailedError
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class Listener:
             ("grpc.so_reuseport", 0),
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
             ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+            *FLOW_CONTROL,
             ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
         ]
         self.address = ""
