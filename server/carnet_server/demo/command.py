@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
 import click
@@ -77,9 +78,10 @@ def demo(folder: Path, base_port: int) -> None:
         for process in processes:
             process.stop()
     teller.summary("What happened")
+    program = "carnet" if shutil.which("carnet") else sys.argv[0]
     console.print(
         "\nSee it again:",
-        f"  carnet up --dir {folder} --detach",
-        f"  carnet ls prod --dir {folder}",
+        f"  {program} up --dir {folder} --detach",
+        f"  {program} ls prod --dir {folder}",
         sep="\n",
     )
