@@ -18,7 +18,7 @@ from carnet.errors import (
 )
 from carnet.signing.approval import Approval
 from carnet_policies.facts import ApprovalFact
-from carnet_server.admission.domain import CLOCK_SKEW
+from carnet_server.admission.ages import CLOCK_SKEW
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from carnet.errors import ReferenceInvalidError, StaleEpochError
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from carnet_server.admission.states import AdmissionState
     from carnet_server.admission.stored_evaluation import StoredEvaluation
 
-# How far the clocks of two parties may differ.
-CLOCK_SKEW = timedelta(seconds=60)
 _PROMOTION = re.compile(r"[0-9a-f]{32}")
 _ADMISSION_PREFIX = "admissions/"
 

@@ -14,11 +14,10 @@ from carnet.canonical import sha256_hex
 from carnet.errors import (
     DigestMismatchError,
     PermissionDeniedError,
-    PreconditionFailedError,
     StatementInvalidError,
 )
 from carnet.signing.promotion_request import PromotionRequest
-from carnet_server.admission.domain import CLOCK_SKEW
+from carnet_server.admission.ages import check_age
 from carnet_server.admission.signers import open_signed, require_covers, signer_of
 
 if TYPE_CHECKING:
@@ -82,18 +81,14 @@ def check_request_age(request: PromotionRequest, *, max_age: timedelta, now: dat
         PreconditionFailedError: It is older than the policy takes.
         StatementInvalidError: It was signed later than now, by more than clocks may differ.
     """
-    if request.requested_at > now + CLOCK_SKEW:
-        raise StatementInvalidError(
-            f"the promotion request is from the future ({request.requested_at.isoformat()}, now is "
-            f"{now.isoformat()}): set the requester's clock",
-            metadata={"field": "requested_at"},
-        )
-    if now - request.requested_at > max_age:
-        raise PreconditionFailedError(
-            f"the promotion request is of {request.requested_at.isoformat()}, and {request.target} takes "
-            f"none that is older than {max_age}: ask for a new promotion",
-            metadata={"field": "request"},
-        )
+    check_age(
+        "the promotion request",
+        request.requested_at,
+        field="requested_at",
+        max_age=max_age,
+        now=now,
+        mend="ask for a new promotion",
+    )
 
 
 def verify_manifest(data: bytes, request: VerifiedRequest) -> Manifest:

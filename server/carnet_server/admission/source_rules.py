@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from carnet.canonical import sha256_hex
-from carnet.errors import PreconditionFailedError, StatementInvalidError
+from carnet.errors import StatementInvalidError
 from carnet.signing.dsse import parse_envelope, verify_envelope
 from carnet.signing.release import Release
 from carnet.signing.statement import parse_statement
 from carnet.translog.entry import EntryType
 from carnet.translog.receipt import verify_receipt
-from carnet_server.admission.domain import CLOCK_SKEW
+from carnet_server.admission.ages import check_age
 from carnet_server.admission.request_rules import require_same
 
 if TYPE_CHECKING:
@@ -91,18 +91,14 @@ def check_fresh(release: Release, *, max_age: timedelta, now: datetime) -> None:
         PreconditionFailedError: It is older than the policy takes.
         StatementInvalidError: It was issued later than now, by more than clocks may differ.
     """
-    if release.issued_at > now + CLOCK_SKEW:
-        raise StatementInvalidError(
-            f"the release statement is from the future ({release.issued_at.isoformat()}, now is "
-            f"{now.isoformat()}): set the clocks of {release.environment} and {release.target}",
-            metadata={"field": "issued_at"},
-        )
-    if now - release.issued_at > max_age:
-        raise PreconditionFailedError(
-            f"the release statement of {release.environment} is of {release.issued_at.isoformat()}, and "
-            f"{release.target} takes none that is older than {max_age}: get a fresh one",
-            metadata={"field": "release"},
-        )
+    check_age(
+        f"the release statement of {release.environment}",
+        release.issued_at,
+        field="issued_at",
+        max_age=max_age,
+        now=now,
+        mend="get a fresh one",
+    )
 
 
 def verify_arrival(receipt: Receipt, request: VerifiedRequest, peer: Peer, release: Release) -> None:
