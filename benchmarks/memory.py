@@ -50,18 +50,16 @@ def run(work: Path, *, quick: bool) -> Report:
 
 
 def _rows(growths: dict[str, dict[str, dict[str, int]]]) -> list[Row]:
+    """A row a process and step; pushing and pulling are the same both times, and the worse one is told."""
+    worst: dict[str, int] = {}
+    for transfer, steps in growths.items():
+        for step, processes in steps.items():
+            for process, growth in processes.items():
+                what = f"{step} ({transfer}): {process}" if step == "promote" else f"{step}: {process}"
+                worst[what] = max(growth, worst.get(what, growth))
     return [
-        Row(
-            what=f"{step} ({transfer}): {process}" if step == "promote" else f"{step}: {process}",
-            measured=in_words(growth),
-            against=in_words(LIMIT_BYTES),
-            ratio=growth / LIMIT_BYTES,
-            held=growth <= LIMIT_BYTES,
-        )
-        for transfer, steps in growths.items()
-        for step, processes in steps.items()
-        if step == "promote" or transfer == "pull"
-        for process, growth in processes.items()
+        Row(what, in_words(growth), in_words(LIMIT_BYTES), growth / LIMIT_BYTES, held=growth <= LIMIT_BYTES)
+        for what, growth in worst.items()
     ]
 
 

@@ -11,7 +11,6 @@ evidence) is not timed, and is on disk before the clock starts.
 from __future__ import annotations
 
 import contextlib
-import mmap
 import os
 import shutil
 import subprocess
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING
 from benchmarks import image_registries
 from benchmarks.bundles import describe, make_bundle, write_layer
 from benchmarks.image_registries import ImageRegistries, file_digest
-from benchmarks.registries import Registries, Transfer, promote
+from benchmarks.registries import BenchmarkFailedError, Registries, Transfer, promote
 from benchmarks.report import Report, Row
 from benchmarks.sizes import GIB, KIB, MIB, in_words
 
@@ -35,7 +34,6 @@ QUICK_FILE_BYTES = 64 * MIB
 ROUNDS = 5
 QUICK_ROUNDS = 2
 _OPENSSL_SECONDS = 300
-_POPULATE = getattr(mmap, "MAP_POPULATE", 0)  # Linux
 OPENSSL = "openssl dgst -sha256"
 SKOPEO = "skopeo copy over TLS"
 _PROMOTIONS: dict[Transfer, str] = {"pull": "promote (pull)", "relay": "promote (relay)"}
@@ -91,16 +89,14 @@ def _round(work: Path, size_bytes: int) -> dict[str, float]:
             seconds[name] = _promotion_seconds(work, transfer, layer.parent)
             if not image_registries.why_absent() and SKOPEO not in seconds:
                 seconds[SKOPEO] = _image_seconds(work, layer)
-        seconds[OPENSSL] = _timed(lambda: _openssl(layer), size_bytes)
+        seconds[OPENSSL] = _timed(lambda: _openssl(layer))
     finally:
         shutil.rmtree(work)
     return seconds
 
 
-def _timed(work: Callable[[], object], size_bytes: int) -> float:
-    """Take the seconds of something that makes no more than twice so many bytes of page cache."""
+def _timed(work: Callable[[], object]) -> float:
     os.sync()
-    _touch(2 * size_bytes)
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
@@ -116,28 +112,22 @@ def _promotion_seconds(work: Path, transfer: Transfer, bundle: Path) -> float:
         promote(client, first)  # processes that have promoted before, as those of a registry in use have
         reference = registries.push(bundle)
         registries.evaluate(reference)
-        return _timed(lambda: promote(client, reference), (bundle / "model.bin").stat().st_size)
+        return _timed(lambda: promote(client, reference))
 
 
 def _image_seconds(work: Path, layer: Path) -> float:
     with ImageRegistries(work / "images") as images:
         tag = images.put(layer, file_digest(layer))
-        return _timed(lambda: images.copy(tag), layer.stat().st_size)
-
-
-def _touch(size_bytes: int) -> None:
-    """Have so much free memory that the machine really has.
-
-    A virtual machine's host takes free pages back, and giving one again costs several times more than what is
-    then done with it. Nobody here is to be measured by whether their pages are the first to be missed.
-    """
-    mmap.mmap(-1, size_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _POPULATE).close()
+        return _timed(lambda: images.copy(tag))
 
 
 def _openssl(path: Path) -> None:
-    subprocess.run(
-        ["openssl", "dgst", "-sha256", str(path)],
-        check=True,
-        capture_output=True,
-        timeout=_OPENSSL_SECONDS,
-    )
+    try:
+        subprocess.run(
+            ["openssl", "dgst", "-sha256", str(path)],
+            check=True,
+            capture_output=True,
+            timeout=_OPENSSL_SECONDS,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise BenchmarkFailedError(f"{OPENSSL} is what speed is measured against: {error}") from error

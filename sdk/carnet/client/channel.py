@@ -31,7 +31,7 @@ MAX_MESSAGE_BYTES = 4 << 20
 # large blob costs some 90 MiB of memory at its receiver; 4 MiB keep 40 MB/s over a round trip of 100 ms.
 FLOW_CONTROL = (("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 4 << 20))
 DEFAULT_DEADLINE_SECONDS = 30.0
-_ATTEMPTS = 5
+_ATTEMPTS = 6
 _FIRST_BACKOFF_SECONDS = 0.1
 _MAX_BACKOFF_SECONDS = 2.0
 
@@ -128,7 +128,8 @@ def open_channel(endpoint: str, *, server_name: str, identity: TlsIdentity) -> g
         ("grpc.http2.max_pings_without_data", 0),
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.min_reconnect_backoff_ms", 100),
-        ("grpc.max_reconnect_backoff_ms", 2_000),
+        # Shorter than the pauses of `call` together: a peer that came back is found by its last attempt.
+        ("grpc.max_reconnect_backoff_ms", 400),
     ]
     return grpc.aio.secure_channel(endpoint, credentials, options=options)
 
