@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import signal
 import sqlite3
 import subprocess
@@ -35,7 +36,8 @@ class LocalFederation:
     def __init__(self, folder: Path, *, plan=DEFAULT_PLAN):
         self.folder = folder
         if not folder.exists():
-            initialise(folder, base_port=0, plan=plan)
+            # Below the ports that systems give to outgoing connections, which would be taken by the time of starting.
+            initialise(folder, base_port=random.SystemRandom().randrange(11000, 29000, 10), plan=plan)
         self.processes = {process.name: process for process in processes_of(folder)}
 
     def start(self, *names: str) -> None:
