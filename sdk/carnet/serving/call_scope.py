@@ -7,6 +7,7 @@ the service's log. Errors that gRPC itself makes never come here.
 
 from __future__ import annotations
 
+import abc
 import logging
 import time
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -53,7 +54,7 @@ def spiffe_id_of(context: ServicerContext) -> str:
     return found[0].decode()
 
 
-class CallScope(grpc.aio.ServerInterceptor):
+class CallScope(grpc.aio.ServerInterceptor, abc.ABC):
     """Enters one scope a call; a service derives its own.
 
     Attributes:
@@ -66,6 +67,7 @@ class CallScope(grpc.aio.ServerInterceptor):
     def __init__(self) -> None:
         self.draining = False
 
+    @abc.abstractmethod
     def enter(self, method: str, request: Any, context: ServicerContext) -> None:
         """Recognise the caller, and refuse what it may not do.
 
@@ -77,7 +79,6 @@ class CallScope(grpc.aio.ServerInterceptor):
         Raises:
             CarnetError: The call is refused.
         """
-        raise NotImplementedError
 
     async def intercept_service(
         self,

@@ -203,6 +203,8 @@ class Writer:
         self._clock = clock
         self._queue: queue.SimpleQueue[_Waiting[Any] | None] = queue.SimpleQueue()
         self._stopped = False
+        # Nothing is queued behind the end of the queue, where nobody would ever answer it.
+        self._gate = threading.Lock()
         self._broken: BaseException | None = None
         self._frontier, self.checkpoint = self._open()
         self._thread = threading.Thread(target=self._run, name="database-writer", daemon=True)
@@ -230,15 +232,17 @@ class Writer:
         """
         loop = asyncio.get_running_loop()
         waiting: _Waiting[Result] = _Waiting(change, loop.create_future(), loop)
-        if self._stopped:
-            raise UnavailableError("the registry is stopping")
-        self._queue.put(waiting)
+        with self._gate:
+            if self._stopped:
+                raise UnavailableError("the registry is stopping")
+            self._queue.put(waiting)
         return await asyncio.shield(waiting.future)
 
     def stop(self) -> None:
         """Commit what waits, refuse what comes, and end the thread."""
-        self._stopped = True
-        self._queue.put(None)
+        with self._gate:
+            self._stopped = True
+            self._queue.put(None)
         self._thread.join(STOP_TIMEOUT_SECONDS)
 
     def _open(self) -> tuple[Frontier, str]:

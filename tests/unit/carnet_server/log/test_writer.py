@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 from sqlmodel import SQLModel
 
-from carnet.errors import ConflictError, LogTamperedError
+from carnet.errors import ConflictError, LogTamperedError, UnavailableError
 from carnet.translog.checkpoint import parse_checkpoint
 from carnet.translog.entry import Actor, EntryType
 from carnet.translog.keys import LogKey
@@ -164,3 +164,14 @@ async def test_subscribers_are_told_of_every_entry_in_order(log_and_writer):
             break
     assert seen == list(range(20))
     subscription.close()
+
+
+async def test_whoever_commits_while_the_writer_stops_is_answered(database, key):
+    """What is queued before the end is committed, what comes later is refused, and nothing waits for ever."""
+    writer = Writer(database, environment="dev", key=key)
+    before = [asyncio.ensure_future(writer.commit(lambda tx: tx.append(draft()))) for _ in range(20)]
+    await asyncio.sleep(0)
+    await asyncio.to_thread(writer.stop)
+    with pytest.raises(UnavailableError, match="stopping"):
+        await asyncio.wait_for(writer.commit(lambda tx: tx.append(draft())), 5)
+    assert sorted(await asyncio.wait_for(asyncio.gather(*before), 5)) == list(range(20))
