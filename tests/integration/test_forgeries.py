@@ -57,8 +57,6 @@ from carnet.signing.release import Release
 from carnet.signing.statement import parse_statement, sign_statement
 from tests.support.bundles import make_bundle_directory
 
-pytestmark = pytest.mark.xdist_group("forgeries")
-
 NAMESPACE = "forgeries"
 PARENT = f"namespaces/{NAMESPACE}"
 READY = admission_pb2.ADMISSION_STATE_READY

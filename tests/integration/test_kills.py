@@ -25,8 +25,6 @@ from carnet.registry.v1 import blobs_pb2
 from tests.support.bundles import make_bundle_directory
 from tests.support.federation import CARNET, LocalFederation
 
-pytestmark = pytest.mark.xdist_group("kills")
-
 NAMESPACE = "risk"
 LARGE_BYTES = 64 << 20
 IN_THE_MIDDLE_BYTES = 8 << 20

@@ -36,8 +36,6 @@ from carnet_server.demo.tampering import copy_environment, serving
 from tests.support.bundles import make_bundle_directory
 from tests.support.federation import LocalFederation
 
-pytestmark = pytest.mark.xdist_group("tampering")
-
 MODEL = "risk/fraud"
 IN_PROD = f"prod/{MODEL}@champion"
 LARGE_BYTES = 300_000  # more than travels in a batch

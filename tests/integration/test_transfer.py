@@ -47,7 +47,6 @@ def relayed(tmp_path_factory):
     federation.stop()
 
 
-@pytest.mark.xdist_group("relayed")
 def test_small_and_large_blobs_are_relayed(relayed, tmp_path):
     folder = with_large_file(make_bundle_directory(tmp_path, files=5))
     with relayed.client("ci") as ci:
