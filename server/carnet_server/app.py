@@ -36,9 +36,9 @@ from carnet_server.admission.service import AdmissionService
 from carnet_server.admission.servicer import AdmissionServicer
 from carnet_server.aliases.service import AliasesService
 from carnet_server.aliases.servicer import AliasServicer
+from carnet_server.blobs.opening import open_store
 from carnet_server.blobs.service import BlobsService
 from carnet_server.blobs.servicer import BlobServicer, add_blob_service
-from carnet_server.blobs.store import DirectoryStore
 from carnet_server.database.engine import Database
 from carnet_server.database.migrate import upgrade
 from carnet_server.environment.service import record_documents
@@ -97,7 +97,7 @@ class RegistryApp:
         )
         self._log.attach(self._writer, loop)
         self._engine = PolicyEngine()
-        self._store = DirectoryStore(config.blobs)
+        self._store = open_store(config.blobs_url)
         self._blobs = BlobsService(
             self._store,
             self._database,
@@ -121,13 +121,16 @@ class RegistryApp:
             DocumentInvalidError: A document is not what it must be.
             LogTamperedError: The stored log contradicts itself.
             PreconditionFailedError: The address cannot be listened at.
-            UnavailableError: The database cannot be used.
+            InvalidInputError: The database or the blob store refuses us, or has a schema that we do not know.
+            UnavailableError: The database or the blob store cannot be reached.
+            StorageFullError: One of them is full.
         """
         state = load_state(config)
         state.identity.check_dates()
-        await asyncio.to_thread(_migrate, config.database_url)
+        await asyncio.to_thread(upgrade, config.database_url)
         app = cls(config, state, asyncio.get_running_loop())
         try:
+            await asyncio.to_thread(app._store.check)
             await record_documents(app._writer, state)
             await app._listen()
         except BaseException:
@@ -138,7 +141,7 @@ class RegistryApp:
     def _add_services(self, server: grpc.aio.Server) -> None:
         state, database, writer, log = self._state, self._database, self._writer, self._log
         models = ModelsService(database, writer, log, state, self._engine)
-        aliases = AliasesService(database, writer, log, state, self._store.holds)
+        aliases = AliasesService(database, writer, log, state, self._store.find_missing)
         evidence = EvidenceService(database, writer, log, state)
         admission = AdmissionService(state, database, writer, log, engine=self._engine, blobs=self._blobs)
         release = ReleaseService(state, database, writer, log)
@@ -188,13 +191,6 @@ class RegistryApp:
     def _close(self) -> None:
         self._writer.stop()
         self._blobs.close()
+        self._store.close()
         self._engine.close()
         self._database.close()
-
-
-def _migrate(url: str) -> None:
-    database = Database(url)
-    try:
-        upgrade(database.writer_engine)
-    finally:
-        database.close()

@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from carnet.client.channel import TlsIdentity
 from carnet.documents import read_document
-from carnet.errors import InvalidInputError
 from carnet.serving.engine import resolve_database_url
+from carnet.serving.fields import DatabaseUrl, checked_by
+from carnet_server.blobs.opening import resolve_blobs_url
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,8 +44,8 @@ class EnvironmentDocument(_Strict):
     schema_: Literal["carnet.environment/v1"] = Field(alias="schema")
     name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*([-_][a-z0-9]+)*$", max_length=63)]
     listen: Annotated[str, StringConstraints(pattern=r"^.+:[0-9]{1,5}$")]
-    database: Text
-    blobs: Text
+    database: DatabaseUrl
+    blobs: Annotated[str, checked_by(resolve_blobs_url)]
     tls: TlsDocument
     log: LogDocument
     signing_key: Text
@@ -60,7 +61,7 @@ class RegistryConfig:
         name: The environment's name.
         listen: ``host:port``; port 0 for any that is free.
         database_url: The metadata database.
-        blobs: The folder that holds the blobs.
+        blobs_url: The store of blobs.
         certificate: The server's certificate chain.
         private_key: Its key.
         ca: The authorities of clients and peers.
@@ -74,7 +75,7 @@ class RegistryConfig:
     name: str
     listen: str
     database_url: str
-    blobs: Path
+    blobs_url: str
     certificate: Path
     private_key: Path
     ca: Path
@@ -102,21 +103,14 @@ def load_config(path: Path) -> RegistryConfig:
     Raises:
         FileUnreadableError: It cannot be read.
         DocumentInvalidError: It breaks its schema.
-        InvalidInputError: Its database or blob store is not one that is supported.
     """
     document = read_document(path, EnvironmentDocument, what="the environment's configuration")
     folder = path.resolve().parent
-    scheme, _, blobs = document.blobs.rpartition(":")
-    if scheme not in ("", "file"):
-        raise InvalidInputError(
-            f"blobs: {document.blobs!r} is not supported here; name a folder, as file:PATH",
-            metadata={"field": "blobs"},
-        )
     return RegistryConfig(
         name=document.name,
         listen=document.listen,
         database_url=resolve_database_url(document.database, folder),
-        blobs=folder / blobs,
+        blobs_url=resolve_blobs_url(document.blobs, folder),
         certificate=folder / document.tls.certificate,
         private_key=folder / document.tls.key,
         ca=folder / document.tls.ca,

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
 
 from carnet.client.channel import TlsIdentity
 from carnet.documents import read_document
 from carnet.errors import ReferenceInvalidError
 from carnet.references import check_name
+from carnet.serving.engine import resolve_database_url
+from carnet.serving.fields import DatabaseUrl  # noqa: TC001  pydantic reads it at run time
 
 
 def _name(value: str) -> str:
@@ -23,14 +23,6 @@ def _name(value: str) -> str:
         return check_name(value, field="environment")
     except ReferenceInvalidError as error:
         raise ValueError(error.message) from error
-
-
-def _database_url(value: str) -> str:
-    try:
-        make_url(value)
-    except ArgumentError as error:
-        raise ValueError(f"{value!r} is not a database URL, such as sqlite:///data/sync.db") from error
-    return value
 
 
 Text = Annotated[str, StringConstraints(min_length=1)]
@@ -99,7 +91,7 @@ class SyncConfig(_Strict):
     Attributes:
         document_schema: ``carnet.sync/v1``.
         listen: ``host:port``; port 0 for any that is free.
-        database: An SQLAlchemy URL.
+        database: ``sqlite:///PATH`` or ``postgresql://USER@HOST/NAME``.
         tls: The certificate files.
         environments: Where the registries are, by environment.
         routes: The ways that versions may be carried.
@@ -109,7 +101,7 @@ class SyncConfig(_Strict):
 
     document_schema: Literal["carnet.sync/v1"] = Field(alias="schema")
     listen: Address
-    database: Annotated[str, AfterValidator(_database_url)]
+    database: DatabaseUrl
     tls: TlsFiles
     environments: dict[Name, EnvironmentLink]
     routes: list[Route]
@@ -165,11 +157,4 @@ def load_config(path: Path) -> SyncConfig:
         key=str(folder / config.tls.key),
         ca=str(folder / config.tls.ca),
     )
-    return config.model_copy(update={"tls": tls, "database": _absolute_database(config.database, folder)})
-
-
-def _absolute_database(url: str, folder: Path) -> str:
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
-        return url
-    return parsed.set(database=str(folder / parsed.database)).render_as_string(hide_password=False)
+    return config.model_copy(update={"tls": tls, "database": resolve_database_url(config.database, folder)})

@@ -43,15 +43,15 @@ from carnet.errors import (
 from carnet.registry.v1 import blobs_pb2
 from carnet.translog.keys import LogKey
 from carnet_server.access.interceptor import RegistryCallScope
-from carnet_server.blobs import reader as reader_module
+from carnet_server.blobs.directory import reader as reader_module
+from carnet_server.blobs.directory.reader import BlobReader
+from carnet_server.blobs.directory.store import DirectoryStore
+from carnet_server.blobs.directory.upload import Upload
 from carnet_server.blobs.domain import Blob, UploadState
 from carnet_server.blobs.fetch import FetchProgress, fetch_into_store
-from carnet_server.blobs.reader import BlobReader
 from carnet_server.blobs.service import BlobsService
 from carnet_server.blobs.servicer import BlobServicer, add_blob_service
-from carnet_server.blobs.store import DirectoryStore
 from carnet_server.blobs.stream import UploadStream
-from carnet_server.blobs.upload import Upload
 from carnet_server.database.engine import Database
 from carnet_server.log.writer import Writer
 

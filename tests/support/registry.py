@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import yaml
@@ -13,6 +14,7 @@ from carnet.bundle.manifest import File, Manifest
 from carnet.bundle.paths import MANIFEST_NAME
 from carnet.canonical import sha256_hex
 from carnet.references import ResourceName
+from carnet.serving.engine import resolve_database_url
 from carnet.signing.keys import SigningKey
 from carnet.signing.model_signature import sign_model
 from carnet.signing.test_result import TestResult
@@ -23,10 +25,11 @@ from carnet_policies.engine import PolicyEngine
 from carnet_server.access.identity import Caller
 from carnet_server.access.trust import TrustStore, load_trust
 from carnet_server.aliases.service import AliasesService
+from carnet_server.blobs.directory.store import DirectoryStore
 from carnet_server.blobs.domain import Blob
 from carnet_server.blobs.queries import add_possession, read_possessed
-from carnet_server.blobs.store import DirectoryStore
 from carnet_server.database.engine import Database
+from carnet_server.database.migrate import upgrade
 from carnet_server.environment.service import record_documents
 from carnet_server.environment.state import EnvironmentState
 from carnet_server.evidence.service import EvidenceService
@@ -36,10 +39,9 @@ from carnet_server.models.service import ModelsService
 from tests.support.bundles import make_manifest
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from carnet.client.channel import TlsIdentity
     from carnet.signing.dsse import Envelope
+    from carnet_server.blobs.port import BlobStore
 
 DOMAIN = "spiffe://carnet.test"
 CI = f"{DOMAIN}/service/ci"
@@ -49,6 +51,17 @@ SYNC = f"{DOMAIN}/sync"
 READER = f"{DOMAIN}/service/reader"
 STAGING = f"{DOMAIN}/registry/staging"
 FRAUD = ResourceName("risk", "fraud")
+
+
+def open_database(url: str) -> Database:
+    """A database with every table; of SQLite without the cost of making them step by step."""
+    url = resolve_database_url(url, Path("/"))
+    if not url.startswith("sqlite"):
+        upgrade(url)
+        return Database(url)
+    database = Database(url)
+    SQLModel.metadata.create_all(database.writer_engine)
+    return database
 
 
 def make_policy(**fields: Any) -> dict[str, Any]:
@@ -65,12 +78,19 @@ def make_policy(**fields: Any) -> dict[str, Any]:
 class Registry:
     """The registry of an environment, with the keys of those who deal with it."""
 
-    def __init__(self, folder: Path, *, policy: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        policy: dict[str, Any] | None = None,
+        database_url: str | None = None,
+        store: BlobStore | None = None,
+    ) -> None:
         self.ci = SigningKey.generate()
         self.evaluator = SigningKey.generate()
         self.staging = SigningKey.generate()
         self.stranger = SigningKey.generate()
-        self.store = DirectoryStore(folder / "blobs")
+        self.store = store or DirectoryStore(folder / "blobs")
         self.engine = PolicyEngine()
         trust = folder / "trust.yaml"
         trust.write_text(yaml.safe_dump(self.trust_document()), encoding="utf-8")
@@ -82,8 +102,7 @@ class Registry:
             trust=TrustStore(trust, environment="dev"),
             identity=cast("TlsIdentity", None),
         )
-        self.database = Database(f"sqlite:///{folder / 'registry.db'}")
-        SQLModel.metadata.create_all(self.database.writer_engine)
+        self.database = open_database(database_url or f"sqlite:///{folder / 'registry.db'}")
         self.log = LogService(self.database)
 
     async def start(self) -> None:
@@ -99,7 +118,7 @@ class Registry:
         """Make the services anew, after a change of ``state``."""
         shared = (self.database, self.writer, self.log, self.state)
         self.models = ModelsService(*shared, self.engine)
-        self.aliases = AliasesService(*shared, self.store.holds)
+        self.aliases = AliasesService(*shared, self.store.find_missing)
         self.evidence = EvidenceService(*shared)
 
     def stop(self) -> None:

@@ -5,8 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger
+from sqlalchemy import BigInteger, String, Text
 from sqlalchemy.types import TypeDecorator
+
+# In PostgreSQL the order of texts depends on the database's language unless a column says otherwise; SQLite
+# compares bytes. Pages are cut by that order, so that it must be the same.
+NAME = String().with_variant(String(collation="C"), "postgresql")
+TEXT = Text().with_variant(Text(collation="C"), "postgresql")
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)

@@ -67,16 +67,20 @@ class Rollback:
         database: The environment's database.
         writer: Its writer.
         log: Its log.
-        holds_blob: Tells whether the store has a blob's file with its size; it blocks.
+        find_missing: Tells which blobs the store does not have whole; it blocks.
     """
 
     def __init__(
-        self, database: Database, writer: Writer, log: LogService, holds_blob: Callable[[Blob], bool]
+        self,
+        database: Database,
+        writer: Writer,
+        log: LogService,
+        find_missing: Callable[[Sequence[Blob]], list[Blob]],
     ) -> None:
         self._database = database
         self._writer = writer
         self._log = log
-        self._holds_blob = holds_blob
+        self._find_missing = find_missing
 
     async def run(
         self,
@@ -152,8 +156,8 @@ class Rollback:
     def _fault(self, candidate: Candidate) -> str:
         if candidate.revoked:
             return "is revoked"
-        missing = next((blob for blob in candidate.blobs if not self._holds_blob(blob)), None)
-        return f"is not whole: blob {missing.digest} is not in the store" if missing else ""
+        missing = self._find_missing(candidate.blobs)
+        return f"is not whole: blob {missing[0].digest} is not in the store" if missing else ""
 
 
 def _read(

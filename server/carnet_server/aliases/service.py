@@ -27,7 +27,7 @@ from carnet_server.models.notes import make_note
 from carnet_server.models.queries import read_model
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Callable, Sequence
 
     from sqlalchemy import Connection
 
@@ -49,7 +49,7 @@ class AliasesService:
         writer: Its writer.
         log: Its log.
         state: Its policy.
-        holds_blob: Tells whether the store has a blob's file with its size; it blocks.
+        find_missing: Tells which blobs the store does not have whole; it blocks.
     """
 
     def __init__(
@@ -58,13 +58,13 @@ class AliasesService:
         writer: Writer,
         log: LogService,
         state: EnvironmentState,
-        holds_blob: Callable[[Blob], bool],
+        find_missing: Callable[[Sequence[Blob]], list[Blob]],
     ) -> None:
         self._database = database
         self._writer = writer
         self._log = log
         self._state = state
-        self._rollback = Rollback(database, writer, log, holds_blob)
+        self._rollback = Rollback(database, writer, log, find_missing)
 
     async def get(self, name: ResourceName) -> Alias:
         """Read where an alias points.

@@ -1,43 +1,49 @@
-"""Taking away what nobody needs: abandoned uploads, unnamed possessions, stored files that nobody has.
+"""Taking away what nobody needs: abandoned uploads, unnamed possessions, stored blobs that nobody has.
 
 Responsible for never taking a blob that some namespace has. The argument, in three steps:
 
 1. A possession goes in a change of its own, which looks once more whether a version names the blob. A version
    is published in a change that looks whether the blob is possessed. Changes run one after another, so one of
    the two sees the other.
-2. A file goes in a *later* change, after that commit is durable, and only if that change sees no possession.
-3. A possession is noted in a change that looks whether the file is there. So it either comes before step 2,
-   which then sees it, or after, and then it finds no file, fails, and the writer of the blob writes it again.
+2. A stored blob goes after a change that saw no possession of it and noted the removal as begun; another
+   change notes its end. The store is touched only between the two.
+3. A possession is noted in a change that refuses if a removal is under way or began since the writer of the
+   blob first looked at the store (``carnet_server.blobs.removals``). So it either comes before step 2, which
+   then sees it, or it is refused, and the writer of the blob writes it again.
 
-A database that rolls a batch back can undo step 1 but never leaves a possession whose file step 2 took, since
-step 2 never acts on what its own batch did. Files that were stored while the process died, before anybody was
-given them, go by step 2 alone.
+No change waits for the store. Bytes that were stored while the process died, before anybody was given them,
+go by step 2 alone; a removal whose process died is made again, by whichever process collects next.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from carnet_server.blobs import queries
 from carnet_server.blobs.domain import Collected
+from carnet_server.blobs.removals import begin_removal, end_removal, read_left_removals, read_removing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from concurrent.futures import Executor
     from datetime import datetime
 
     from sqlalchemy import Connection
 
-    from carnet_server.blobs.store import DirectoryStore
+    from carnet_server.blobs.port import BlobStore
     from carnet_server.database.engine import Database
     from carnet_server.log.writer import Transaction, Writer
 
 ABANDONED_AFTER = timedelta(hours=24)
 GRACE = timedelta(hours=24)
 AT_ONCE = 100
+# A removal that began so long ago and never ended was its process's last; a removal that lives is quicker.
+LEFT_AFTER = timedelta(minutes=10)
+REMOVE_WITHIN_SECONDS = 300.0
 
 
 class Collector:
@@ -55,7 +61,7 @@ class Collector:
 
     def __init__(
         self,
-        store: DirectoryStore,
+        store: BlobStore,
         database: Database,
         writer: Writer,
         *,
@@ -91,7 +97,6 @@ class Collector:
             uploads = await run(self._threads, self._store.discard_uploads, abandoned_before)
             possessions = await self._forget_unnamed(now - self._grace)
             blobs = await self._remove_unowned(now - self._grace)
-            await run(self._threads, self._store.empty_trash)
         return Collected(uploads, possessions, blobs)
 
     async def _forget_unnamed(self, before: datetime) -> int:
@@ -113,8 +118,13 @@ class Collector:
         return forgotten
 
     async def _remove_unowned(self, before: datetime) -> int:
-        stored = self._store.stored_before(before)
         removed = 0
+        left = await self._database.read(
+            lambda connection: read_left_removals(connection, before + self._grace - LEFT_AFTER)
+        )
+        for start in range(0, len(left), AT_ONCE):
+            removed += await self._remove_unowned_of(left[start : start + AT_ONCE])
+        stored = self._store.stored_before(before)
         run = asyncio.get_running_loop().run_in_executor
         while digests := await run(self._threads, lambda: list(islice(stored, AT_ONCE))):
             removed += await self._remove_unowned_of(digests)
@@ -126,8 +136,30 @@ class Collector:
         if not candidates:
             return 0
 
-        def remove(transaction: Transaction) -> int:
-            owned_now = queries.read_owned(transaction.connection, candidates)
-            return sum(self._store.remove(digest) for digest in candidates if digest not in owned_now)
+        def begin(transaction: Transaction) -> dict[str, int]:
+            connection, now = transaction.connection, transaction.now
+            kept = queries.read_owned(connection, candidates)
+            kept |= read_removing(connection, candidates, since=now - LEFT_AFTER)
+            return {
+                digest: begin_removal(connection, digest, now) for digest in candidates if digest not in kept
+            }
 
-        return await self._writer.commit(remove)
+        deadline = time.monotonic() + REMOVE_WITHIN_SECONDS
+        generations = await self._writer.commit(begin)
+        run = asyncio.get_running_loop().run_in_executor
+        ended: dict[str, int] = {}
+        removed = 0
+        try:
+            for digest, generation in generations.items():
+                if time.monotonic() > deadline:
+                    break
+                removed += await run(self._threads, self._store.remove, digest)
+                ended[digest] = generation
+        finally:
+            await self._writer.commit(lambda transaction: _end(transaction.connection, ended))
+        return removed
+
+
+def _end(connection: Connection, generations: Mapping[str, int]) -> None:
+    for digest, generation in generations.items():
+        end_removal(connection, digest, generation)

@@ -13,25 +13,24 @@ import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
-from carnet.errors import ConflictError, DataLossError, NotFoundError, OffsetOutOfRangeError
+from carnet.errors import DataLossError, NotFoundError, OffsetOutOfRangeError
 from carnet_server.access.authorize import require
 from carnet_server.access.permissions import READERS
 from carnet_server.blobs import queries
 from carnet_server.blobs.collector import ABANDONED_AFTER, GRACE, Collector
 from carnet_server.blobs.domain import Blob, Collected, Piece, UploadState, check_batch, check_find
 from carnet_server.blobs.lane import Lane
+from carnet_server.blobs.removals import read_generations, require_unremoved
 from carnet_server.blobs.stream import UploadStream
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
     from datetime import datetime, timedelta
 
     from sqlalchemy import Connection
 
     from carnet_server.access.identity import Caller
-    from carnet_server.blobs.reader import BlobReader
-    from carnet_server.blobs.store import DirectoryStore
-    from carnet_server.blobs.upload import Upload
+    from carnet_server.blobs.port import BlobReading, BlobStore, BlobUpload
     from carnet_server.database.engine import Database
     from carnet_server.log.writer import Transaction, Writer
 
@@ -56,7 +55,7 @@ class BlobsService:
 
     def __init__(
         self,
-        store: DirectoryStore,
+        store: BlobStore,
         database: Database,
         writer: Writer,
         *,
@@ -105,11 +104,9 @@ class BlobsService:
         )
 
         def look() -> list[Blob]:
-            return [
-                blob
-                for blob in blobs
-                if sizes.get(blob.digest) != blob.size_bytes or not self._store.holds(blob)
-            ]
+            given = [blob for blob in blobs if sizes.get(blob.digest) == blob.size_bytes]
+            lost = set(self._store.find_missing(given))
+            return [blob for blob in blobs if sizes.get(blob.digest) != blob.size_bytes or blob in lost]
 
         return await self._on_thread(look)
 
@@ -131,10 +128,11 @@ class BlobsService:
         """
         check_batch([len(data) for _, data in contents], field="blobs")
         unique = list(dict(contents).items())
-        await self._on_thread(lambda: self._store.write_small(namespace, contents))
         blobs = [Blob(digest, len(data)) for digest, data in unique]
         if blobs:
-            await self._possess(namespace, blobs)
+            generations = await self._generations(blobs)
+            await self._on_thread(lambda: self._store.write_small(namespace, unique))
+            await self._possess(namespace, blobs, generations)
         return blobs
 
     async def upload_state(self, namespace: str, blob: Blob) -> UploadState:
@@ -176,16 +174,17 @@ class BlobsService:
             UnavailableError: The database or the disk failed.
         """
         lane = Lane(self._threads)
+        generations = await self._generations([blob])
 
         async def possess() -> None:
-            await self._possess(namespace, [blob])
+            await self._possess(namespace, [blob], generations)
 
         if not await self.find_missing(namespace, [blob]):
             yield UploadStream(blob, None, lane, possess)
             return
         opened = contextlib.ExitStack()
 
-        def open_upload() -> Upload:
+        def open_upload() -> BlobUpload:
             return opened.enter_context(contextlib.closing(self._store.open_upload(namespace, blob)))
 
         try:
@@ -200,17 +199,19 @@ class BlobsService:
         finally:
             await lane.end(opened.close)
 
-    async def _possess(self, namespace: str, blobs: Sequence[Blob]) -> None:
-        """Give a namespace blobs whose files are durable; ``blobs.collector`` says why it looks for them."""
+    async def _generations(self, blobs: Sequence[Blob]) -> dict[str, int]:
+        """Read what `_possess` compares, before the store is looked at or written."""
+        digests = [blob.digest for blob in blobs]
+        return await self._database.read(lambda connection: read_generations(connection, digests))
+
+    async def _possess(self, namespace: str, blobs: Sequence[Blob], generations: Mapping[str, int]) -> None:
+        """Give a namespace blobs that are stored; ``blobs.collector`` says why generations are compared."""
 
         def change(transaction: Transaction) -> None:
             connection = transaction.connection
+            require_unremoved(connection, generations)
             possessed = queries.read_possessed(connection, namespace, [blob.digest for blob in blobs])
             for blob in blobs:
-                if not self._store.holds(blob):
-                    raise ConflictError(
-                        f"blob {blob.digest} was collected while it was being written: write it again"
-                    )
                 if blob.digest not in possessed:
                     queries.add_possession(connection, namespace, blob, transaction.now)
 
@@ -252,7 +253,7 @@ class BlobsService:
         lane = Lane(self._threads)
         opened = contextlib.ExitStack()
 
-        def open_blob() -> BlobReader:
+        def open_blob() -> BlobReading:
             return opened.enter_context(contextlib.closing(self._store.open_blob(blob, offset, length)))
 
         try:
@@ -317,10 +318,6 @@ class BlobsService:
         return [Blob(digest, sizes[digest]) for digest in digests]
 
     # --- keeping house ------------------------------------------------------------------------------------
-
-    def holds(self, blob: Blob) -> bool:
-        """Tell whether a blob's file is there with its size; quick, for use inside of changes."""
-        return self._store.holds(blob)
 
     async def collect(self, now: datetime) -> Collected:
         """Take away abandoned uploads and blobs that nobody needs; see ``carnet_server.blobs.collector``."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from carnet_server.blobs.domain import Blob
     from carnet_server.blobs.lane import Lane
-    from carnet_server.blobs.upload import Upload
+    from carnet_server.blobs.port import BlobUpload
 
 
 class UploadStream:
@@ -35,7 +35,7 @@ class UploadStream:
     """
 
     def __init__(
-        self, blob: Blob, upload: Upload | None, lane: Lane, possess: Callable[[], Awaitable[None]]
+        self, blob: Blob, upload: BlobUpload | None, lane: Lane, possess: Callable[[], Awaitable[None]]
     ) -> None:
         self.blob = blob
         self.offset = blob.size_bytes if upload is None else upload.offset
@@ -96,6 +96,6 @@ class UploadStream:
         finishing.add_done_callback(lambda done: done.cancelled() or done.exception())
         await asyncio.shield(finishing)
 
-    async def _finish(self, upload: Upload) -> None:
+    async def _finish(self, upload: BlobUpload) -> None:
         await self._lane.start(upload.finish)
         await self._possess()

@@ -1,4 +1,4 @@
-"""The table of who has been given what."""
+"""The tables of who has been given which blob, and of what was taken away again."""
 
 from __future__ import annotations
 
@@ -22,3 +22,14 @@ class BlobPossessionRow(SQLModel, table=True):
     digest: str = Field(primary_key=True, index=True)
     size_bytes: int = Field(sa_type=BigInteger)
     created_at: datetime = Field(sa_type=UtcDateTime, index=True)
+
+
+class BlobRemovalRow(SQLModel, table=True):
+    """How often a blob was taken out of the store; see ``carnet_server.blobs.removals``."""
+
+    __tablename__ = "blob_removals"
+
+    digest: str = Field(primary_key=True)
+    generation: int = Field(sa_type=BigInteger)
+    under_way: bool
+    began_at: datetime = Field(sa_type=UtcDateTime)

@@ -10,7 +10,9 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
-from carnet.serving.engine import open_engine, typed_database_errors
+from sqlalchemy.exc import DBAPIError
+
+from carnet.serving.engine import may_be_repeated, open_engine, typed_database_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +28,7 @@ class Database:
     """One process's connections to its environment's database.
 
     Args:
-        url: An SQLAlchemy URL; SQLite paths are absolute.
+        url: A URL that was resolved.
 
     Raises:
         InvalidInputError: The URL is malformed, or its driver is not installed.
@@ -48,9 +50,21 @@ class Database:
             What the query returned.
 
         Raises:
+            InvalidInputError: A value that was asked for is none that the database can have.
             UnavailableError: The database failed.
         """
-        with typed_database_errors(), self.reader_engine.begin() as connection:
+        with typed_database_errors():
+            try:
+                return self._read_once(query)
+            except DBAPIError as error:
+                if not may_be_repeated(error):
+                    raise
+            # The connection was lost in the middle. It is one of several of that age; a fresh one says more.
+            self.reader_engine.dispose()
+            return self._read_once(query)
+
+    def _read_once(self, query: Callable[[Connection], Result]) -> Result:
+        with self.reader_engine.begin() as connection:
             return query(connection)
 
     async def read(self, query: Callable[[Connection], Result]) -> Result:

@@ -1,31 +1,17 @@
-"""Bringing a database's schema up to date. Alembic is imported here only, and only at start."""
+"""Bringing a registry's database up to date."""
 
 from __future__ import annotations
 
 from importlib import resources
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from carnet.serving.engine import typed_database_errors
-
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
+from carnet.serving.schema import upgrade_schema
 
 
-def upgrade(engine: Engine) -> None:
-    """Bring a database to the newest schema, in one transaction.
+def upgrade(url: str) -> None:
+    """Bring a database to the present schema; see `upgrade_schema` for what it raises.
 
     Args:
-        engine: The engine that may write to it.
-
-    Raises:
-        UnavailableError: The database failed.
-        StorageFullError: Its disk is full.
+        url: A database URL that was resolved.
     """
-    from alembic import command  # noqa: PLC0415  slow to import, needed at start only
-    from alembic.config import Config  # noqa: PLC0415
-
-    config = Config()
-    config.set_main_option("script_location", str(resources.files("carnet_server") / "migrations"))
-    with typed_database_errors(), engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    upgrade_schema(url, Path(str(resources.files("carnet_server"))) / "migrations")

@@ -185,6 +185,8 @@ class LogService:
 
     async def _wait_until_signed(self, index: int) -> None:
         subscription = self.subscribe()
+        assert self._writer is not None
+        self._writer.look()
         try:
             async with asyncio.timeout(SIGNED_WITHIN_SECONDS):
                 while self.size <= index:

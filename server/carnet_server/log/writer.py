@@ -1,9 +1,16 @@
-"""The one writer of an environment's database.
+"""The one writer of an environment's database in a process.
 
 Responsible for every mutation of a process: changes are queued, and what waits is committed together.
 A batch locks the head row, runs each change inside a savepoint of its own, inserts the entries that they
 appended, moves the head, and commits; then the entries are read back, the root is computed from those bytes,
 the checkpoint is signed, and the callers are answered.
+
+On PostgreSQL several processes append to one log. The locked head row puts their batches in order; what
+others committed is read, checked and signed here in its place, a moment later at most (`FOLLOW_SECONDS`), so
+that every process has the whole log and tells its listeners of every entry once, in order.
+
+A batch that the database undid (a deadlock, a connection that was lost before the commit) is made again. Of
+one whose commit got no answer, the log itself tells whether it was made: its entries are there or not.
 
 Invariants: a change and its entries commit together or not at all; a change that fails takes only its own
 savepoint with it; a checkpoint is signed only for what is committed, and only where the bytes that were read
@@ -16,18 +23,26 @@ import asyncio
 import logging
 import queue
 import threading
+import time
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from carnet.canonical import sha256_hex
-from carnet.errors import AlreadyExistsError, LogTamperedError, UnavailableError
-from carnet.serving.engine import typed_database_errors
+from carnet.errors import (
+    AlreadyExistsError,
+    CarnetError,
+    InvalidInputError,
+    LogTamperedError,
+    UnavailableError,
+)
+from carnet.serving.engine import may_be_repeated, typed_database_errors, was_undone
 from carnet.translog.checkpoint import Checkpoint, sign_checkpoint
-from carnet.translog.entry import Actor, Entry, EntryType
+from carnet.translog.entry import Actor, Entry, EntryType, parse_entry
 from carnet.translog.tree import Frontier, Node, frontier_nodes, leaf_hash
 from carnet_server.log import queries
 
@@ -40,6 +55,9 @@ if TYPE_CHECKING:
     from carnet_server.database.engine import Database
 
 MAX_BATCH = 256
+MAX_ATTEMPTS = 4
+RETRY_SECONDS = 0.05
+FOLLOW_SECONDS = 0.25
 STOP_TIMEOUT_SECONDS = 30.0
 
 Result = TypeVar("Result")
@@ -146,6 +164,10 @@ class _Waiting(Generic[Result]):
     result: Any = None
     error: BaseException | None = None
 
+    def begin(self) -> None:
+        """Forget the outcome of an attempt that was undone."""
+        self.result = self.error = None
+
     def settle(self) -> None:
         """Answer the caller, on the caller's loop."""
 
@@ -171,6 +193,13 @@ class Commit:
     entries: tuple[Entry, ...]
     checkpoint: str
     size: int
+
+
+class _Signal(Enum):
+    """What is queued beside changes."""
+
+    STOP = auto()
+    LOOK = auto()
 
 
 class Writer:
@@ -201,11 +230,13 @@ class Writer:
         self._key = key
         self._on_commit = on_commit
         self._clock = clock
-        self._queue: queue.SimpleQueue[_Waiting[Any] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Waiting[Any] | _Signal] = queue.SimpleQueue()
+        self._followed_at = time.monotonic()
         self._stopped = False
         # Nothing is queued behind the end of the queue, where nobody would ever answer it.
         self._gate = threading.Lock()
         self._broken: BaseException | None = None
+        self._away = False
         self._frontier, self.checkpoint = self._open()
         self._thread = threading.Thread(target=self._run, name="database-writer", daemon=True)
         self._thread.start()
@@ -219,8 +250,8 @@ class Writer:
         """Run a change and commit it with its entries.
 
         Args:
-            change: Takes the transaction, returns plain values. It runs on the writer thread, may be run once
-                only, and does nothing but database work.
+            change: Takes the transaction, returns plain values. It runs on the writer thread, is run again
+                where the database undid it, and does nothing but database work.
 
         Returns:
             What the change returned, after the commit is durable and covered by a signed checkpoint.
@@ -228,7 +259,8 @@ class Writer:
         Raises:
             CarnetError: What the change raised; nothing of it is stored.
             StorageFullError: The disk is full; nothing is stored.
-            UnavailableError: The database failed or the writer is stopping.
+            UnavailableError: The database failed or the writer is stopping. Where the connection was lost at
+                the commit of a change without entries, it may have been made.
         """
         loop = asyncio.get_running_loop()
         waiting: _Waiting[Result] = _Waiting(change, loop.create_future(), loop)
@@ -242,12 +274,24 @@ class Writer:
         """Commit what waits, refuse what comes, and end the thread."""
         with self._gate:
             self._stopped = True
-            self._queue.put(None)
+            self._queue.put(_Signal.STOP)
         self._thread.join(STOP_TIMEOUT_SECONDS)
 
     def _open(self) -> tuple[Frontier, str]:
         """Make the head row where there is none, and check that the stored nodes lead to it."""
-        with typed_database_errors(), self._database.writer_engine.begin() as connection:
+        with typed_database_errors():
+            try:
+                head, frontier = self._read_head()
+            except IntegrityError:  # another process made the row in this very moment
+                head, frontier = self._read_head()
+        if frontier.root() != head.root:
+            raise LogTamperedError(
+                f"the log's nodes do not lead to its root at size {head.size}: restore the database"
+            )
+        return frontier, self._sign(frontier)
+
+    def _read_head(self) -> tuple[Any, Frontier]:
+        with self._database.writer_engine.begin() as connection:
             head = connection.execute(queries.LOCK_HEAD).first()
             if head is None:
                 row = {"id": 1, "origin": self._key.name, "size": 0, "root": Frontier().root()}
@@ -257,12 +301,7 @@ class Writer:
                 raise LogTamperedError(
                     f"the database is the log of {head.origin!r}, this environment's is {self._key.name!r}"
                 )
-            frontier = self._load_frontier(connection, head.size)
-            if frontier.root() != head.root:
-                raise LogTamperedError(
-                    f"the log's nodes do not lead to its root at size {head.size}: restore the database"
-                )
-        return frontier, self._sign(frontier)
+            return head, self._load_frontier(connection, head.size)
 
     @staticmethod
     def _load_frontier(connection: Connection, size: int) -> Frontier:
@@ -273,14 +312,19 @@ class Writer:
     def _sign(self, frontier: Frontier) -> str:
         return sign_checkpoint(Checkpoint(self._key.name, frontier.size, frontier.root()), self._key)
 
+    def look(self) -> None:
+        """Look now for what other processes committed; returns at once."""
+        self._queue.put(_Signal.LOOK)
+
     def _run(self) -> None:
         stopping = False
         while not stopping:
             batch, stopping = self._next_batch()
-            if not batch:
-                continue
             try:
-                self._write(batch)
+                if batch:
+                    self._write(batch)
+                if not batch or time.monotonic() - self._followed_at > FOLLOW_SECONDS:
+                    self._follow()
             except BaseException as error:
                 logger.exception("a commit failed")
                 for waiting in batch:
@@ -289,19 +333,39 @@ class Writer:
                 waiting.settle()
 
     def _next_batch(self) -> tuple[list[_Waiting[Any]], bool]:
-        first = self._queue.get()
-        if first is None:
-            return [], True
-        batch = [first]
+        """Wait for changes; none come back when it is time to look for what others committed."""
+        batch: list[_Waiting[Any]] = []
         while len(batch) < MAX_BATCH:
             try:
-                waiting = self._queue.get_nowait()
+                queued = self._queue.get_nowait() if batch else self._queue.get(timeout=FOLLOW_SECONDS)
             except queue.Empty:
-                return batch, False
-            if waiting is None:
+                break
+            if queued is _Signal.STOP:
                 return batch, True
-            batch.append(waiting)
+            if queued is _Signal.LOOK:
+                break
+            batch.append(queued)
         return batch, False
+
+    def _follow(self) -> None:
+        """Take in what other processes committed; a database that is away is looked for again."""
+        if self._broken is not None:
+            return
+        self._followed_at = time.monotonic()
+        try:
+            with typed_database_errors():
+                head = self._database.read_now(lambda connection: connection.execute(queries.READ_HEAD).one())
+                self._publish(head.size, head.root)
+        except LogTamperedError:
+            raise
+        except CarnetError as error:
+            if not self._away:
+                logger.warning("%s", error.message)
+            self._away = True
+        else:
+            if self._away:
+                logger.info("the metadata database is back")
+            self._away = False
 
     def _write(self, batch: list[_Waiting[Any]]) -> None:
         if self._broken is not None:
@@ -309,27 +373,86 @@ class Writer:
                 "the log could not be signed; the registry must be restarted"
             ) from self._broken
         with typed_database_errors():
-            with self._database.writer_engine.begin() as connection:
-                head = connection.execute(queries.LOCK_HEAD).one()
-                frontier = self._frontier
-                if head.size != frontier.size:
-                    frontier = self._load_frontier(connection, head.size)
-                now = self._clock()
-                entries: list[Entry] = []
-                for waiting in batch:
-                    transaction = Transaction(
-                        connection,
-                        now=now,
-                        environment=self._environment,
-                        next_index=head.size + len(entries),
-                    )
-                    self._apply(waiting, transaction)
-                    if waiting.error is None:
-                        entries += transaction.entries
-                grown = Frontier(frontier.nodes())
-                self._insert(connection, grown, entries)
-            if entries:
-                self._publish(head.size, entries, grown)
+            grown = self._commit(batch)
+            if grown is not None:
+                self._publish(grown.size, grown.root())
+
+    def _commit(self, batch: list[_Waiting[Any]]) -> Frontier | None:
+        """Commit a batch, again where the database undid it; return the tree if the batch has entries."""
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            for waiting in batch:
+                waiting.begin()
+            try:
+                with self._database.writer_engine.connect() as connection:
+                    transaction = connection.begin()
+                    entries, grown = self._prepare(connection, batch)
+                    try:
+                        transaction.commit()
+                    except DBAPIError as error:
+                        if not was_undone(error) and self._was_made(entries, grown):
+                            return grown
+                        if not was_undone(error) and not entries:
+                            raise
+                        raise _UndoneError from error
+            except _UndoneError as error:
+                self._wait_before_attempt(attempt, error.__cause__ or error)
+            except DBAPIError as error:
+                if not may_be_repeated(error):
+                    raise
+                self._wait_before_attempt(attempt, error)
+            else:
+                return grown if entries else None
+        raise AssertionError("unreachable")
+
+    @staticmethod
+    def _wait_before_attempt(attempt: int, error: BaseException) -> None:
+        if attempt == MAX_ATTEMPTS:
+            raise error
+        logger.info("a commit was undone and is made again: %s", type(error).__name__)
+        time.sleep(RETRY_SECONDS * 2**attempt)
+
+    def _was_made(self, entries: list[Entry], grown: Frontier) -> bool:
+        """Tell whether a commit that got no answer was made: whether its entries stand in their places."""
+        if not entries:
+            return False
+        span = {"first": grown.size - len(entries), "end": grown.size}
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            try:
+                stored = self._database.read_now(
+                    lambda connection: [row.entry for row in connection.execute(queries.READ_ENTRIES, span)]
+                )
+            except UnavailableError as error:
+                self._wait_before_attempt(attempt, error)
+            else:
+                return stored == [entry.to_bytes() for entry in entries]
+        raise AssertionError("unreachable")
+
+    def _prepare(self, connection: Connection, batch: list[_Waiting[Any]]) -> tuple[list[Entry], Frontier]:
+        """Run a batch's changes behind the locked head, and insert their entries."""
+        head = connection.execute(queries.LOCK_HEAD).one()
+        frontier = self._frontier
+        if head.size > frontier.size:
+            frontier = self._load_frontier(connection, head.size)
+        if head.size != frontier.size or head.root != frontier.root():
+            raise LogTamperedError(
+                f"the database's log, {head.size} entries, is not the one of {frontier.size} entries that "
+                "was signed here before: nothing is added to it; restore it, then restart the registry"
+            )
+        now = self._clock()
+        entries: list[Entry] = []
+        for waiting in batch:
+            transaction = Transaction(
+                connection,
+                now=now,
+                environment=self._environment,
+                next_index=head.size + len(entries),
+            )
+            self._apply(waiting, transaction)
+            if waiting.error is None:
+                entries += transaction.entries
+        grown = Frontier(frontier.nodes())
+        self._insert(connection, grown, entries)
+        return entries, grown
 
     @staticmethod
     def _apply(waiting: _Waiting[Any], transaction: Transaction) -> None:
@@ -341,6 +464,12 @@ class Writer:
         except IntegrityError as error:
             savepoint.rollback()
             waiting.error = AlreadyExistsError(f"it exists already: {str(error.orig).splitlines()[0]}")
+            waiting.error.__cause__ = error
+        except DataError as error:
+            savepoint.rollback()
+            waiting.error = InvalidInputError(
+                f"the database cannot keep a value that was given: {str(error.orig).splitlines()[0]}"
+            )
             waiting.error.__cause__ = error
         except DBAPIError:
             raise
@@ -368,27 +497,30 @@ class Writer:
             )
         connection.execute(queries.UPDATE_HEAD, {"new_size": frontier.size, "new_root": frontier.root()})
 
-    def _publish(self, first: int, entries: list[Entry], committed: Frontier) -> None:
-        """Sign the new head over what the database gives back, and tell the listeners."""
+    def _publish(self, size: int, root: bytes) -> None:
+        """Sign a committed head over what the database gives back, and tell the listeners what is new."""
+        first = self._frontier.size
+        if size == first:
+            return
 
-        def reread(connection: Connection) -> Frontier:
-            frontier = Frontier(self._frontier_at(connection, first))
-            span = {"first": first, "end": committed.size}
-            for _, data, _ in connection.execute(queries.READ_ENTRIES, span):
-                frontier.append(leaf_hash(data))
-            return frontier
+        def reread(connection: Connection) -> list[bytes]:
+            span = {"first": first, "end": size}
+            return [row.entry for row in connection.execute(queries.READ_ENTRIES, span)]
 
-        stored = self._database.read_now(reread)
-        if stored.size != committed.size or stored.root() != committed.root():
+        stored = self._database.read_now(reread) if size > first else []
+        frontier = Frontier(self._frontier.nodes())
+        for data in stored:
+            frontier.append(leaf_hash(data))
+        if frontier.size != size or frontier.root() != root:
             self._broken = LogTamperedError(
                 f"the entries read back from {first} on do not lead to the committed root: not signed"
             )
             raise self._broken
-        self.checkpoint = self._sign(stored)
-        self._frontier = stored
-        self._on_commit(Commit(first, tuple(entries), self.checkpoint, stored.size))
+        self.checkpoint = self._sign(frontier)
+        self._frontier = frontier
+        entries = tuple(parse_entry(data) for data in stored)
+        self._on_commit(Commit(first, entries, self.checkpoint, size))
 
-    def _frontier_at(self, connection: Connection, size: int) -> list[Node]:
-        if self._frontier.size == size:
-            return self._frontier.nodes()
-        return self._load_frontier(connection, size).nodes()
+
+class _UndoneError(Exception):
+    """A commit changed nothing."""

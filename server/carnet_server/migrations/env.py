@@ -1,4 +1,4 @@
-"""Runs migrations on the connection that ``carnet_server.database.migrate`` hands over."""
+"""Alembic's entry."""
 
 from __future__ import annotations
 
@@ -6,11 +6,6 @@ from alembic import context
 from sqlmodel import SQLModel
 
 import carnet_server.tables  # noqa: F401  registers every table
+from carnet.serving.schema import run_steps
 
-context.configure(
-    connection=context.config.attributes["connection"],
-    target_metadata=SQLModel.metadata,
-    render_as_batch=True,
-    transactional_ddl=False,
-)
-context.run_migrations()
+run_steps(context, SQLModel.metadata)

@@ -35,7 +35,7 @@ _READ_VERSION = select(VERSIONS).where(*_OF_MODEL, VERSIONS.c.version == bindpar
 _READ_LISTED = select(*_LISTED).where(*_OF_MODEL, VERSIONS.c.version == bindparam("of_version"))
 _LIST_VERSIONS = (
     select(*_LISTED)
-    .where(*_OF_MODEL, VERSIONS.c.version < bindparam("before"))
+    .where(*_OF_MODEL, VERSIONS.c.version <= bindparam("up_to"))
     .order_by(VERSIONS.c.version.desc())
     .limit(bindparam("row_limit", type_=Integer))
 )
@@ -169,7 +169,7 @@ def list_versions(
     asked = {
         "of_namespace": namespace,
         "of_model": model,
-        "before": VERSION_MAX + 1 if before is None else before,
+        "up_to": VERSION_MAX if before is None else before - 1,
         "row_limit": limit,
     }
     return [Version(**row._mapping) for row in connection.execute(_LIST_VERSIONS, asked)]  # noqa: SLF001  as above

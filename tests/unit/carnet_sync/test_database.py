@@ -40,7 +40,7 @@ def test_the_migrations_make_what_the_tables_say(tmp_path: Path) -> None:
 
 def test_a_database_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("in the way")
-    with pytest.raises(UnavailableError, match="cannot be prepared"):
+    with pytest.raises(UnavailableError, match="folder cannot be made"):
         upgrade(url_in(tmp_path))
 
 

@@ -81,6 +81,9 @@ def test_the_scope_ends_with_its_task(trust):
         enter_scope(caller)
         return current_caller()
 
-    assert contextvars.copy_context().run(task) is caller
-    with pytest.raises(UnauthenticatedError, match="nobody is calling"):
-        current_caller()
+    def outside():
+        assert contextvars.copy_context().run(task) is caller
+        with pytest.raises(UnauthenticatedError, match="nobody is calling"):
+            current_caller()
+
+    contextvars.Context().run(outside)

@@ -19,8 +19,8 @@ from carnet_server.admission.domain import AdmissionInput
 from carnet_server.admission.dossier import read_dossier
 from carnet_server.admission.service import AdmissionService
 from carnet_server.aliases.queries import read_alias
+from carnet_server.blobs.directory.store import DirectoryStore
 from carnet_server.blobs.service import BlobsService
-from carnet_server.blobs.store import DirectoryStore
 from carnet_server.database.engine import Database
 from carnet_server.environment.service import record_documents
 from carnet_server.environment.state import EnvironmentState

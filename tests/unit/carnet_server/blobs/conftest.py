@@ -10,9 +10,9 @@ from sqlmodel import SQLModel
 from carnet.canonical import sha256_hex
 from carnet.errors import PermissionDeniedError
 from carnet.translog.keys import LogKey
+from carnet_server.blobs.directory.store import DirectoryStore
 from carnet_server.blobs.domain import Blob
 from carnet_server.blobs.service import BlobsService
-from carnet_server.blobs.store import DirectoryStore
 from carnet_server.database.engine import Database
 from carnet_server.log.writer import Writer
 

@@ -128,7 +128,7 @@ class Meddling:
 async def test_a_blob_that_is_collected_before_it_is_given_is_written_again(
     service, store, database, writer, granted, make_blob, small
 ):
-    """The file is durable, the possession is about to be noted, and the collector comes in between."""
+    """The bytes are durable, the possession is about to be noted, and the collector comes in between."""
     blob, data = make_blob(5000)
 
     async def collect() -> None:
@@ -174,7 +174,9 @@ async def test_in_one_batch_a_possession_and_a_removal_never_both_succeed(
 
     holding = asyncio.create_task(writer.commit(hold))
     await asyncio.to_thread(busy.wait, 10)
-    removing, giving = service._collector._remove_unowned_of([blob.digest]), service._possess("risk", [blob])
+    generations = await service._generations([blob])
+    removing = service._collector._remove_unowned_of([blob.digest])
+    giving = service._possess("risk", [blob], generations)
     tasks = []
     for work in (removing, giving) if collector_first else (giving, removing):
         tasks.append(asyncio.create_task(work))

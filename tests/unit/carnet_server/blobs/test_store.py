@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from carnet.errors import DigestMismatchError, StorageFullError, UnavailableError
+from carnet_server.blobs.directory.store import DirectoryStore
 from carnet_server.blobs.domain import Blob
-from carnet_server.blobs.store import DirectoryStore
 
 SOON = datetime.now(UTC) + timedelta(hours=1)
 LONG_AGO = datetime.now(UTC) - timedelta(days=1)
@@ -77,7 +77,7 @@ def test_only_abandoned_uploads_are_discarded(store, make_blob):
     assert store.read_small(blob) == data
 
 
-def test_a_removed_blob_is_gone_at_once_and_its_disk_is_freed_with_the_trash(store, make_blob, put, tmp_path):
+def test_a_removed_blob_is_gone_at_once(store, make_blob, put, tmp_path):
     blob, data = make_blob(100)
     put(blob, data)
     assert list(store.stored_before(SOON)) == [blob.digest]
@@ -85,7 +85,6 @@ def test_a_removed_blob_is_gone_at_once_and_its_disk_is_freed_with_the_trash(sto
     assert store.remove(blob.digest)
     assert not store.remove(blob.digest)
     assert not store.holds(blob)
-    store.empty_trash()
     assert [path for path in (tmp_path / "store").rglob("*") if path.is_file()] == []
 
 

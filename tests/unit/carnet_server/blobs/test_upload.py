@@ -21,9 +21,9 @@ from carnet.errors import (
     StorageFullError,
     UnavailableError,
 )
-from carnet_server.blobs import upload as upload_module
+from carnet_server.blobs.directory import upload as upload_module
+from carnet_server.blobs.directory.store import DirectoryStore
 from carnet_server.blobs.domain import Blob
-from carnet_server.blobs.store import DirectoryStore
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -184,7 +184,7 @@ def test_what_was_written_before_a_kill_is_gone_on_with(store, make_blob, tmp_pa
     program = (
         "import os, pathlib, signal, sys\n"
         "from carnet_server.blobs.domain import Blob\n"
-        "from carnet_server.blobs.store import DirectoryStore\n"
+        "from carnet_server.blobs.directory.store import DirectoryStore\n"
         "store = DirectoryStore(pathlib.Path(sys.argv[1]))\n"
         "upload = store.open_upload('risk', Blob(sys.argv[2], int(sys.argv[3])))\n"
         "upload.append(sys.stdin.buffer.read())\n"

@@ -6,7 +6,8 @@ import contextlib
 import errno
 from typing import TYPE_CHECKING
 
-from carnet.errors import CarnetError, DataLossError, StorageFullError, UnavailableError
+from carnet.errors import CarnetError, StorageFullError, UnavailableError
+from carnet_server.blobs.ranges import data_loss
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,12 +56,3 @@ def typed_read_errors(digest: str) -> Iterator[None]:
         if error.errno in (errno.ENOENT, errno.EIO):
             raise data_loss(digest, f"the file cannot be read ({error.strerror})") from error
         raise UnavailableError(f"the blob store cannot be read: {error.strerror or error}") from error
-
-
-def data_loss(digest: str, problem: str) -> DataLossError:
-    """Return the error of a stored blob that is not what was written."""
-    return DataLossError(
-        f"the stored bytes of blob {digest} are damaged: {problem}; restore them from a backup or from "
-        "another environment",
-        metadata={"digest": digest},
-    )

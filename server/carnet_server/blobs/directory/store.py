@@ -3,16 +3,14 @@
 Responsible for where files are and for their durability::
 
     blobs/sha256/ab/cdef…             a stored blob: whole, verified, durable, read-only
-    uploads/<namespace>/<digest>.part  an upload, see ``carnet_server.blobs.upload``
+    uploads/<namespace>/<digest>.part  an upload, see ``carnet_server.blobs.directory.upload``
     uploads/<namespace>/*.tmp          a small blob in the instant of its writing
-    trash/                            what `remove` took out of the store
 
 Invariants: a file gets to its place under ``blobs`` only by a rename after its bytes were verified and
 synced, so writing a blob again mends it. Bytes are stored once, however many namespaces have them.
 
-Not responsible for who has a blob, nor for deciding what may go: `remove` is the collector's, on the writer
-thread, and quick there: it renames, and `empty_trash` frees the disk elsewhere. Everything here blocks.
-Namespaces and digests are names that were checked before.
+``carnet_server.blobs.port`` says what a store promises. Not responsible for who has a blob, nor for deciding
+what may go. Everything here blocks. Namespaces and digests are names that were checked before.
 """
 
 from __future__ import annotations
@@ -25,9 +23,9 @@ from typing import TYPE_CHECKING
 
 from carnet.canonical import DIGEST_PATTERN, sha256_hex
 from carnet.errors import DigestMismatchError
-from carnet_server.blobs.disk_errors import typed_read_errors, typed_write_errors
-from carnet_server.blobs.reader import BlobReader
-from carnet_server.blobs.upload import STORED_MODE, Upload, lock_file, sync_folder, write_all
+from carnet_server.blobs.directory.errors import typed_read_errors, typed_write_errors
+from carnet_server.blobs.directory.reader import BlobReader
+from carnet_server.blobs.directory.upload import STORED_MODE, Upload, lock_file, sync_folder, write_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -54,10 +52,8 @@ class DirectoryStore:
     def __init__(self, root: Path) -> None:
         self._stored = root / "blobs" / _HASH_NAME
         self._uploads = root / "uploads"
-        self._trash = root / "trash"
         with typed_write_errors():
             self._uploads.mkdir(parents=True, exist_ok=True)
-            self._trash.mkdir(exist_ok=True)
             self._stored.mkdir(parents=True, exist_ok=True)
             for name in _FAN_OUT:
                 (self._stored / name).mkdir(exist_ok=True)
@@ -70,6 +66,28 @@ class DirectoryStore:
 
     def _part_of(self, namespace: str, digest: str) -> Path:
         return self._uploads / namespace / f"{digest}.part"
+
+    def check(self) -> None:
+        """Insist that the directory can be written.
+
+        Raises:
+            StorageFullError: Its disk is full.
+            UnavailableError: It cannot be written.
+        """
+        with typed_write_errors():
+            probe = self._uploads / f"{secrets.token_hex(8)}.probe"
+            try:
+                _write_durably(probe, b"carnet")
+            finally:
+                probe.unlink(missing_ok=True)
+
+    def find_missing(self, blobs: Sequence[Blob]) -> list[Blob]:
+        """Tell which blobs are not there with their size; see the port.
+
+        Raises:
+            UnavailableError: The disk failed.
+        """
+        return [blob for blob in blobs if not self.holds(blob)]
 
     def holds(self, blob: Blob) -> bool:
         """Tell whether a blob's file is there with its size; its bytes are not read.
@@ -182,7 +200,7 @@ class DirectoryStore:
                     yield digest
 
     def remove(self, digest: str) -> bool:
-        """Take a blob out of the store; for the collector, on the writer thread.
+        """Take a blob out of the store.
 
         Returns:
             Whether it was there.
@@ -192,20 +210,13 @@ class DirectoryStore:
         """
         with typed_write_errors():
             try:
-                self.path_of(digest).rename(self._trash / f"{digest}.{secrets.token_hex(8)}")
+                self.path_of(digest).unlink()
             except FileNotFoundError:
                 return False
         return True
 
-    def empty_trash(self) -> None:
-        """Free the disk of what was removed.
-
-        Raises:
-            UnavailableError: The disk failed.
-        """
-        with typed_write_errors():
-            for path in self._trash.iterdir():
-                path.unlink(missing_ok=True)
+    def close(self) -> None:
+        """Let go of nothing: a directory is not held open."""
 
 
 def _write_durably(path: Path, data: bytes) -> None:

@@ -27,7 +27,7 @@ from carnet.errors import (
     OffsetOutOfRangeError,
     StorageFullError,
 )
-from carnet_server.blobs.disk_errors import typed_write_errors, write_error
+from carnet_server.blobs.directory.errors import typed_write_errors, write_error
 
 if TYPE_CHECKING:
     from pathlib import Path

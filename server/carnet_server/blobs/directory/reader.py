@@ -12,9 +12,9 @@ import hashlib
 import os
 from typing import TYPE_CHECKING
 
-from carnet.errors import InvalidInputError, OffsetOutOfRangeError
-from carnet_server.blobs.disk_errors import data_loss, typed_read_errors
+from carnet_server.blobs.directory.errors import typed_read_errors
 from carnet_server.blobs.domain import PIECE_BYTES, Piece
+from carnet_server.blobs.ranges import data_loss, end_of_range
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +41,7 @@ class BlobReader:
     def __init__(self, path: Path, blob: Blob, offset: int = 0, length: int = 0) -> None:
         self._blob = blob
         self._offset = offset
-        self._end = _end_of_range(blob, offset, length)
+        self._end = end_of_range(blob, offset, length)
         whole = offset == 0 and self._end == blob.size_bytes
         self._hash = hashlib.sha256() if whole else None
         with typed_read_errors(blob.digest):
@@ -84,18 +84,3 @@ class BlobReader:
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
-
-
-def _end_of_range(blob: Blob, offset: int, length: int) -> int:
-    if offset < 0 or length < 0:
-        raise InvalidInputError(
-            f"offset {offset}, length {length}: neither can be negative", metadata={"field": "offset"}
-        )
-    end = offset + length if length else blob.size_bytes
-    if offset > blob.size_bytes or end > blob.size_bytes:
-        raise OffsetOutOfRangeError(
-            f"blob {blob.digest} has {blob.size_bytes} bytes: {length or 'all'} bytes from {offset} on reach "
-            "past it",
-            metadata={"sizeBytes": str(blob.size_bytes)},
-        )
-    return end
