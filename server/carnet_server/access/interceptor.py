@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from carnet.errors import PermissionDeniedError
 from carnet.serving.call_scope import CallScope, ServicerContext
-from carnet_server.access.authorize import require
+from carnet_server.access.authorize import require, require_acting, require_everywhere
 from carnet_server.access.identity import recognise
 from carnet_server.access.permissions import PERMISSIONS
 from carnet_server.access.scope import enter_scope
@@ -36,6 +36,11 @@ class RegistryCallScope(CallScope):
             raise PermissionDeniedError(f"{method} is open to nobody")
         if not caller.roles_in(None):
             require(caller, *permission.roles, namespace=None)
-        namespace = permission.namespace(request) if permission.namespace else None
-        require(caller, *permission.roles, namespace=namespace)
+        if permission.everywhere:
+            require_everywhere(caller, *permission.roles)
+        place = permission.place(request) if permission.place else None
+        if place is not None and permission.acts:
+            require_acting(caller, *permission.roles, namespace=place.namespace, alias=place.alias)
+        else:
+            require(caller, *permission.roles, namespace=place.namespace if place else None)
         enter_scope(caller)

@@ -22,32 +22,49 @@ ALL_NAMESPACES = "namespaces/-"
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """What a call is about.
+
+    Attributes:
+        namespace: The namespace.
+        alias: The alias that is acted on; empty where none is.
+    """
+
+    namespace: str
+    alias: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Permission:
     """What a call needs.
 
     Attributes:
         roles: The roles, any of which will do.
-        namespace: Finds the namespace in the (first) request; None where the role may be in any namespace,
-            and the service looks again once it knows.
+        place: Finds what the call is about in the (first) request; None where the role may be in any
+            namespace, and the service looks again once it knows.
+        acts: Whether the call changes something, so that limits to aliases and denials of them count.
+        everywhere: Whether the role must be in all namespaces, since what is asked for is of all.
     """
 
     roles: frozenset[str]
-    namespace: Callable[[Any], str | None] | None = None
+    place: Callable[[Any], Place | None] | None = None
+    acts: bool = False
+    everywhere: bool = False
 
 
-def _namespace_of(field: str) -> Callable[[Any], str | None]:
-    def find(request: Any) -> str | None:
+def _place_of(field: str) -> Callable[[Any], Place | None]:
+    def find(request: Any) -> Place | None:
         value = getattr(request, field)
         if value == ALL_NAMESPACES:
             return None
         name: ResourceName = parse_resource_name(value, field=field, want=_ANY_NAME)
-        return name.namespace
+        return Place(name.namespace, name.alias)
 
     return find
 
 
-_IN_PARENT = _namespace_of("parent")
-_IN_NAME = _namespace_of("name")
+_IN_PARENT = _place_of("parent")
+_IN_NAME = _place_of("name")
 _REGISTRY = "/carnet.registry.v1."
 
 
@@ -63,23 +80,25 @@ PERMISSIONS: dict[str, Permission] = {
     f"{_REGISTRY}ModelService/ListVersions": Permission(READERS, _IN_PARENT),
     f"{_REGISTRY}ModelService/ResolveVersion": Permission(READERS, _IN_NAME),
     f"{_REGISTRY}ModelService/ProposeVersion": Permission(_roles("publisher"), _IN_PARENT),
-    f"{_REGISTRY}ModelService/PublishVersion": Permission(_roles("publisher"), _IN_PARENT),
-    f"{_REGISTRY}ModelService/RevokeVersion": Permission(_roles("operator"), _IN_NAME),
+    f"{_REGISTRY}ModelService/PublishVersion": Permission(_roles("publisher"), _IN_PARENT, acts=True),
+    f"{_REGISTRY}ModelService/RevokeVersion": Permission(_roles("operator"), _IN_NAME, acts=True),
     f"{_REGISTRY}AliasService/GetAlias": Permission(READERS, _IN_NAME),
     f"{_REGISTRY}AliasService/ListAliases": Permission(READERS, _IN_PARENT),
     f"{_REGISTRY}AliasService/ListAliasMoves": Permission(READERS, _IN_PARENT),
     f"{_REGISTRY}AliasService/WatchAlias": Permission(READERS, _IN_NAME),
-    f"{_REGISTRY}AliasService/SetAlias": Permission(_roles("operator"), _IN_NAME),
-    f"{_REGISTRY}AliasService/DeleteAlias": Permission(_roles("operator"), _IN_NAME),
-    f"{_REGISTRY}AliasService/RollbackAlias": Permission(_roles("operator"), _IN_NAME),
+    f"{_REGISTRY}AliasService/SetAlias": Permission(_roles("operator"), _IN_NAME, acts=True),
+    f"{_REGISTRY}AliasService/DeleteAlias": Permission(_roles("operator"), _IN_NAME, acts=True),
+    f"{_REGISTRY}AliasService/RollbackAlias": Permission(_roles("operator"), _IN_NAME, acts=True),
     f"{_REGISTRY}BlobService/FindMissingBlobs": Permission(_roles("publisher", "promoter"), _IN_PARENT),
-    f"{_REGISTRY}BlobService/BatchWriteBlobs": Permission(_roles("publisher", "promoter"), _IN_PARENT),
-    f"{_REGISTRY}BlobService/WriteBlob": Permission(_roles("publisher", "promoter"), _IN_PARENT),
+    f"{_REGISTRY}BlobService/BatchWriteBlobs": Permission(
+        _roles("publisher", "promoter"), _IN_PARENT, acts=True
+    ),
+    f"{_REGISTRY}BlobService/WriteBlob": Permission(_roles("publisher", "promoter"), _IN_PARENT, acts=True),
     f"{_REGISTRY}BlobService/GetUpload": Permission(_roles("publisher", "promoter"), _IN_PARENT),
     f"{_REGISTRY}BlobService/ReadBlob": Permission(READERS | {"peer"}, _IN_PARENT),
     f"{_REGISTRY}BlobService/BatchReadBlobs": Permission(READERS | {"peer"}, _IN_PARENT),
     f"{_REGISTRY}EvidenceService/AddEvidence": Permission(
-        _roles("evaluator", "publisher", "promoter"), _IN_PARENT
+        _roles("evaluator", "publisher", "promoter"), _IN_PARENT, acts=True
     ),
     f"{_REGISTRY}EvidenceService/ListEvidence": Permission(READERS, _IN_PARENT),
     f"{_REGISTRY}AdmissionService/EvaluateAdmission": Permission(_roles("promoter")),
@@ -88,13 +107,15 @@ PERMISSIONS: dict[str, Permission] = {
     f"{_REGISTRY}AdmissionService/PullBlobs": Permission(_roles("promoter")),
     f"{_REGISTRY}AdmissionService/Admit": Permission(_roles("promoter")),
     f"{_REGISTRY}AdmissionService/CancelAdmission": Permission(_roles("promoter", "requester", "operator")),
-    f"{_REGISTRY}ReleaseService/CreateRelease": Permission(_roles("promoter"), _IN_NAME),
-    f"{_REGISTRY}ReleaseService/CreateReadCapability": Permission(_roles("promoter"), _IN_NAME),
-    f"{_REGISTRY}ReleaseService/RecordAdmission": Permission(_roles("promoter"), _IN_NAME),
+    f"{_REGISTRY}ReleaseService/CreateRelease": Permission(_roles("promoter"), _IN_NAME, acts=True),
+    f"{_REGISTRY}ReleaseService/CreateReadCapability": Permission(_roles("promoter"), _IN_NAME, acts=True),
+    f"{_REGISTRY}ReleaseService/RecordAdmission": Permission(_roles("promoter"), _IN_NAME, acts=True),
     f"{_REGISTRY}LogService/GetCheckpoint": Permission(READERS | {"peer"}),
-    f"{_REGISTRY}LogService/ListEntries": Permission(_roles("auditor", "promoter", "admin")),
-    f"{_REGISTRY}LogService/WatchEntries": Permission(_roles("auditor", "promoter", "admin")),
+    f"{_REGISTRY}LogService/ListEntries": Permission(_roles("auditor", "promoter", "admin"), everywhere=True),
+    f"{_REGISTRY}LogService/WatchEntries": Permission(
+        _roles("auditor", "promoter", "admin"), everywhere=True
+    ),
     f"{_REGISTRY}LogService/GetReceipt": Permission(READERS | {"peer"}),
     f"{_REGISTRY}LogService/GetConsistencyProof": Permission(READERS | {"peer"}),
-    f"{_REGISTRY}LogService/BatchGetDocuments": Permission(_roles("auditor", "admin")),
+    f"{_REGISTRY}LogService/BatchGetDocuments": Permission(_roles("auditor", "admin"), everywhere=True),
 }

@@ -7,8 +7,7 @@ promotion service says changes it. Makes no decisions.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -18,31 +17,22 @@ from carnet.documents import parse_document, read_file
 from carnet.errors import CarnetError, DocumentInvalidError
 from carnet.signing.keys import VerificationKey
 from carnet.translog.keys import LogVerifier
+from carnet_server.access.bindings import (
+    ANY,
+    Bindings,
+    Denial,
+    NamePattern,
+    RoleBinding,
+    SpiffeId,
+    matches,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-Role = Literal[
-    "reader",
-    "publisher",
-    "evaluator",
-    "requester",
-    "approver",
-    "operator",
-    "auditor",
-    "admin",
-    "promoter",
-]
 Purpose = Literal["bundle", "request", "approval", "cancellation"]
-SpiffeId = Annotated[
-    str, StringConstraints(pattern=r"^spiffe://[a-z0-9._-]+(/[A-Za-z0-9._-]+)+$", max_length=2048)
-]
-NamePattern = Annotated[
-    str, StringConstraints(pattern=r"^(\*|[a-z][a-z0-9]*([-_][a-z0-9]+)*)$", max_length=63)
-]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*([-_][a-z0-9]+)*$", max_length=63)]
-ANY_NAMESPACE: tuple[str, ...] = ("*",)
 
 
 class _Strict(BaseModel):
@@ -70,7 +60,7 @@ class KeyDocument(_Strict):
     pem: str
     purposes: tuple[Purpose, ...] = ()
     evidence: tuple[EvidenceGrant, ...] = ()
-    namespaces: tuple[NamePattern, ...] = ANY_NAMESPACE
+    namespaces: tuple[NamePattern, ...] = ANY
 
 
 class PeerDocument(_Strict):
@@ -84,14 +74,6 @@ class PeerDocument(_Strict):
     log_key: str
 
 
-class RoleBinding(_Strict):
-    """Roles of a subject in namespaces."""
-
-    subject: SpiffeId
-    roles: tuple[Role, ...] = Field(min_length=1)
-    namespaces: tuple[NamePattern, ...] = ANY_NAMESPACE
-
-
 class TrustDocument(_Strict):
     """The schema of ``trust.yaml``."""
 
@@ -102,6 +84,7 @@ class TrustDocument(_Strict):
     keys: tuple[KeyDocument, ...] = ()
     peers: tuple[PeerDocument, ...] = ()
     roles: tuple[RoleBinding, ...] = ()
+    denied: tuple[Denial, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +101,7 @@ class TrustedKey:
 
     def covers(self, namespace: str) -> bool:
         """Whether the key is believed in a namespace."""
-        return "*" in self.namespaces or namespace in self.namespaces
+        return matches(self.namespaces, namespace)
 
     def evidence_roles(self, predicate_type: str) -> frozenset[str]:
         """The roles in which the key may sign evidence of a predicate type."""
@@ -155,7 +138,7 @@ class Trust:
     _keys: Mapping[str, TrustedKey]
     _people: Mapping[str, str]
     _peers: Mapping[str, Peer]
-    _bindings: Mapping[str, tuple[tuple[frozenset[str], frozenset[str]], ...]] = field(default_factory=dict)
+    _bindings: Bindings
 
     def key(self, key_id: str) -> TrustedKey | None:
         """The key of an id; None for one that is unknown here."""
@@ -189,28 +172,34 @@ class Trust:
         return next((peer for peer in self._peers.values() if peer.subject == subject), None)
 
     def roles(self, subject: str, namespace: str | None) -> frozenset[str]:
-        """The roles of a subject.
+        """The roles in which a subject may read.
 
         Args:
             subject: The subject.
             namespace: The namespace; None for the roles that it has in any.
         """
-        found: set[str] = set()
-        for roles, namespaces in self._bindings.get(subject, ()):
-            if namespace is None or "*" in namespaces or namespace in namespaces:
-                found |= roles
-        if self.peer_by_subject(subject) is not None:
-            found.add("peer")
-        return frozenset(found)
+        return self._with_peer(subject, self._bindings.reading_roles(subject, namespace))
 
-    def namespaces(self, subject: str, roles: frozenset[str]) -> frozenset[str]:
-        """The namespaces in which a subject has one of some roles; ``*`` among them stands for all."""
-        return frozenset(
-            namespace
-            for granted, namespaces in self._bindings.get(subject, ())
-            if granted & roles
-            for namespace in namespaces
-        )
+    def roles_everywhere(self, subject: str) -> frozenset[str]:
+        """The roles in which a subject may read all namespaces."""
+        return self._bindings.roles_everywhere(subject)
+
+    def acting_roles(self, subject: str, namespace: str, alias: str = "") -> frozenset[str]:
+        """The roles in which a subject may act.
+
+        Args:
+            subject: The subject.
+            namespace: The namespace.
+            alias: The alias that is acted on; empty where none is.
+        """
+        return self._with_peer(subject, self._bindings.acting_roles(subject, namespace, alias))
+
+    def _with_peer(self, subject: str, roles: frozenset[str]) -> frozenset[str]:
+        return roles if self.peer_by_subject(subject) is None else roles | {"peer"}
+
+    def denial_of(self, subject: str, roles: frozenset[str], namespace: str, alias: str) -> Denial | None:
+        """The denial that takes one of some roles away from a subject at a place; None where none does."""
+        return self._bindings.denial_of(subject, roles, namespace, alias)
 
 
 def load_trust(data: bytes, *, name: str = "trust.yaml", environment: str) -> Trust:
@@ -237,9 +226,6 @@ def load_trust(data: bytes, *, name: str = "trust.yaml", environment: str) -> Tr
         for subject in person.subjects:
             if people.setdefault(subject, person.name) != person.name:
                 raise DocumentInvalidError(f"{name}: people[{i}]: {subject} is {people[subject]}'s already")
-    bindings: dict[str, list[tuple[frozenset[str], frozenset[str]]]] = defaultdict(list)
-    for binding in document.roles:
-        bindings[binding.subject].append((frozenset(binding.roles), frozenset(binding.namespaces)))
     return Trust(
         environment=environment,
         version=document.version,
@@ -248,7 +234,7 @@ def load_trust(data: bytes, *, name: str = "trust.yaml", environment: str) -> Tr
         _keys=_load_keys(document, people, name),
         _people=people,
         _peers=_load_peers(document, name),
-        _bindings={subject: tuple(bound) for subject, bound in bindings.items()},
+        _bindings=Bindings.of(document.roles, document.denied),
     )
 
 

@@ -16,7 +16,7 @@ from carnet.references import ResourceName
 from carnet.translog.entry import EntryType
 from carnet.translog.receipt import parse_receipt
 from carnet_policies.evaluation import RuleStatus
-from carnet_server.access.authorize import require
+from carnet_server.access.authorize import require_acting
 from carnet_server.admission import queries
 from carnet_server.admission.approval_rules import counted_approvals
 from carnet_server.admission.carried import assess_carried, keep_carried
@@ -28,7 +28,7 @@ from carnet_server.admission.source_rules import check_fresh, check_nothing_with
 from carnet_server.admission.states import AdmissionState, check_open, check_transition
 from carnet_server.admission.stored_evaluation import describe_unmet
 from carnet_server.admission.verification import verify_input
-from carnet_server.admission.view import read_held, unknown_promotion, view_admission, view_of
+from carnet_server.admission.view import read_held, require_known, unknown_promotion, view_admission, view_of
 from carnet_server.aliases.domain import Move, MoveKind
 from carnet_server.aliases.moves import move_alias
 from carnet_server.evidence.adding import ENVELOPE_MEDIA_TYPE, insert_own_decision
@@ -94,7 +94,8 @@ async def admit_version(
         if held.cancellations:
             raise IllegalTransitionError(f"promotion {promotion} was cancelled before it was evaluated here")
         raise unknown_promotion(parts.state.name, promotion)
-    require(caller, "promoter", namespace=admission.namespace)
+    require_known(caller, admission, environment=parts.state.name)
+    require_acting(caller, "promoter", namespace=admission.namespace)
     if admission.state is AdmissionState.ADMITTED:
         return await view_of(parts, admission, held.approvals), True
     check_open(promotion, admission.state)

@@ -133,13 +133,16 @@ def approvals_of_dossier(
     )
 
 
-def approval_as_of_today(approval: HeldApproval, namespace: str, trust: Trust) -> HeldApproval:
+def approval_as_of_today(
+    approval: HeldApproval, namespace: str, trust: Trust, *, alias: str
+) -> HeldApproval:
     """Return a statement with the person that it counts for now; none, where its key or role was taken away.
 
     Args:
         approval: What was said.
         namespace: The promotion's namespace.
         trust: The trust document in force.
+        alias: The alias that the promotion is to move; empty for none.
     """
     key = trust.key(approval.approver_key_id)
     believed = (
@@ -147,7 +150,7 @@ def approval_as_of_today(approval: HeldApproval, namespace: str, trust: Trust) -
         and key.subject == approval.approver
         and "approval" in key.purposes
         and key.covers(namespace)
-        and "approver" in trust.roles(approval.approver, namespace)
+        and "approver" in trust.acting_roles(approval.approver, namespace, alias)
     )
     return replace(approval, person=trust.person_of(approval.approver) if believed else None)
 

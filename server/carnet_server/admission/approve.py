@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from carnet.errors import ConflictError, PermissionDeniedError, PreconditionFailedError, StatementInvalidError
 from carnet.translog.entry import EntryType
-from carnet_server.access.authorize import require
+from carnet_server.access.authorize import require_acting
 from carnet_server.admission import queries
 from carnet_server.admission.approval_rules import check_approval
 from carnet_server.admission.domain import HeldApproval
 from carnet_server.admission.dossier import standing_dossier
 from carnet_server.admission.signers import open_signed, require_covers, signer_of
 from carnet_server.admission.states import check_open
-from carnet_server.admission.view import read_held, unknown_promotion, view_admission
+from carnet_server.admission.view import read_held, require_known, unknown_promotion, view_admission
 from carnet_server.evidence.adding import ENVELOPE_MEDIA_TYPE
 from carnet_server.log.revisions import promotion_scope
 from carnet_server.log.writer import EntryDraft
@@ -78,7 +78,8 @@ async def submit_approval(
     admission = held.admission
     if admission is None:
         raise unknown_promotion(parts.state.name, promotion)
-    require(caller, "approver", namespace=admission.namespace)
+    require_known(caller, admission, environment=parts.state.name)
+    require_acting(caller, "approver", namespace=admission.namespace, alias=admission.alias)
     statement, approver, digest = await asyncio.to_thread(_open, parts, caller, admission, envelope)
     kept = next((each for each in held.approvals if each.digest == digest), None)
     if kept is None:

@@ -10,7 +10,7 @@ from carnet.errors import StatementInvalidError
 from carnet.references import parse_reference
 from carnet.signing.cancellation import Cancellation
 from carnet.translog.entry import EntryType
-from carnet_server.access.authorize import require
+from carnet_server.access.authorize import require_acting
 from carnet_server.admission import queries
 from carnet_server.admission.cancellation_rules import check_canceller
 from carnet_server.admission.domain import HeldCancellation
@@ -67,7 +67,7 @@ async def cancel_admission(parts: AdmissionParts, caller: Caller, promotion: str
     """
     trust = parts.state.trust.current
     signed = await asyncio.to_thread(_open, trust, promotion, envelope)
-    require(caller, "promoter", "requester", "operator", namespace=signed.about.namespace)
+    require_acting(caller, "promoter", "requester", "operator", namespace=signed.about.namespace)
     index = await parts.writer.commit(lambda tx: _cancel(tx, trust, signed))
     return await parts.log.signed_receipt(index)
 

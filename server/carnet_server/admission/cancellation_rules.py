@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def is_operator(trust: Trust, subject: str, namespace: str) -> bool:
     """Whether a subject operates a namespace."""
-    return "operator" in trust.roles(subject, namespace)
+    return "operator" in trust.acting_roles(subject, namespace)
 
 
 def check_canceller(
@@ -51,7 +51,7 @@ def check_canceller(
     if is_operator(trust, key.subject, namespace) and "cancellation" in key.purposes:
         return
     if admission is None:
-        allowed = "requester" in trust.roles(key.subject, namespace)
+        allowed = "requester" in trust.acting_roles(key.subject, namespace)
     else:
         allowed = key.subject == admission.requester
     if not allowed:

@@ -58,7 +58,8 @@ def needs_dossier(evaluation: Evaluation, policy: Policy, standing: Dossier | No
     """
     if standing is not None:
         return False
-    asks_people = policy.document.approvals is not None
+    asked = {result.rule for result in evaluation.results}
+    asks_people = any(each.when is None or each.rule in asked for each in policy.document.approvals)
     return evaluation.awaits_only_people or (asks_people and evaluation.outcome is RuleStatus.PASSED)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from carnet.errors import AlreadyExistsError, IllegalTransitionError
 from carnet.references import ResourceName
-from carnet_server.access.authorize import require
+from carnet_server.access.authorize import require_acting
 from carnet_server.admission.cancellation_rules import binding_cancellation
 from carnet_server.admission.carried import assess_carried, keep_carried
 from carnet_server.admission.domain import AdmissionView
@@ -61,7 +61,7 @@ async def evaluate_admission(
     """
     verified = await asyncio.to_thread(_verify, parts, given)
     request = verified.request.request
-    require(caller, "promoter", namespace=request.namespace)
+    require_acting(caller, "promoter", namespace=request.namespace)
     name = ResourceName(request.namespace, request.model, request.version)
     arrival = arrival_of(verified, given.signature)
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 from carnet.bundle.manifest import parse_manifest
 from carnet.client.connection import RegistryConnection
 from carnet.errors import InvalidInputError
-from carnet_server.access.authorize import require
+from carnet_server.access.authorize import require_acting
 from carnet_server.admission import queries
 from carnet_server.admission.signers import known_peer
 from carnet_server.admission.states import check_open
-from carnet_server.admission.view import unknown_promotion
+from carnet_server.admission.view import require_known, unknown_promotion
 from carnet_server.blobs.domain import Blob
 from carnet_server.blobs.fetch import FetchProgress, fetch_into_store
 
@@ -113,7 +113,8 @@ def _fence(tx: Transaction, environment: str, promotion: str, caller: Caller, ep
     admission = queries.read_admission(tx.connection, promotion)
     if admission is None:
         raise unknown_promotion(environment, promotion)
-    require(caller, "promoter", namespace=admission.namespace)
+    require_known(caller, admission, environment=environment)
+    require_acting(caller, "promoter", namespace=admission.namespace)
     check_open(promotion, admission.state)
     admission.check_epoch(epoch)
     if epoch > admission.epoch:

@@ -60,10 +60,11 @@ def verify_request(data: bytes, *, environment: str, trust: Trust) -> VerifiedRe
     key, statement, digest = open_signed(data, trust, trust.keys_for("request"))
     request = PromotionRequest.parse(statement)
     require_covers(key, request.namespace, "promotion requests")
-    if "requester" not in trust.roles(key.subject, request.namespace):
+    if "requester" not in trust.acting_roles(key.subject, request.namespace, request.alias):
+        on_alias = f" for the alias {request.alias!r}" if request.alias else ""
         raise PermissionDeniedError(
             f"{key.subject} signed the promotion request and has not the role requester in namespace "
-            f"{request.namespace!r} of {environment}",
+            f"{request.namespace!r} of {environment}{on_alias}",
             metadata={"subject": key.subject, "roles": "requester"},
         )
     if request.target != environment:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from carnet_server.access.authorize import require
-from carnet_server.access.permissions import READERS
 from carnet_server.admission.admit import admit_version
 from carnet_server.admission.approve import submit_approval
 from carnet_server.admission.cancel import cancel_admission
 from carnet_server.admission.evaluate import evaluate_admission
 from carnet_server.admission.parts import AdmissionParts
 from carnet_server.admission.pull import connect_to_peer, pull_blobs
-from carnet_server.admission.view import view_admission
+from carnet_server.admission.view import require_known, view_admission
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
@@ -79,11 +77,10 @@ class AdmissionService:
             promotion: The promotion's id.
 
         Raises:
-            NotFoundError: It is not known here.
-            PermissionDeniedError: The caller may read nothing in its namespace.
+            NotFoundError: It is not known here, or in a namespace that the caller may not read.
         """
         view = await view_admission(self._parts, promotion)
-        require(caller, *READERS, namespace=view.admission.namespace)
+        require_known(caller, view.admission, environment=self._parts.state.name)
         return view
 
     async def submit_approval(self, caller: Caller, promotion: str, envelope: bytes) -> Submission:

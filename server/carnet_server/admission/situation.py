@@ -136,7 +136,7 @@ def read_situation(
     dossier = standing_dossier(held.admission, policy_digest=state.policy.digest, now=now)
     standing_digest = held.admission.dossier_digest if held.admission and dossier else None
     approvals = tuple(
-        approval_as_of_today(each, namespace, state.trust.current)
+        approval_as_of_today(each, namespace, state.trust.current, alias=wish.alias)
         for each in approvals_of_dossier(held.approvals, standing_digest)
     )
     alias = read_alias(connection, ResourceName(namespace, model, alias=wish.alias)) if wish.alias else None

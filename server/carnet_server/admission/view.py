@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from carnet.errors import NotFoundError
+from carnet_server.access.permissions import READERS
 from carnet_server.admission import queries
 from carnet_server.admission.domain import Admission, AdmissionView
 from carnet_server.admission.states import AdmissionState
@@ -13,6 +14,7 @@ from carnet_server.admission.states import AdmissionState
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from carnet_server.access.identity import Caller
     from carnet_server.admission.domain import HeldApproval, HeldCancellation
     from carnet_server.admission.parts import AdmissionParts
 
@@ -64,6 +66,21 @@ async def view_of(
     if admission.log_index is not None:
         receipt = await parts.log.signed_receipt(admission.log_index)
     return AdmissionView(admission, approvals, receipt)
+
+
+def require_known(caller: Caller, admission: Admission, *, environment: str) -> None:
+    """Insist that a caller may know of a promotion; to others it is as if there were none.
+
+    Args:
+        caller: Who asks.
+        admission: The promotion.
+        environment: This environment.
+
+    Raises:
+        NotFoundError: The caller may read nothing in its namespace.
+    """
+    if not caller.roles_in(admission.namespace) & READERS:
+        raise unknown_promotion(environment, admission.promotion)
 
 
 def unknown_promotion(environment: str, promotion: str) -> NotFoundError:

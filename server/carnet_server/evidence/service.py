@@ -136,7 +136,7 @@ class EvidenceService:
             own_key=self._state.signing_key.verification_key,
         )
         check_subject(found, name)
-        if CARRIER_ROLE not in caller.roles_in(name.namespace):
+        if CARRIER_ROLE not in caller.trust.acting_roles(caller.subject, name.namespace):
             require_trusted(found)
         return found
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from carnet.canonical import check_digest
-from carnet.errors import UnavailableError
+from carnet.errors import PermissionDeniedError, UnavailableError
 from carnet.registry.v1 import log_pb2, log_pb2_grpc
+from carnet.translog.entry import parse_entry
+from carnet_server.access.scope import current_caller
 from carnet_server.log.proto import receipt_to_proto
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from carnet.serving.call_scope import ServicerContext
+    from carnet.translog.receipt import Receipt
+    from carnet_server.access.identity import Caller
     from carnet_server.log.service import LogService
 
 
@@ -60,7 +64,9 @@ class LogServicer(log_pb2_grpc.LogServiceServicer):
         self, request: log_pb2.GetReceiptRequest, context: ServicerContext
     ) -> log_pb2.GetReceiptResponse:
         """Prove that an entry is in the log."""
-        return log_pb2.GetReceiptResponse(receipt=receipt_to_proto(await self._log.receipt(request.index)))
+        receipt = await self._log.receipt(request.index)
+        _require_readable(current_caller(), receipt)
+        return log_pb2.GetReceiptResponse(receipt=receipt_to_proto(receipt))
 
     async def GetConsistencyProof(
         self, request: log_pb2.GetConsistencyProofRequest, context: ServicerContext
@@ -80,6 +86,17 @@ class LogServicer(log_pb2_grpc.LogServiceServicer):
                 log_pb2.Document(digest=digest, media_type=media_type, data=data)
                 for digest, media_type, data in found
             ]
+        )
+
+
+def _require_readable(caller: Caller, receipt: Receipt) -> None:
+    """Insist that a caller may read of what an entry is about; what is about no namespace is everybody's."""
+    namespace = str(parse_entry(receipt.entry_bytes).subject.get("namespace", ""))
+    if namespace and not caller.roles_in(namespace):
+        raise PermissionDeniedError(
+            f"{caller.subject} may not read entry {receipt.index}: it is about a namespace in which it has "
+            "no role",
+            metadata={"subject": caller.subject},
         )
 
 

@@ -16,7 +16,7 @@ from carnet_server.models.domain import Model, Stage, Version
 from carnet_server.models.tables import ModelRow, VersionFileRow, VersionRow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from sqlalchemy import Connection
 
@@ -70,15 +70,16 @@ _MODELS = select(
 _READ_MODEL = _MODELS.where(
     MODELS.c.namespace == bindparam("of_namespace"), MODELS.c.model == bindparam("of_model")
 )
-_LIST_ALL_MODELS = (
+_LIST_NAMESPACES = select(MODELS.c.namespace).distinct().order_by(MODELS.c.namespace)
+_LIST_MODELS = (
     _MODELS.where(
+        MODELS.c.namespace.in_(bindparam("in_namespaces", expanding=True)),
         tuple_(MODELS.c.namespace, MODELS.c.model)
-        > tuple_(bindparam("after_namespace"), bindparam("after_model"))
+        > tuple_(bindparam("after_namespace"), bindparam("after_model")),
     )
     .order_by(MODELS.c.namespace, MODELS.c.model)
     .limit(bindparam("row_limit", type_=Integer))
 )
-_LIST_MODELS = _LIST_ALL_MODELS.where(MODELS.c.namespace.in_(bindparam("in_namespaces", expanding=True)))
 _INSERT_MODEL = insert(MODELS)
 
 _READ_FILES = select(FILES.c.digest, FILES.c.size_bytes).where(
@@ -101,22 +102,24 @@ def read_model(connection: Connection, namespace: str, model: str) -> Model | No
     return None if row is None else Model(**row._mapping)  # noqa: SLF001  SQLAlchemy's public name for it
 
 
+def list_namespaces(connection: Connection) -> list[str]:
+    """Read the namespaces that have models, by name."""
+    return list(connection.execute(_LIST_NAMESPACES).scalars())
+
+
 def list_models(
-    connection: Connection, namespaces: Iterable[str] | None, *, after: tuple[str, str], limit: int
+    connection: Connection, namespaces: Sequence[str], *, after: tuple[str, str], limit: int
 ) -> list[Model]:
     """Read models in the order of their names, without their aliases.
 
     Args:
         connection: Where to read.
-        namespaces: Where they may be; None for anywhere.
+        namespaces: Where they may be.
         after: Namespace and model of the last one that was read before; two empty texts for the first page.
         limit: How many at most.
     """
     asked = {"after_namespace": after[0], "after_model": after[1], "row_limit": limit}
-    if namespaces is None:
-        rows = connection.execute(_LIST_ALL_MODELS, asked)
-    else:
-        rows = connection.execute(_LIST_MODELS, asked | {"in_namespaces": sorted(namespaces)})
+    rows = connection.execute(_LIST_MODELS, asked | {"in_namespaces": list(namespaces)})
     return [Model(**row._mapping) for row in rows]  # noqa: SLF001  as above
 
 

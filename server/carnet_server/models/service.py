@@ -24,8 +24,6 @@ from carnet_server.models.notes import NOTE_MEDIA_TYPE, Note, make_note
 from carnet_server.models.publisher import Publisher
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from sqlalchemy import Connection
 
     from carnet.references import ResourceName
@@ -100,10 +98,10 @@ class ModelsService:
         position = decode_page_token(page_token, query, str, str)
         after = (position[0], position[1]) if position else ("", "")
         limit = page_limit(page_size)
-        readable = {namespace} if namespace else caller.trust.namespaces(caller.subject, READERS)
-        wanted: Iterable[str] | None = None if "*" in readable else readable
 
         def read(connection: Connection) -> tuple[list[Model], bool]:
+            there = [namespace] if namespace else queries.list_namespaces(connection)
+            wanted = [each for each in there if caller.roles_in(each) & READERS]
             found = queries.list_models(connection, wanted, after=after, limit=limit + 1)
             return _with_aliases(connection, found[:limit]), len(found) > limit
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from carnet.errors import NotFoundError, PermissionDeniedError
 from carnet.signing.capability import Capability
 from carnet.signing.release import Release
-from carnet_server.access.authorize import require
+from carnet_server.access.authorize import require_acting
 from carnet_server.admission.signers import known_peer
 from carnet_server.evidence.queries import read_evidence_digests
 from carnet_server.models.queries import read_blobs, read_version
@@ -82,7 +82,7 @@ class ReleaseService:
             KeyUntrustedError: The target is no peer.
             InvalidInputError: The promotion's id is malformed.
         """
-        require(caller, "promoter", namespace=name.namespace)
+        require_acting(caller, "promoter", namespace=name.namespace)
         peer = known_peer(self._state.trust.current, target)
         arrived = await self._database.read(lambda connection: self._version(connection, name))
         # The receipt comes first: what is read after it is at least as new as its tree.
@@ -134,7 +134,7 @@ class ReleaseService:
             KeyUntrustedError: The target is no peer.
             InvalidInputError: The promotion's id or a digest is malformed.
         """
-        require(caller, "promoter", namespace=name.namespace)
+        require_acting(caller, "promoter", namespace=name.namespace)
         peer = known_peer(self._state.trust.current, target)
 
         def query(connection: Connection) -> tuple[Version, set[str]]:
@@ -184,7 +184,7 @@ class ReleaseService:
             ProofInvalidError: The receipt does not hold.
             AlreadyExistsError: The promotion is recorded with another target or decision.
         """
-        require(caller, "promoter", namespace=name.namespace)
+        require_acting(caller, "promoter", namespace=name.namespace)
         version = await self._database.read(lambda connection: self._version(connection, name))
         index = await record_admission(
             self._writer, self._state, caller, version, decision=decision, target_receipt=target_receipt

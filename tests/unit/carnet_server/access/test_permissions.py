@@ -8,9 +8,9 @@ import pytest
 
 from carnet.errors import ReferenceInvalidError
 from carnet.registry.v1 import aliases_pb2, blobs_pb2, models_pb2
+from carnet_server.access.bindings import Role
 from carnet_server.access.interceptor import RegistryCallScope
-from carnet_server.access.permissions import PERMISSIONS, READERS
-from carnet_server.access.trust import Role
+from carnet_server.access.permissions import PERMISSIONS, READERS, Place
 from carnet_server.app import SERVICES
 
 ROLES = {*get_args(Role), "peer"}
@@ -44,24 +44,25 @@ def test_only_the_promotion_service_moves_bundles_between_environments(method):
 
 
 @pytest.mark.parametrize(
-    ("method", "request_message", "namespace"),
+    ("method", "request_message", "namespace", "alias"),
     [
-        (f"{MODELS}/GetModel", models_pb2.GetModelRequest(name="namespaces/risk/models/fraud"), "risk"),
-        (f"{MODELS}/ListModels", models_pb2.ListModelsRequest(parent="namespaces/risk"), "risk"),
-        (f"{MODELS}/ListModels", models_pb2.ListModelsRequest(parent="namespaces/-"), None),
+        (f"{MODELS}/GetModel", models_pb2.GetModelRequest(name="namespaces/risk/models/fraud"), "risk", ""),
+        (f"{MODELS}/ListModels", models_pb2.ListModelsRequest(parent="namespaces/risk"), "risk", ""),
+        (f"{MODELS}/ListModels", models_pb2.ListModelsRequest(parent="namespaces/-"), None, ""),
         (
             f"{ALIASES}/SetAlias",
             aliases_pb2.SetAliasRequest(name="namespaces/risk/models/fraud/aliases/champion"),
             "risk",
+            "champion",
         ),
-        (f"{BLOBS}/WriteBlob", blobs_pb2.WriteBlobRequest(parent="namespaces/growth"), "growth"),
+        (f"{BLOBS}/WriteBlob", blobs_pb2.WriteBlobRequest(parent="namespaces/growth"), "growth", ""),
     ],
 )
-def test_the_namespace_is_found_in_the_request(method, request_message, namespace):
-    assert PERMISSIONS[method].namespace(request_message) == namespace
+def test_what_a_call_is_about_is_found_in_the_request(method, request_message, namespace, alias):
+    assert PERMISSIONS[method].place(request_message) == (namespace and Place(namespace, alias))
 
 
 @pytest.mark.parametrize("name", ["", "risk", "namespaces/../risk", "namespaces/Risk"])
 def test_a_request_about_no_namespace_is_refused(name):
     with pytest.raises(ReferenceInvalidError, match="name: "):
-        PERMISSIONS[f"{MODELS}/GetModel"].namespace(models_pb2.GetModelRequest(name=name))
+        PERMISSIONS[f"{MODELS}/GetModel"].place(models_pb2.GetModelRequest(name=name))

@@ -94,8 +94,9 @@ def test_roles_hold_where_they_are_bound():
     assert trust.roles(BOB, "other") == set()
     assert trust.roles(f"{DOMAIN}/person/mallory", None) == set()
     assert trust.roles(PROD, "risk") == {"peer"}
-    assert trust.namespaces(BOB, frozenset({"approver"})) == {"risk", "growth"}
-    assert trust.namespaces(CI, frozenset({"publisher", "reader"})) == {"risk", "*"}
+    assert trust.acting_roles(CI, "risk") == {"publisher", "reader"}
+    assert trust.acting_roles(PROD, "risk") == {"peer"}
+    assert (trust.roles_everywhere(CI), trust.roles_everywhere(BOB)) == ({"reader"}, set())
 
 
 def test_peers_are_found_by_name_and_by_subject():
@@ -143,7 +144,7 @@ def test_the_document_in_force_is_known_by_its_bytes():
         ({"roles": [{"subject": CI, "roles": ["peer"]}]}, "roles[0].roles[0]: "),
         ({"roles": [{"subject": CI, "roles": []}]}, "roles[0].roles: "),
         (
-            {"roles": [{"subject": CI, "roles": ["reader"], "namespaces": ["ri*"]}]},
+            {"roles": [{"subject": CI, "roles": ["reader"], "namespaces": ["*sk"]}]},
             "roles[0].namespaces[0]: ",
         ),
         ({"peers": [peer(), peer()]}, "peers[1]: 'prod' twice, or itself"),

@@ -165,4 +165,4 @@ TAKEN_AWAY = {
 def test_an_approval_counts_only_as_long_as_its_approver_is_one(parties, changes, person):
     held = a_held_approval(approver_key_id=parties.keys["bob"].key_id)
     trust = parties.trust("staging", **changes)
-    assert approval_as_of_today(held, "risk", trust).person == person
+    assert approval_as_of_today(held, "risk", trust, alias="champion").person == person
