@@ -137,15 +137,26 @@ def open_engine(
 
 
 def _create_postgresql_engine(url: str, connections: int, *, read_only: bool, isolation: Isolation) -> Engine:
+    parsed = make_url(url)
+    settings = {
+        "lock_timeout": LOCK_TIMEOUT_MS,
+        "statement_timeout": STATEMENT_TIMEOUT_MS,
+        "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_TIMEOUT_MS,
+    }
+    theirs = parsed.query.get("options", "")
     engine = create_engine(
-        url,
+        parsed.difference_update_query(["options"]),
         pool_size=connections,
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_SECONDS,
         isolation_level="REPEATABLE READ" if read_only else isolation,
+        use_native_hstore=False,
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT_SECONDS,
             "application_name": "carnet",
+            "client_encoding": "utf8",
+            # With the first message, so that no connection is ever without them; the URL's own come last.
+            "options": " ".join([*(f"-c {name}={value}" for name, value in settings.items()), str(theirs)]),
             # A peer that vanished without a word is noticed in about half a minute.
             "keepalives_idle": 10,
             "keepalives_interval": 5,
@@ -153,19 +164,6 @@ def _create_postgresql_engine(url: str, connections: int, *, read_only: bool, is
             "tcp_user_timeout": 30_000,
         },
     )
-
-    @event.listens_for(engine, "connect")
-    def on_connect(connection: Any, _record: Any) -> None:
-        settings = {
-            "lock_timeout": LOCK_TIMEOUT_MS,
-            "statement_timeout": STATEMENT_TIMEOUT_MS,
-            "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_TIMEOUT_MS,
-        }
-        with connection.cursor() as cursor:
-            for name, value in settings.items():
-                cursor.execute(f"SET {name} = {value}")
-        connection.commit()
-
     return engine.execution_options(postgresql_readonly=True) if read_only else engine
 
 
@@ -243,7 +241,7 @@ def _refused_at_connect(error: DBAPIError) -> CarnetError | None:
 def _typed(error: DBAPIError) -> CarnetError:
     cause = str(error.orig)
     state = _sqlstate(error)
-    first = cause.splitlines()[0][:200] if cause else type(error).__name__
+    first = _first_line(error.orig)
     if "disk is full" in cause or "No space left" in cause or state in _FULL:
         return StorageFullError(
             "the disk of the metadata database is full: nothing was stored; free some room and try again"
@@ -273,6 +271,23 @@ def typed_database_errors() -> Iterator[None]:
         raise _typed(error) from error
     except SQLAlchemyError as error:
         raise UnavailableError(f"the metadata database failed: {type(error).__name__}") from error
+    except Exception as error:
+        # While a connection is being made, a driver's error comes as it is.
+        if not _is_of_a_driver(error):
+            raise
+        raise UnavailableError(f"the metadata database failed: {_first_line(error)}") from error
+
+
+def _is_of_a_driver(error: Exception) -> bool:
+    """Whether an error is a driver's own (PEP 249, ``Error``), without importing any driver."""
+    return any(
+        base.__name__ == "Error" and base.__module__.partition(".")[0] in ("psycopg", "sqlite3")
+        for base in type(error).__mro__
+    )
+
+
+def _first_line(error: object) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)[:200]
 
 
 def require_usable(engine: Engine) -> None:
@@ -286,11 +301,24 @@ def require_usable(engine: Engine) -> None:
         UnavailableError: It cannot be reached.
     """
     try:
-        with engine.connect():
-            pass
+        with engine.connect() as connection:
+            _require_unicode(connection)
     except DBAPIError as error:
         refused = _refused_at_connect(error)
         if refused is not None:
             raise refused from error
-        first = str(error.orig).splitlines()[0][:200]
-        raise UnavailableError(f"database: {shown_url(str(engine.url))} cannot be used: {first}") from error
+        raise UnavailableError(
+            f"database: {shown_url(str(engine.url))} cannot be used: {_first_line(error.orig)}"
+        ) from error
+
+
+def _require_unicode(connection: Connection) -> None:
+    if connection.dialect.name != "postgresql":
+        return
+    encoding = connection.exec_driver_sql("SHOW server_encoding").scalar()
+    if encoding != "UTF8":
+        raise InvalidInputError(
+            f"database: its encoding is {encoding}, which cannot be relied on to keep texts: create it with "
+            "ENCODING 'UTF8' TEMPLATE template0",
+            metadata=_FIELD,
+        )
