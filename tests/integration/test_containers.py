@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.docker_engine import docker_engine
+
 IMAGE = "python:3.11-slim-bookworm"
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ("sdk", "server", "sync", "policies")
@@ -16,20 +18,9 @@ SOURCES = ("sdk", "server", "sync", "policies")
 @pytest.fixture
 def engine(monkeypatch):
     """A Docker client whose engine answers and has the image; skips with the reason where none does."""
-    docker = pytest.importorskip("docker")
     monkeypatch.setenv("TESTCONTAINERS_RYUK_DISABLED", "true")
-    try:
-        client = docker.from_env(timeout=10)
-        client.ping()
-    except docker.errors.DockerException as error:
-        pytest.skip(f"no Docker engine answers: {error}")
-    try:
-        client.images.get(IMAGE)
-    except docker.errors.ImageNotFound:
-        client.close()
-        pytest.skip(f"the image {IMAGE} is not on this machine")
-    yield client
-    client.close()
+    with docker_engine(IMAGE) as client:
+        yield client
 
 
 @pytest.mark.docker
