@@ -38,17 +38,18 @@ class BlobUpload(Protocol):
 
         Raises:
             OffsetOutOfRangeError: They reach past the blob's size; none of them is taken.
-            StorageFullError: There is no room; the upload is discarded.
-            UnavailableError: The store failed.
+            StorageFullError: There is no room; the upload may be discarded.
+            UnavailableError: The store failed, now or with bytes that were taken before.
         """
 
     def finish(self) -> None:
         """Verify the whole and store it, durably; the upload is closed.
 
         Raises:
-            OffsetOutOfRangeError: Bytes are wanting; what is there is kept.
+            OffsetOutOfRangeError: Bytes are wanting; what is kept of those that were taken is told
+                (``metadata["committedBytes"]``), and can be less.
             DigestMismatchError: The bytes are not those of the digest; they are not gone on with.
-            StorageFullError: There is no room; the upload is discarded.
+            StorageFullError: There is no room; the upload may be discarded.
             UnavailableError: The store failed.
         """
 
@@ -172,6 +173,20 @@ class BlobStore(Protocol):
             before: The time.
 
         Raises:
+            UnavailableError: The store failed.
+        """
+
+    def find(self, digest: str) -> Blob | None:
+        """Tell how large a stored blob is, by what is stored; its bytes are not read.
+
+        Args:
+            digest: The blob's.
+
+        Returns:
+            Its name and size; None when it is not there.
+
+        Raises:
+            DataLossError: What says how large it is is damaged.
             UnavailableError: The store failed.
         """
 

@@ -26,13 +26,12 @@ from carnet.errors import DigestMismatchError
 from carnet_server.blobs.directory.errors import typed_read_errors, typed_write_errors
 from carnet_server.blobs.directory.reader import BlobReader
 from carnet_server.blobs.directory.upload import STORED_MODE, Upload, lock_file, sync_folder, write_all
+from carnet_server.blobs.domain import Blob
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
-
-    from carnet_server.blobs.domain import Blob
 
 _HASH_NAME = hashlib.sha256().name
 _FAN_OUT = tuple(f"{number:02x}" for number in range(256))
@@ -198,6 +197,16 @@ class DirectoryStore:
                 digest = name + path.name
                 if DIGEST_PATTERN.fullmatch(digest) and _is_older(path, before):
                     yield digest
+
+    def find(self, digest: str) -> Blob | None:
+        """Tell how large a stored blob's file is; None when there is none.
+
+        Raises:
+            UnavailableError: The disk failed.
+        """
+        with typed_read_errors(digest), contextlib.suppress(FileNotFoundError):
+            return Blob(digest, self.path_of(digest).stat().st_size)
+        return None
 
     def remove(self, digest: str) -> bool:
         """Take a blob out of the store.
