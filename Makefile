@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST_WORKERS ?= 2
+# What the demo keeps metadata and blobs in: sqlite or postgres, file or s3.
+CARNET_DATABASE ?= sqlite
+CARNET_BLOBS ?= file
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format proto proto-check bench clean
@@ -20,16 +23,20 @@ $(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
 	$(PIP) install --editable '.[demo]'
 	@touch $@
 
+$(VENV)/.demo-backends: pyproject.toml | $(VENV)/bin/python
+	$(PIP) install --editable '.[demo,backends]'
+	@touch $@ $(VENV)/.demo
+
 $(VENV)/.test: pyproject.toml | $(VENV)/bin/python
 	$(PIP) install --editable '.[demo]' --group test
-	@touch $@ $(VENV)/.demo
+	@touch $@ $(VENV)/.demo $(VENV)/.demo-backends
 
 $(VENV)/.lint: $(VENV)/.test
 	$(PIP) install --group lint
 	@touch $@
 
-demo: $(VENV)/.demo ## Carry a real model from dev to prod, on this machine.
-	@$(BIN)/carnet demo --dir .carnet
+demo: $(VENV)/.demo$(if $(filter-out sqlite file,$(CARNET_DATABASE) $(CARNET_BLOBS)),-backends) ## Carry a real model from dev to prod, on this machine.
+	@$(BIN)/carnet demo --dir .carnet --database $(CARNET_DATABASE) --blobs $(CARNET_BLOBS)
 
 test: $(VENV)/.test ## Run the tests: unit, contract, integration, conformance.
 	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile

@@ -12,9 +12,9 @@ import pytest
 from tests.support.federation import CARNET, LocalFederation
 
 
-def demo(folder, base_port: int) -> subprocess.CompletedProcess[str]:
+def demo(folder, base_port: int, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [CARNET, "demo", "--dir", str(folder), "--base-port", str(base_port)],
+        [CARNET, "demo", "--dir", str(folder), "--base-port", str(base_port), *options],
         env=os.environ | {"COLUMNS": "160", "NO_COLOR": "1"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -34,8 +34,7 @@ def told(tmp_path_factory):
     LocalFederation(folder).stop()
 
 
-def test_its_last_lines_say_what_happened(told):
-    _, text = told
+def check_what_happened(text: str) -> None:
     table = text[text.rindex("What happened") :]
     rows = dict(re.findall(r"^│ (.+?)\s+│ (.+?)\s+│$", table, re.MULTILINE))
     assert list(rows) == [
@@ -52,6 +51,33 @@ def test_its_last_lines_say_what_happened(told):
     assert rows["rollback"] == "champion in prod is version 1 again (metric-degradation)"
     assert re.fullmatch(r"verified: \d\d+ entries", rows["audit trail"])
     assert re.fullmatch(r"detected at entry \d+: tampered", rows["edited history"])
+
+
+def test_its_last_lines_say_what_happened(told):
+    _, text = told
+    check_what_happened(text)
+    assert "Metadata: SQLite" in text
+    assert "Blobs: files" in text
+
+
+def test_it_is_the_same_on_postgresql_and_s3(tmp_path):
+    folder = tmp_path / "carnet"
+    done = demo(folder, random.randrange(11_000, 29_000, 10), "--database", "postgres", "--blobs", "s3")
+    assert done.returncode == 0, done.stdout + done.stderr
+    check_what_happened(done.stdout)
+    assert "Metadata: PostgreSQL" in done.stdout
+    assert "Blobs: objects, at an S3 endpoint" in done.stdout
+    assert not list(folder.glob("**/registry.db")) + list(folder.glob("**/sync.db"))
+    again = LocalFederation(folder)
+    assert all(process.stopped for process in again.processes.values())
+    try:
+        again.start("postgres")
+        databases = again.query(
+            "dev", "SELECT datname FROM pg_database WHERE datname LIKE 'carnet%' ORDER BY 1"
+        )
+        assert databases == [("carnet_dev",), ("carnet_prod",), ("carnet_staging",), ("carnet_sync",)]
+    finally:
+        again.stop()
 
 
 def test_it_says_in_plain_words_why_the_weaker_model_is_refused(told):

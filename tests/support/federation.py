@@ -9,18 +9,25 @@ import random
 import signal
 import sqlite3
 import subprocess
+import sys
 import sysconfig
 import warnings
 from pathlib import Path
+
+from sqlalchemy import URL, make_url
 
 import carnet
 from carnet.client.channel import TlsIdentity
 from carnet.client.connection import RegistryConnection
 from carnet.client.federation import Federation
-from carnet_server.local.health import wait_until_serving
+from carnet_server.config import load_config
+from carnet_server.local.files import read_variables
+from carnet_server.local.health import start_all
 from carnet_server.local.initialise import initialise
 from carnet_server.local.plan import DEFAULT_PLAN
-from carnet_server.local.processes import processes_of, reap
+from carnet_server.local.processes import processes_of, reap, stop_all
+from carnet_server.local.stores import Stores, variables_file
+from carnet_sync.config import load_config as load_sync_config
 from tests.support.bundles import make_bundle_directory
 
 CARNET = str(Path(sysconfig.get_path("scripts")) / "carnet")
@@ -30,14 +37,26 @@ GOOD_METRICS = [
 ]
 
 
-class LocalFederation:
-    """dev, staging, prod and the promotion service in a folder, each a process."""
+# Waits for a word that all is in order; where none comes, whoever would have said it is gone.
+_WATCHMAN = """
+import sys
+if not sys.stdin.buffer.read():
+    from pathlib import Path
+    from carnet_server.local.processes import processes_of, stop_all
+    stop_all(processes_of(Path(sys.argv[1])))
+"""
 
-    def __init__(self, folder: Path, *, plan=DEFAULT_PLAN):
+
+class LocalFederation:
+    """dev, staging, prod and the promotion service in a folder, each a process; with their stores, if any."""
+
+    def __init__(self, folder: Path, *, plan=DEFAULT_PLAN, database="sqlite", blobs="file"):
         self.folder = folder
         if not folder.exists():
             # Below the ports that systems give to outgoing connections, which would be taken by the time of starting.
-            initialise(folder, base_port=random.SystemRandom().randrange(11000, 29000, 10), plan=plan)
+            base_port = random.SystemRandom().randrange(11000, 29000, 10)
+            initialise(folder, base_port=base_port, plan=plan, stores=Stores(database, blobs, durable=False))
+        self._watchman: int | None = None
         self.processes = {process.name: process for process in processes_of(folder)}
 
     def start(self, *names: str) -> None:
@@ -45,13 +64,31 @@ class LocalFederation:
         with warnings.catch_warnings():
             # They outlive whoever starts them, which Python warns of.
             warnings.simplefilter("ignore", ResourceWarning)
-            for process in chosen:
-                process.start()
-        wait_until_serving(chosen)
+            self._watch()
+            start_all(chosen)
+
+    def _watch(self) -> None:
+        """See to it that nothing runs on when the tests are killed."""
+        if self._watchman is not None:
+            return
+        listening, self._watchman = os.pipe()
+        command = [sys.executable, "-c", _WATCHMAN, str(self.folder)]
+        watchman = subprocess.Popen(
+            command,
+            stdin=listening,
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        watchman.returncode = 0
+        os.close(listening)
 
     def stop(self) -> None:
-        for process in reversed(self.processes.values()):
-            process.stop()
+        stop_all(list(self.processes.values()))
+        if self._watchman is not None:
+            os.write(self._watchman, b"in order")
+            os.close(self._watchman)
+            self._watchman = None
 
     def kill(self, name: str) -> None:
         """kill -9, and collect it."""
@@ -75,25 +112,37 @@ class LocalFederation:
 
     # --- what the processes keep on the disk ------------------------------------------------------------------
 
+    def database_url(self, name: str) -> str:
+        """The URL of the database of an environment, or of ``sync``, with its password."""
+        if name == "sync":
+            url = make_url(load_sync_config(self.folder / "sync" / "sync.yaml").database)
+        else:
+            url = make_url(load_config(self.folder / "environments" / name / "environment.yaml").database_url)
+        password = read_variables(variables_file(self.folder, name)).get("PGPASSWORD")
+        return (url.set(password=password) if password else url).render_as_string(hide_password=False)
+
     def database(self, name: str) -> Path:
-        """The database of an environment, or of ``sync``."""
+        """The SQLite file of an environment, or of ``sync``."""
         if name == "sync":
             return self.folder / "sync" / "data" / "sync.db"
         return self.folder / "environments" / name / "data" / "registry.db"
 
     def query(self, name: str, statement: str, *parameters) -> list[tuple]:
-        """Read a process's database from beside it."""
+        """Read a process's database from beside it; each parameter's place is a question mark."""
+        url = make_url(self.database_url(name))
+        if url.get_backend_name() == "postgresql":
+            return _query_postgres(url, statement.replace("%", "%%").replace("?", "%s"), parameters)
         uri = f"file:{self.database(name)}?mode=ro"
         with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=10)) as connection:
             return connection.execute(statement, parameters).fetchall()
 
     def blob_file(self, environment: str, digest: str) -> Path:
-        """Where an environment keeps a whole blob."""
+        """Where an environment keeps a whole blob as a file."""
         blobs = self.folder / "environments" / environment / "data" / "blobs"
         return blobs / "blobs" / "sha256" / digest[:2] / digest[2:]
 
     def part_file(self, environment: str, namespace: str, digest: str) -> Path:
-        """Where an environment keeps a blob that is on its way in."""
+        """Where an environment keeps a blob that is on its way in, as a file."""
         blobs = self.folder / "environments" / environment / "data" / "blobs"
         return blobs / "uploads" / namespace / f"{digest}.part"
 
@@ -161,3 +210,11 @@ class LocalFederation:
             if update.promotion.awaits_dossier or update.promotion.state.ended:
                 return update.promotion
         return client.promotion(promotion)
+
+
+def _query_postgres(url: URL, statement: str, parameters: tuple) -> list[tuple]:
+    import psycopg
+
+    address = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(address, options="-c default_transaction_read_only=on") as connection:
+        return connection.execute(statement, parameters).fetchall()

@@ -11,11 +11,23 @@ from rich.console import Console
 
 from carnet.errors import AlreadyExistsError, InvalidInputError
 from carnet_server.demo.telling import Teller
-from carnet_server.local.health import wait_until_serving
+from carnet_server.local.commands import stores_options
+from carnet_server.local.health import start_all
 from carnet_server.local.initialise import DEFAULT_BASE_PORT, initialise
-from carnet_server.local.processes import processes_of
+from carnet_server.local.processes import processes_of, stop_all
+from carnet_server.local.stores import BlobsKind, DatabaseKind, Stores
 
 DEMO_MARKER = "made-by-carnet-demo"
+
+
+_DATABASES: dict[DatabaseKind, str] = {
+    "sqlite": "Metadata: SQLite, a database file for each.",
+    "postgres": "Metadata: PostgreSQL, a server started beside them, with a database and a role for each.",
+}
+_BLOBS: dict[BlobsKind, str] = {
+    "file": "Blobs: files, a folder for each registry.",
+    "s3": "Blobs: objects, at an S3 endpoint started beside them, with a bucket for each registry.",
+}
 
 
 def _make_room(folder: Path) -> None:
@@ -24,8 +36,7 @@ def _make_room(folder: Path) -> None:
         return
     if not (folder / DEMO_MARKER).exists():
         raise AlreadyExistsError(f"{folder} is there and is not the demo's: name another folder with --dir")
-    for process in processes_of(folder):
-        process.stop()
+    stop_all(processes_of(folder))
     shutil.rmtree(folder)
 
 
@@ -45,7 +56,8 @@ def _make_room(folder: Path) -> None:
 @click.option(
     "--base-port", default=DEFAULT_BASE_PORT, show_default=True, help="Where to look for free ports."
 )
-def demo(folder: Path, base_port: int) -> None:
+@stores_options
+def demo(folder: Path, base_port: int, database: DatabaseKind, blobs: BlobsKind) -> None:
     """Carry a real model from dev to prod, on this machine.
 
     Makes three registries and a promotion service, trains models on scikit-learn's breast-cancer data,
@@ -62,21 +74,18 @@ def demo(folder: Path, base_port: int) -> None:
     teller = Teller(console)
     teller.step("Make and start three registries and a promotion service")
     _make_room(folder)
-    initialise(folder, base_port=base_port)
+    initialise(folder, base_port=base_port, stores=Stores(database, blobs))
     (folder / DEMO_MARKER).write_text("carnet demo may remove this folder.\n")
     processes = processes_of(folder)
     try:
-        for process in processes:
-            process.start()
-        wait_until_serving(processes)
-        names = ", ".join(process.name for process in processes)
-        teller.say(
-            f"{names}: each a process with its own keys and database below {folder}/, over mutual TLS."
-        )
+        start_all(processes)
+        names = ", ".join(process.name for process in processes if not process.is_store)
+        teller.say(f"{names}: each a process with its own keys below {folder}/, over mutual TLS.")
+        teller.say(_DATABASES[database])
+        teller.say(_BLOBS[blobs])
         Story(folder, teller).tell()
     finally:
-        for process in processes:
-            process.stop()
+        stop_all(processes)
     teller.summary("What happened")
     program = "carnet" if shutil.which("carnet") else sys.argv[0]
     console.print(

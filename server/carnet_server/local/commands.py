@@ -12,9 +12,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from carnet_server.local.health import look, wait_until_serving
+from carnet_server.local.health import look, start_all
 from carnet_server.local.initialise import DEFAULT_BASE_PORT, initialise
-from carnet_server.local.processes import processes_of, reap
+from carnet_server.local.processes import processes_of, reap, stop_all
+from carnet_server.local.stores import BlobsKind, DatabaseKind, Stores
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,6 +57,25 @@ def _output_option(command: Callable[..., None]) -> Callable[..., None]:
     )(command)
 
 
+def stores_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options ``--database`` and ``--blobs``."""
+    database = click.option(
+        "--database",
+        type=click.Choice(["sqlite", "postgres"]),
+        default="sqlite",
+        show_default=True,
+        help="Metadata in a file for each process, or in a PostgreSQL server that is started with them.",
+    )
+    blobs = click.option(
+        "--blobs",
+        type=click.Choice(["file", "s3"]),
+        default="file",
+        show_default=True,
+        help="Blobs in a folder for each registry, or at an S3 endpoint that is started with them.",
+    )
+    return database(blobs(command))
+
+
 @click.command(
     short_help="Make the files of a federation: dev, staging, prod and the promotion service.",
     epilog=_example("carnet init .carnet"),
@@ -67,24 +87,21 @@ def _output_option(command: Callable[..., None]) -> Callable[..., None]:
     show_default=True,
     help="Where to look for free ports; 0 for any.",
 )
+@stores_options
 @_output_option
-def init(folder: Path, base_port: int, output: str) -> None:
+def init(folder: Path, base_port: int, database: DatabaseKind, blobs: BlobsKind, output: str) -> None:
     """Make the files of a federation in DIR: a private CA, three registries, and a promotion service.
 
     Nothing is started. Every file is meant to be read and edited: policies, trust and configuration.
+
+    The PostgreSQL server and the S3 endpoint are for trying Carnet on them: pip install 'carnet[backends]'.
     """
-    initialise(folder, base_port=base_port)
+    initialise(folder, base_port=base_port, stores=Stores(database, blobs))
     names = [process.name for process in processes_of(folder)]
     if output == "json":
         click.echo(json.dumps({"directory": str(folder), "processes": names}))
         return
     click.echo(f"Made {', '.join(names)} in {folder}.\nStart them with: carnet up --dir {folder}")
-
-
-def _start(processes: list[Process]) -> None:
-    for process in processes:
-        process.start()
-    wait_until_serving(processes)
 
 
 @click.command(
@@ -95,14 +112,14 @@ def _start(processes: list[Process]) -> None:
 @click.option("--detach", is_flag=True, help="Return once everything serves, and leave it running.")
 @_output_option
 def up(folder: Path, detach: bool, output: str) -> None:
-    """Start what is not running of a federation, and wait until it serves.
+    """Start what is not running of a federation, its stores first, and wait until it serves.
 
     Without --detach it stays, starts again what dies, and stops everything at Ctrl-C. It ends too when
     `carnet down` stopped everything.
     """
     processes = processes_of(folder)
     if detach:
-        _start(processes)
+        start_all(processes)
         _show(look(processes), output)
         return
     ended = threading.Event()
@@ -113,13 +130,13 @@ def up(folder: Path, detach: bool, output: str) -> None:
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     try:
-        _start(processes)
+        start_all(processes)
         _show(look(processes), output)
         click.echo("Press Ctrl-C to stop.", err=True)
         while not ended.wait(_LOOK_AGAIN_SECONDS) and not all(process.stopped for process in processes):
             _revive(processes)
     finally:
-        _stop(processes)
+        stop_all(processes)
 
 
 def _revive(processes: list[Process]) -> None:
@@ -127,11 +144,6 @@ def _revive(processes: list[Process]) -> None:
     for process in processes:
         if process.revive():
             click.echo(f"{process.name} ended; see {process.log_file}. It was started again.", err=True)
-
-
-def _stop(processes: list[Process]) -> list[str]:
-    """Stop the promotion service first, so that it finds nobody gone."""
-    return [process.name for process in reversed(processes) if process.stop()]
 
 
 @click.command(
@@ -142,7 +154,7 @@ def _stop(processes: list[Process]) -> list[str]:
 @_output_option
 def down(folder: Path, output: str) -> None:
     """Stop a federation's processes. Its data stays."""
-    stopped = _stop(processes_of(folder))
+    stopped = stop_all(processes_of(folder))
     if output == "json":
         click.echo(json.dumps({"stopped": stopped}))
     else:

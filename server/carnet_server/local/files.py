@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from carnet.errors import AlreadyExistsError
+from carnet.errors import AlreadyExistsError, FileUnreadableError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -58,3 +59,39 @@ def write_yaml(path: Path, value: dict[str, Any], *, comment: str) -> None:
     text = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
     heading = "".join(f"# {line}\n" for line in comment.splitlines())
     write_new_file(path, (heading + text).encode())
+
+
+def write_variables(path: Path, variables: Mapping[str, str]) -> None:
+    """Write a new file of environment variables, for its owner only.
+
+    Args:
+        path: The file.
+        variables: Their values, of one line each.
+
+    Raises:
+        AlreadyExistsError: The file is there.
+    """
+    lines = "".join(f"{name}={value}\n" for name, value in variables.items())
+    write_new_file(path, lines.encode(), secret=True)
+
+
+def read_variables(path: Path) -> dict[str, str]:
+    """Read a file of environment variables: a ``NAME=VALUE`` on each line.
+
+    Args:
+        path: The file; one that is not there has none.
+
+    Raises:
+        FileUnreadableError: It cannot be read.
+    """
+    try:
+        lines = path.read_text().splitlines()
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise FileUnreadableError(f"{path} cannot be read: {error}") from error
+    return {
+        name.strip(): value
+        for name, equals, value in (line.partition("=") for line in lines)
+        if equals and not name.startswith("#")
+    }

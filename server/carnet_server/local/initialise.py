@@ -21,6 +21,7 @@ from carnet_server.local.plan import (
     Identity,
     Plan,
 )
+from carnet_server.local.stores import POSTGRES, S3, SYNC, Stores
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,13 +65,13 @@ def free_ports(count: int, base: int = DEFAULT_BASE_PORT) -> list[int]:
 class _Maker:
     """Makes one federation below a folder that is not there yet."""
 
-    def __init__(self, folder: Path, plan: Plan, ports: Sequence[int]) -> None:
+    def __init__(self, folder: Path, plan: Plan, stores: Stores, ports: Sequence[int]) -> None:
         self._folder = folder
         self._plan = plan
+        self._stores = stores
         self._authority = Authority.create(TRUST_DOMAIN)
-        self._endpoints = {
-            name: f"{_HOST}:{port}" for name, port in zip(("sync", *plan.environments), ports, strict=True)
-        }
+        self._ports = dict(zip((SYNC, *plan.environments, *stores.names), ports, strict=True))
+        self._endpoints = {name: f"{_HOST}:{self._ports[name]}" for name in (SYNC, *plan.environments)}
         self._signing_keys = {name: SigningKey.generate() for name in plan.environments}
         self._log_keys = {name: LogKey.generate(f"{TRUST_DOMAIN}/{name}") for name in plan.environments}
         self._identity_keys = {
@@ -85,6 +86,7 @@ class _Maker:
             self._make_environment(environment)
         self._make_sync()
         self._make_federation()
+        self._stores.make(self._folder, self._plan.environments, self._ports)
 
     def _make_identity(self, identity: Identity) -> None:
         folder = self._folder / "identities" / identity.name
@@ -109,8 +111,8 @@ class _Maker:
                 "schema": "carnet.environment/v1",
                 "name": name,
                 "listen": self._endpoints[name],
-                "database": "sqlite:///data/registry.db",
-                "blobs": "file:data/blobs",
+                "database": self._stores.database_url(name, self._ports),
+                "blobs": self._stores.blobs_url(name, self._ports),
                 "tls": {"certificate": "tls.pem", "key": "tls-key.pem", "ca": "../../ca/ca.pem"},
                 "log": {"origin": f"{TRUST_DOMAIN}/{name}", "key": "log-key.pem"},
                 "signing_key": "signing-key.pem",
@@ -174,7 +176,7 @@ class _Maker:
             {
                 "schema": "carnet.sync/v1",
                 "listen": self._endpoints["sync"],
-                "database": "sqlite:///data/sync.db",
+                "database": self._stores.database_url(SYNC, self._ports),
                 "tls": {"certificate": "tls.pem", "key": "tls-key.pem", "ca": "../ca/ca.pem"},
                 "environments": {
                     name: {
@@ -253,28 +255,43 @@ def _sync_roles(identity: Identity) -> list[str]:
     return ["reader", *sorted(held & {"requester", "operator"})]
 
 
-def initialise(folder: Path, *, base_port: int = DEFAULT_BASE_PORT, plan: Plan = DEFAULT_PLAN) -> None:
+def _check_names(plan: Plan) -> None:
+    for name in plan.environments:
+        if name in (SYNC, POSTGRES, S3):
+            raise InvalidInputError(f"an environment cannot be called {name!r}: a process is called so")
+
+
+def initialise(
+    folder: Path,
+    *,
+    base_port: int = DEFAULT_BASE_PORT,
+    plan: Plan = DEFAULT_PLAN,
+    stores: Stores = Stores(),  # noqa: B008  immutable
+) -> None:
     """Make a federation's files in a folder that is not there yet, or is empty; all of them or none.
 
     Args:
         folder: The folder.
         base_port: Where to begin looking for free ports; 0 for any.
         plan: What to make.
+        stores: What metadata and blobs are kept in.
 
     Raises:
         AlreadyExistsError: The folder has something in it.
-        UnavailableError: No free ports were found.
-        InvalidInputError: The base port is none.
+        UnavailableError: No free ports were found, or a store cannot be set up.
+        InvalidInputError: The base port is none, or what a store needs is not installed or cannot run here.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise AlreadyExistsError(
             f"{folder} is there already: name another folder, or use it with `carnet up`"
         )
-    ports = free_ports(len(plan.environments) + 1, base_port)
+    _check_names(plan)
+    stores.check(plan.environments)
+    ports = free_ports(1 + len(plan.environments) + len(stores.names), base_port)
     folder.parent.mkdir(parents=True, exist_ok=True)
     making = folder.with_name(f"{folder.name}.making")
     shutil.rmtree(making, ignore_errors=True)
-    _Maker(making, plan, ports).make()
+    _Maker(making, plan, stores, ports).make()
     if folder.exists():
         folder.rmdir()
     making.rename(folder)

@@ -1,9 +1,10 @@
 """Starting, finding and stopping the processes of a local federation.
 
-Responsible for one process a registry and one for the promotion service, each a session leader of its own
-with a log file and a process-id file below ``run/``. A process id counts only together with the process's
-start time, so that a number that was given to somebody else is never signalled, and of several commands only
-one at a time starts or stops it. Knows nothing of what the processes do.
+Responsible for one process a registry, one for the promotion service, and one for each store that the
+federation starts itself, each a session leader of its own with a log file and a process-id file below
+``run/``. A process id counts only together with the process's start time, so that a number that was given to
+somebody else is never signalled, and of several commands only one at a time starts or stops it. Knows nothing
+of what the processes do.
 """
 
 from __future__ import annotations
@@ -22,16 +23,20 @@ from typing import TYPE_CHECKING
 import psutil
 
 from carnet.errors import NotFoundError, UnavailableError
+from carnet_server.local.files import read_variables
 from carnet_server.local.initialise import MARKER
+from carnet_server.local.stores import BACKENDS, POSTGRES, S3, SYNC, variables_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 STOP_TIMEOUT_SECONDS = 15.0
 _KILL_TIMEOUT_SECONDS = 5.0
 _LOG_TAIL_LINES = 15
 _START_TIME_TOLERANCE_SECONDS = 0.5
+# What of this terminal's own environment would lead a process to another database or store than its own.
+_OTHERS_VARIABLES = ("PG", "AWS_", "RCLONE_")
 
 
 @dataclass(frozen=True)
@@ -39,16 +44,23 @@ class Process:
     """One process of a federation, running or not.
 
     Attributes:
-        name: ``sync``, or the environment's name.
+        name: ``sync``, the environment's name, or ``postgres`` or ``s3``.
         folder: The federation's folder.
         module: The Python module that it runs.
         config: Its configuration file.
+        stop_signal: What asks it to stop.
     """
 
     name: str
     folder: Path
     module: str
     config: Path
+    stop_signal: signal.Signals = signal.SIGTERM
+
+    @property
+    def is_store(self) -> bool:
+        """Whether it is a store, which others need to start."""
+        return self.name in _STORES
 
     @property
     def pid_file(self) -> Path:
@@ -121,7 +133,7 @@ class Process:
                     stdout=log,
                     stderr=log,
                     start_new_session=True,
-                    env=os.environ | {"PYTHONUNBUFFERED": "1"},
+                    env=self._environment(),
                 )
             started = psutil.Process(child.pid).create_time()
         except (OSError, psutil.Error) as error:
@@ -132,6 +144,15 @@ class Process:
         # It is meant to outlive this object, which would warn of a child that nobody waits for: `reap` does.
         child.returncode = 0
         return child.pid
+
+    def _environment(self) -> dict[str, str]:
+        variables = dict(os.environ) | {"PYTHONUNBUFFERED": "1"}
+        own = read_variables(variables_file(self.folder, self.name))
+        if not own and not self.is_store:
+            return variables
+        for name in [name for name in variables if name.startswith(_OTHERS_VARIABLES)]:
+            del variables[name]
+        return variables | own
 
     def signal(self, number: signal.Signals) -> bool:
         """Send it a signal; False where it does not run."""
@@ -151,7 +172,7 @@ class Process:
         if self.stopped:
             return False
         with self._alone():
-            ran = self.signal(signal.SIGTERM)
+            ran = self.signal(self.stop_signal)
             if ran and not self._ends_within(timeout_seconds):
                 self.signal(signal.SIGKILL)
                 self._ends_within(_KILL_TIMEOUT_SECONDS)
@@ -184,8 +205,15 @@ def reap() -> None:
             pass
 
 
+# SIGINT is PostgreSQL's fast shutdown; at SIGTERM it would wait for its clients to leave.
+_STORES = {
+    POSTGRES: ("carnet_server.local.backends.postgres", signal.SIGINT),
+    S3: ("carnet_server.local.backends.object_storage", signal.SIGTERM),
+}
+
+
 def processes_of(folder: Path) -> list[Process]:
-    """The processes of a federation, the registries first.
+    """The processes of a federation in the order of their starting: stores, registries, promotion service.
 
     Args:
         folder: The federation's folder.
@@ -196,8 +224,25 @@ def processes_of(folder: Path) -> list[Process]:
     if not (folder / MARKER).is_file():
         raise NotFoundError(f"there is no federation in {folder}: make one with `carnet init {folder}`")
     folder = folder.resolve()
+    stores = [
+        Process(name, folder, module, config, stop_signal)
+        for name, (module, stop_signal) in _STORES.items()
+        if (config := folder / BACKENDS / f"{name}.yaml").is_file()
+    ]
     registries = [
         Process(config.parent.name, folder, "carnet_server", config)
         for config in sorted(folder.glob("environments/*/environment.yaml"))
     ]
-    return [*registries, Process("sync", folder, "carnet_sync", folder / "sync" / "sync.yaml")]
+    return [*stores, *registries, Process(SYNC, folder, "carnet_sync", folder / "sync" / "sync.yaml")]
+
+
+def stop_all(processes: Sequence[Process]) -> list[str]:
+    """Stop processes in the reverse order of their starting, so that none finds what it needs gone.
+
+    Args:
+        processes: The processes, in the order of their starting.
+
+    Returns:
+        The names of those that ran.
+    """
+    return [process.name for process in reversed(processes) if process.stop()]

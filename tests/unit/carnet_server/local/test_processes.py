@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -12,9 +13,12 @@ import psutil
 import pytest
 
 from carnet.errors import NotFoundError
-from carnet_server.local.processes import Process, processes_of, reap
+from carnet_server.local.files import write_variables
+from carnet_server.local.processes import Process, processes_of, reap, stop_all
+from carnet_server.local.stores import variables_file
 
 SLEEPER = "import sys, time\nprint('up', file=sys.stderr, flush=True)\ntime.sleep(60)\n"
+TERMINABLE = "import signal, sys\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit())\n" + SLEEPER
 STUBBORN = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + SLEEPER
 
 
@@ -131,6 +135,53 @@ def test_one_that_died_is_started_again_and_one_that_was_stopped_is_not(process)
     assert dev.stopped
     assert not dev.revive()
     assert dev.pid() is None
+
+
+def test_it_is_asked_to_stop_in_its_own_way(process):
+    code = "import signal\nsignal.signal(signal.SIGINT, lambda *_: (print('in order', flush=True), exit()))\n"
+    made = process(code + "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + SLEEPER)
+    store = Process("postgres", made.folder, made.module, made.config, signal.SIGINT)
+    store.start()
+    wait_for(lambda: "up" in store.log_tail())
+    assert store.stop()
+    assert "in order" in store.log_tail()
+
+
+def test_they_are_stopped_in_the_reverse_order_of_their_starting(process):
+    dev = process("import atexit, time\natexit.register(lambda: print(time.monotonic_ns()))\n" + TERMINABLE)
+    sync = Process("sync", dev.folder, dev.module, dev.config)
+    idle = Process("prod", dev.folder, dev.module, dev.config)
+    for each in (dev, sync):
+        each.start()
+        wait_for(lambda each=each: "up" in each.log_tail())
+    assert stop_all([dev, idle, sync]) == ["sync", "dev"]
+    assert int(sync.log_tail().split()[-1]) < int(dev.log_tail().split()[-1])
+
+
+def test_its_environment_has_its_own_variables_and_no_others_of_their_kind(process, monkeypatch):
+    monkeypatch.setenv("PGHOST", "elsewhere")
+    monkeypatch.setenv("AWS_PROFILE", "mine")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "mine")
+    monkeypatch.setenv("OTHERS", "kept")
+    dev = process(f"import json, os\nprint(json.dumps(dict(os.environ)), flush=True)\n{SLEEPER}")
+
+    def environment() -> dict[str, str]:
+        dev.log_file.unlink(missing_ok=True)
+        dev.start()
+        wait_for(lambda: "up" in dev.log_tail())
+        dev.stop()
+        return {
+            name: value
+            for name, value in json.loads(dev.log_file.read_text().splitlines()[0]).items()
+            if name.startswith(("PG", "AWS_", "OTHERS"))
+        }
+
+    inherited = environment()
+    assert inherited == {name: os.environ[name] for name in inherited}
+    assert {"PGHOST", "AWS_PROFILE", "AWS_ACCESS_KEY_ID", "OTHERS"} <= set(inherited)
+    own = {"PGPASSWORD": "a=b", "AWS_ACCESS_KEY_ID": "its own"}
+    write_variables(variables_file(dev.folder, "dev"), own)
+    assert environment() == own | {"OTHERS": "kept"}
 
 
 def test_several_who_start_it_at_once_start_one(process):
