@@ -7,10 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, Self
 
 import carnet
+from carnet_server.config import load_config
 from carnet_server.local.health import wait_until_serving
 from carnet_server.local.initialise import initialise
 from carnet_server.local.plan import DEFAULT_PLAN
 from carnet_server.local.processes import processes_of
+from carnet_server.local.stores import Stores
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,16 +44,18 @@ class Registries:
     Args:
         folder: Their folder; it is made, and removed at the end.
         transfer: How blobs travel.
+        stores: What metadata and blobs are kept in.
     """
 
-    def __init__(self, folder: Path, transfer: Transfer) -> None:
+    def __init__(self, folder: Path, transfer: Transfer, *, stores: Stores | None = None) -> None:
         self.folder = folder
         self._transfer = transfer
+        self._stores = stores or Stores()
         self.processes: dict[str, Process] = {}
 
     def __enter__(self) -> Self:
         plan = replace(DEFAULT_PLAN, environments=_ENVIRONMENTS, routes=((*_ENVIRONMENTS, self._transfer),))
-        initialise(self.folder, base_port=_BASE_PORT, plan=plan)
+        initialise(self.folder, base_port=_BASE_PORT, plan=plan, stores=self._stores)
         self.processes = {process.name: process for process in processes_of(self.folder)}
         try:
             for process in self.processes.values():
@@ -92,6 +96,10 @@ class Registries:
         """Attest a passed evaluation by the trusted evaluator, as staging's policy demands."""
         with self.client("evaluator") as evaluator:
             evaluator.attest(reference, _EVALUATION)
+
+    def blobs_url(self, environment: str) -> str:
+        """Where an environment's blobs are."""
+        return load_config(self.folder / "environments" / environment / "environment.yaml").blobs_url
 
     def stored(self, environment: str) -> dict[str, int]:
         """The size of every blob in an environment's store, by digest."""
