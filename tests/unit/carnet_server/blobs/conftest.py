@@ -1,25 +1,26 @@
-"""A store in a folder, and blobs to put into it."""
+"""A store, in a folder and in a bucket, and blobs to put into it."""
 
 from __future__ import annotations
 
 import random
 
 import pytest
-from sqlmodel import SQLModel
 
 from carnet.canonical import sha256_hex
 from carnet.errors import PermissionDeniedError
 from carnet.translog.keys import LogKey
-from carnet_server.blobs.directory.store import DirectoryStore
 from carnet_server.blobs.domain import Blob
 from carnet_server.blobs.service import BlobsService
 from carnet_server.database.engine import Database
 from carnet_server.log.writer import Writer
+from tests.support.storage import Databases
 
 
 @pytest.fixture
-def store(tmp_path):
-    return DirectoryStore(tmp_path / "store")
+def store(bench):
+    store = bench.open()
+    yield store
+    store.close()
 
 
 @pytest.fixture
@@ -35,26 +36,30 @@ def make_blob():
 def put(store):
     def put(blob: Blob, data: bytes) -> None:
         upload = store.open_upload("risk", blob)
-        upload.append(data)
+        upload.append(data[upload.offset :])
         upload.finish()
 
     return put
 
 
 @pytest.fixture
-def overwrite(store):
-    def overwrite(digest: str, data: bytes) -> None:
-        path = store.path_of(digest)
-        path.chmod(0o600)
-        path.write_bytes(data)
+def overwrite(bench):
+    return bench.damage
 
-    return overwrite
+
+@pytest.fixture
+def holds(store):
+    """Whether a blob is there whole."""
+
+    def holds(blob: Blob) -> bool:
+        return not store.find_missing([blob])
+
+    return holds
 
 
 @pytest.fixture
 def database(tmp_path):
-    database = Database(f"sqlite:///{tmp_path / 'registry.db'}")
-    SQLModel.metadata.create_all(database.writer_engine)
+    database = Database(Databases("sqlite", tmp_path).make())
     yield database
     database.close()
 

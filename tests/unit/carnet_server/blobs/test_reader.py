@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
 from carnet.errors import DataLossError, InvalidInputError, OffsetOutOfRangeError
 from carnet_server.blobs.domain import PIECE_BYTES
+from carnet_server.blobs.objects.names import PART_BYTES
+from tests.support.storage import IN_A_DIRECTORY
 
 SIZE = 2 * PIECE_BYTES + 10
 
 
 def read(store, blob, offset=0, length=0):
-    reader = store.open_blob(blob, offset, length)
     pieces = []
     try:
-        while (piece := reader.next_piece()) is not None:
-            pieces.append(piece)
+        with contextlib.closing(store.open_blob(blob, offset, length)) as reader:
+            pieces.extend(iter(reader.next_piece, None))
     except DataLossError as error:
         return pieces, error
-    finally:
-        reader.close()
     return pieces, None
 
 
@@ -97,22 +98,24 @@ def test_a_blob_of_no_bytes_has_no_pieces(store, make_blob, put):
 
 
 @pytest.mark.parametrize("size", [0, SIZE - 1, SIZE + 1])
-def test_a_file_of_another_size_is_refused_at_once(store, make_blob, put, overwrite, size):
+def test_stored_bytes_of_another_size_are_refused_at_once(store, make_blob, put, overwrite, size):
     blob, data = make_blob(SIZE)
     put(blob, data)
     overwrite(blob.digest, (data + b"!")[:size])
-    with pytest.raises(DataLossError, match="instead of"):
+    with pytest.raises(DataLossError, match=blob.digest):
         store.open_blob(blob, 5, 1)
 
 
-def test_a_file_that_is_gone_is_lost_data(store, make_blob, put):
-    blob, data = make_blob(10)
+@pytest.mark.parametrize("size", [10, PART_BYTES + 10])
+def test_a_blob_that_is_gone_is_lost_data(bench, store, make_blob, put, size):
+    blob, data = make_blob(size)
     put(blob, data)
-    store.path_of(blob.digest).unlink()
-    with pytest.raises(DataLossError, match="cannot be read"):
+    bench.lose(blob.digest)
+    with pytest.raises(DataLossError, match=blob.digest):
         store.open_blob(blob)
 
 
+@IN_A_DIRECTORY
 def test_a_file_that_shrinks_while_it_is_read_is_lost_data(store, make_blob, put, overwrite):
     blob, data = make_blob(SIZE)
     put(blob, data)

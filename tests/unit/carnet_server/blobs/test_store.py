@@ -11,6 +11,7 @@ import pytest
 from carnet.errors import DigestMismatchError, StorageFullError, UnavailableError
 from carnet_server.blobs.directory.store import DirectoryStore
 from carnet_server.blobs.domain import Blob
+from tests.support.storage import IN_A_DIRECTORY
 
 SOON = datetime.now(UTC) + timedelta(hours=1)
 LONG_AGO = datetime.now(UTC) - timedelta(days=1)
@@ -22,14 +23,15 @@ def test_small_blobs_are_stored_together(store, make_blob):
     assert [store.read_small(blob) for blob, _ in made] == [data for _, data in made]
 
 
-def test_one_wrong_small_blob_is_named_and_no_blob_of_its_batch_is_stored(store, make_blob):
+def test_one_wrong_small_blob_is_named_and_no_blob_of_its_batch_is_stored(store, make_blob, holds):
     good, data = make_blob(10)
     with pytest.raises(DigestMismatchError, match="f" * 64):
         store.write_small("risk", [(good.digest, data), ("f" * 64, b"other")])
-    assert not store.holds(good)
+    assert not holds(good)
 
 
-def test_a_full_disk_stores_no_small_blob_and_leaves_no_file(store, make_blob, monkeypatch, tmp_path):
+@IN_A_DIRECTORY
+def test_a_full_disk_stores_no_small_blob_and_leaves_no_file(bench, store, make_blob, monkeypatch):
     made = [make_blob(10, seed=seed) for seed in range(3)]
     real = os.fsync
     calls = []
@@ -43,7 +45,7 @@ def test_a_full_disk_stores_no_small_blob_and_leaves_no_file(store, make_blob, m
     monkeypatch.setattr(os, "fsync", full_at_the_third)
     with pytest.raises(StorageFullError):
         store.write_small("risk", [(blob.digest, data) for blob, data in made])
-    assert [path for path in (tmp_path / "store").rglob("*") if path.is_file()] == []
+    assert bench.leftovers() == []
 
 
 def test_writing_a_small_blob_again_mends_it(store, make_blob, overwrite):
@@ -54,49 +56,31 @@ def test_writing_a_small_blob_again_mends_it(store, make_blob, overwrite):
     assert store.read_small(blob) == data
 
 
-def test_holding_is_having_the_file_with_its_size(store, make_blob, put, overwrite):
+def test_holding_is_having_it_with_its_size(holds, make_blob, put, overwrite):
     blob, data = make_blob(10)
-    assert not store.holds(blob)
+    assert not holds(blob)
     put(blob, data)
-    assert store.holds(blob)
-    assert not store.holds(Blob(blob.digest, 11))
+    assert holds(blob)
+    assert not holds(Blob(blob.digest, 11))
     overwrite(blob.digest, data[:-1])
-    assert not store.holds(blob)
+    assert not holds(blob)
 
 
-def test_only_abandoned_uploads_are_discarded(store, make_blob):
-    blob, data = make_blob(100)
-    kept = store.open_upload("risk", blob)
-    kept.append(data[:50])
-    left, _ = make_blob(100, seed=1)
-    store.open_upload("growth", left).close()
-    assert store.discard_uploads(LONG_AGO) == 0
-    assert store.discard_uploads(SOON) == 1
-    kept.append(data[50:])
-    kept.finish()
-    assert store.read_small(blob) == data
-
-
-def test_a_removed_blob_is_gone_at_once(store, make_blob, put, tmp_path):
+def test_a_removed_blob_is_gone_at_once(bench, store, make_blob, put, holds):
     blob, data = make_blob(100)
     put(blob, data)
     assert list(store.stored_before(SOON)) == [blob.digest]
     assert list(store.stored_before(LONG_AGO)) == []
     assert store.remove(blob.digest)
     assert not store.remove(blob.digest)
-    assert not store.holds(blob)
-    assert [path for path in (tmp_path / "store").rglob("*") if path.is_file()] == []
+    assert not holds(blob)
+    assert bench.leftovers() == []
 
 
+@IN_A_DIRECTORY
 def test_foreign_files_in_the_store_are_let_alone(store, tmp_path):
     (tmp_path / "store" / "blobs" / "sha256" / "ab" / "README").write_text("not a blob")
     assert list(store.stored_before(SOON)) == []
-
-
-def test_a_store_that_is_opened_again_has_what_it_had(store, make_blob, put, tmp_path):
-    blob, data = make_blob(10)
-    put(blob, data)
-    assert DirectoryStore(tmp_path / "store").read_small(blob) == data
 
 
 def test_a_place_that_is_no_folder_is_unavailable(tmp_path):

@@ -1,4 +1,4 @@
-"""An upload resumes anywhere, has one writer, and becomes a blob only whole, verified and durable."""
+"""An upload into a folder resumes anywhere, has one writer, and becomes a blob only whole, verified and durable."""
 
 from __future__ import annotations
 
@@ -24,11 +24,13 @@ from carnet.errors import (
 from carnet_server.blobs.directory import upload as upload_module
 from carnet_server.blobs.directory.store import DirectoryStore
 from carnet_server.blobs.domain import Blob
+from tests.support.storage import IN_A_DIRECTORY
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 SIZE = 5000
+pytestmark = IN_A_DIRECTORY
 
 
 def files_of(store: DirectoryStore) -> list[Path]:

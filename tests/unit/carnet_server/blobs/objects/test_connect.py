@@ -128,6 +128,7 @@ def test_the_shared_file_of_credentials_is_read_where_nothing_else_says_who_we_a
     profiles, monkeypatch, tmp_path
 ):
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     file = tmp_path / "credentials"
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
     client_of("s3://bucket")
