@@ -21,6 +21,7 @@ KNOWN: dict[str, tuple[str, str]] = {
     "down": ("Stop them.", "server,sync"),
     "status": ("Tell which of them run.", "server,sync"),
     "demo": ("Carry a real model from dev to prod, on this machine.", "demo"),
+    "migrate": ("Move metadata, log and blobs to other storage.", "server"),
     "policy": ("Check and test policy documents.", "policies"),
 }
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from carnet.serving.moving.schemas import MovableSchema
 from carnet.serving.schema import upgrade_schema
+from carnet_sync.promotions.tables import METADATA
 
 
 def upgrade(url: str) -> None:
@@ -14,3 +16,7 @@ def upgrade(url: str) -> None:
         url: A database URL that was resolved.
     """
     upgrade_schema(url, Path(__file__).parent)
+
+
+SCHEMA = MovableSchema("promotion service", Path(__file__).parent, METADATA)
+"""What `carnet migrate` knows of this service's database: promotions change, and the rest goes with them."""
