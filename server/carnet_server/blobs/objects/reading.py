@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from carnet_server.blobs.objects.index import Index
     from carnet_server.blobs.objects.lookahead import PartThreads
 
-AHEAD = 3
+AHEAD = 2
 
 
 class ObjectReading:

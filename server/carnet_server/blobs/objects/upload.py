@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from carnet_server.blobs.objects.lookahead import PartThreads
     from carnet_server.blobs.objects.names import Attempt
 
-IN_FLIGHT = 3
+IN_FLIGHT = 2
 _NOTHING = memoryview(b"")
 CLOSE_SECONDS = 60.0
 
