@@ -1,8 +1,8 @@
 """The schema of a policy's test cases, and how the short form of facts is spelt out.
 
 Responsible for turning what a case says (``publisher: ana``, ``age: 2h``) into ``Facts``. Whatever a case
-leaves out is sound: the manifest is complete, the bundle signed, the people known. Time stands still at
-``NOW``.
+leaves out is sound: the manifest is complete, the bundle signed, the people known. Time stands still, at
+``NOW`` unless a case says otherwise.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 import copy
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from carnet.canonical import canonical_json, sha256_hex
-from carnet_policies.evaluation import RuleStatus  # noqa: TC001 - pydantic reads it
+from carnet_policies.evaluation import RuleStatus
 from carnet_policies.facts import (
     TEST_RESULT,
     ApprovalFact,
@@ -26,8 +26,12 @@ from carnet_policies.facts import (
     PeerDecision,
     SignatureFact,
 )
-from carnet_policies.schema import Duration, Name, Some, Text  # noqa: TC001 - pydantic reads them
+from carnet_policies.schema_fields import Duration, Name, Some, Text  # noqa: TC001 - pydantic reads them
+from carnet_policies.schema_times import Moment  # noqa: TC001 - pydantic reads it
 
+# What a case says of a rule whose ``when`` leaves the version out.
+NOT_DEMANDED: Final = "NOT_DEMANDED"
+Expected = RuleStatus | Literal["NOT_DEMANDED"]
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 _METRIC = re.compile(r"([^{}=,]+)(?:\{([^{}=,]+=[^{}=,]+(?:,[^{}=,]+=[^{}=,]+)*)\})?")
 
@@ -74,12 +78,14 @@ class EvidenceForm(_Form):
     suite: str = ""
     result: str = "PASSED"
     signer: Text = "signer"
+    person: Text | None = None
     roles: tuple[Name, ...] = ()
     age: Duration | None = timedelta(hours=1)
     metrics: dict[MetricKey, float] = Field(default_factory=dict)
+    sample_counts: dict[MetricKey, int] = Field(default_factory=dict)
     lower_is_better: tuple[MetricKey, ...] = ()
 
-    def spell_out(self, index: int) -> Attestation:
+    def spell_out(self, index: int, now: datetime) -> Attestation:
         """Return the attestation; the index makes its digest."""
         return Attestation(
             digest=sha256_hex(b"evidence %d" % index),
@@ -88,8 +94,9 @@ class EvidenceForm(_Form):
             result=self.result,
             signer_subject=self.signer,
             signer_roles=frozenset(self.roles),
-            time=None if self.age is None else NOW - self.age,
+            time=None if self.age is None else now - self.age,
             metrics=tuple(self._metric(key, value) for key, value in self.metrics.items()),
+            signer_person=self.person,
         )
 
     def _metric(self, key: str, value: float) -> MetricValue:
@@ -97,7 +104,7 @@ class EvidenceForm(_Form):
         assert match is not None
         part = dict(pair.split("=") for pair in match[2].split(",")) if match[2] else {}
         direction = "lower_is_better" if key in self.lower_is_better else "higher_is_better"
-        return MetricValue(match[1], value, direction, part)
+        return MetricValue(match[1], value, direction, part, self.sample_counts.get(key))
 
 
 class DecisionForm(_Form):
@@ -108,11 +115,11 @@ class DecisionForm(_Form):
     age: Duration = timedelta(hours=1)
     of_another_bundle: bool = False
 
-    def spell_out(self, index: int, bundle_digest: str) -> PeerDecision:
+    def spell_out(self, index: int, bundle_digest: str, now: datetime) -> PeerDecision:
         """Return the decision about the candidate, or about another bundle; the index makes its digest."""
         digest = sha256_hex(b"another bundle") if self.of_another_bundle else bundle_digest
         own = sha256_hex(b"decision %d" % index)
-        return PeerDecision(self.environment, digest, self.result, own, NOW - self.age)
+        return PeerDecision(self.environment, digest, self.result, own, now - self.age)
 
 
 class ApprovalForm(_Form):
@@ -124,9 +131,9 @@ class ApprovalForm(_Form):
     age: Duration = timedelta(hours=1)
     valid_for: Duration = timedelta(days=7)
 
-    def spell_out(self) -> ApprovalFact:
+    def spell_out(self, now: datetime) -> ApprovalFact:
         """Return the statement."""
-        time = NOW - self.age
+        time = now - self.age
         subject = self.subject or self.person or "unknown-approver"
         return ApprovalFact(self.person, subject, self.meaning, time, time + self.valid_for)
 
@@ -154,6 +161,7 @@ class FactsForm(_Form):
     decisions: tuple[DecisionForm, ...] = ()
     approvals: tuple[ApprovalForm, ...] = ()
     baseline: BaselineForm | None = None
+    now: Moment = NOW
 
     def over(self, shared: FactsForm) -> FactsForm:
         """Return these facts, with what they leave out taken from shared ones."""
@@ -179,16 +187,17 @@ class FactsForm(_Form):
             signature=SignatureFact(sha256_hex(b"key"), "publisher", self.publisher) if self.signed else None,
             publisher=Party(self.publisher or "unknown-publisher", self.publisher),
             requester=Party(self.requester or "unknown-requester", self.requester),
-            evidence=tuple(form.spell_out(index) for index, form in enumerate(self.evidence)),
+            evidence=tuple(form.spell_out(index, self.now) for index, form in enumerate(self.evidence)),
             decisions=tuple(
-                form.spell_out(index, bundle_digest) for index, form in enumerate(self.decisions)
+                form.spell_out(index, bundle_digest, self.now) for index, form in enumerate(self.decisions)
             ),
-            approvals=tuple(form.spell_out() for form in self.approvals),
+            approvals=tuple(form.spell_out(self.now) for form in self.approvals),
             baseline_manifest=None if baseline is None else _merged(COMPLETE_MANIFEST, baseline.manifest),
             baseline_evidence=tuple(
-                form.spell_out(index) for index, form in enumerate(baseline.evidence if baseline else ())
+                form.spell_out(index, self.now)
+                for index, form in enumerate(baseline.evidence if baseline else ())
             ),
-            now=NOW,
+            now=self.now,
         )
 
 
@@ -197,7 +206,7 @@ class CaseForm(_Form):
 
     case: Text
     facts: FactsForm = FactsForm()
-    expect: dict[Name, RuleStatus] = Field(default_factory=dict)
+    expect: dict[Name, Expected] = Field(default_factory=dict)
 
 
 class CasesDocument(_Form):

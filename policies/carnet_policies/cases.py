@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from carnet.documents import YamlSource, read_file, validate_document
 from carnet.errors import DocumentInvalidError
-from carnet_policies.case_forms import CasesDocument
+from carnet_policies.case_forms import NOT_DEMANDED, CasesDocument
 from carnet_policies.document import load_policy
 from carnet_policies.evaluation import RuleStatus
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from carnet_policies.case_forms import Expected
     from carnet_policies.document import Policy
     from carnet_policies.engine import PolicyEngine
     from carnet_policies.evaluation import Evaluation
@@ -84,7 +85,7 @@ def run_cases(path: Path, engine: PolicyEngine) -> CasesReport:
     for index, case in enumerate(document.cases):
         facts = case.facts.over(document.facts).spell_out(policy.document.environment)
         evaluation = engine.evaluate(policy, facts)
-        known = [result.rule for result in evaluation.results]
+        known = policy.rule_ids
         for rule in case.expect:
             if rule not in known:
                 where = source.where(("cases", index, "expect", rule))
@@ -96,18 +97,22 @@ def run_cases(path: Path, engine: PolicyEngine) -> CasesReport:
     return CasesReport(path, policy_path, tuple(outcomes), _never_refused(policy, outcomes))
 
 
-def mismatches(evaluation: Evaluation, expected: Mapping[str, RuleStatus]) -> tuple[str, ...]:
+def mismatches(evaluation: Evaluation, expected: Mapping[str, Expected]) -> tuple[str, ...]:
     """Return a line for each rule that said something else than it must.
 
     Args:
         evaluation: What the policy said.
-        expected: What rules must say; those that are not named must pass.
+        expected: What rules must say; those that are not named must pass, where they are demanded.
     """
     lines = []
     for result in evaluation.results:
         wanted = expected.get(result.rule, RuleStatus.PASSED)
-        if result.status is not wanted:
+        if result.status != wanted:
             lines.append(f"{result.rule}: expected {wanted}, was {result.status}: {result.message}")
+    demanded = {result.rule for result in evaluation.results}
+    for rule, wanted in expected.items():
+        if rule not in demanded and wanted != NOT_DEMANDED:
+            lines.append(f"{rule}: expected {wanted}, and it is not demanded here")
     return tuple(lines)
 
 

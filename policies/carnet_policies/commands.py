@@ -1,7 +1,8 @@
-"""The commands ``carnet policy check`` and ``carnet policy test``.
+"""The commands ``carnet policy check``, ``test``, ``explain`` and ``schema``.
 
-Responsible for showing people and scripts what is wrong with a policy before an environment gets it. Exit
-codes: 0 all is well, 2 a file is malformed, 5 a case did not come out as it must.
+Responsible for showing people and scripts what is wrong with a policy before an environment gets it, and what
+an environment's policy says of a version. Exit codes: 0 all is well, 2 a file is malformed, 5 a case did not
+come out as it must, or the environment would not admit the version now.
 """
 
 from __future__ import annotations
@@ -13,37 +14,45 @@ from typing import Any
 import click
 from rich.console import Console
 
+from carnet.cli.output import emit
+from carnet.cli.settings import Group, Settings, pass_settings
 from carnet.documents import read_file
 from carnet.errors import InvalidInputError
 from carnet_policies.cases import CasesReport, find_cases, run_cases
 from carnet_policies.document import Policy, load_policy
+from carnet_policies.editor_schema import editor_schema_text
 from carnet_policies.engine import PolicyEngine
+from carnet_policies.evaluation import RuleStatus
+from carnet_policies.explaining import explanation_of, outcome_of, print_explanation
 
 MALFORMED = 2
 REFUSED = 5
 
-_output = click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="How to print: for people, or one JSON object for scripts.",
-)
 _file = click.Path(path_type=Path)
 
 
-@click.group(epilog="\b\nExample:\n  carnet policy check policy.yaml")
+@click.group(cls=Group)
 def policy() -> None:
-    """Check and test policies, without a server."""
+    """Check, test and explain policies.
+
+    Examples:
+      carnet policy check policy.yaml
+      carnet policy explain dev/risk/fraud@3 --to staging
+    """
 
 
-@policy.command(epilog="\b\nExample:\n  carnet policy check .carnet/environments/prod/policy.yaml")
+@policy.command()
 @click.argument("files", nargs=-1, required=True, type=_file, metavar="FILE...")
-@_output
 @click.pass_context
-def check(context: click.Context, files: tuple[Path, ...], output: str) -> None:
-    """Check that policies are sound: their schema, and the types of their expressions."""
+@pass_settings
+def check(settings: Settings, context: click.Context, files: tuple[Path, ...]) -> None:
+    """Say what is wrong with policies.
+
+    Checked are their schema, the types of their expressions, and what can never be met or never matters.
+
+    Example:
+      carnet policy check .carnet/environments/prod/policy.yaml
+    """
     entries: list[dict[str, Any]] = []
     for path in files:
         try:
@@ -52,7 +61,7 @@ def check(context: click.Context, files: tuple[Path, ...], output: str) -> None:
             entries.append({"file": str(path), "sound": False, "problems": error.message.splitlines()})
         else:
             entries.append({"file": str(path), "sound": True, **_described(loaded)})
-    if output == "json":
+    if settings.json:
         click.echo(json.dumps({"policies": entries}, indent=2))
     else:
         _print_checks(entries)
@@ -60,12 +69,18 @@ def check(context: click.Context, files: tuple[Path, ...], output: str) -> None:
         context.exit(MALFORMED)
 
 
-@policy.command(epilog="\b\nExample:\n  carnet policy test policies/")
+@policy.command()
 @click.argument("paths", nargs=-1, required=True, type=_file, metavar="PATH...")
-@_output
 @click.pass_context
-def test(context: click.Context, paths: tuple[Path, ...], output: str) -> None:
-    """Run policies' test cases: files ending in .cases.yaml, policies that have one, or folders."""
+@pass_settings
+def test(settings: Settings, context: click.Context, paths: tuple[Path, ...]) -> None:
+    """Run policies' test cases.
+
+    A PATH is a file ending in .cases.yaml, a policy that has one beside it, or a folder of them.
+
+    Example:
+      carnet policy test policies/
+    """
     reports: list[CasesReport] = []
     problems: list[str] = []
     with PolicyEngine() as engine:
@@ -74,7 +89,7 @@ def test(context: click.Context, paths: tuple[Path, ...], output: str) -> None:
                 reports += [run_cases(file, engine) for file in find_cases(path)]
             except InvalidInputError as error:
                 problems += error.message.splitlines()
-    if output == "json":
+    if settings.json:
         files = [_reported(report) for report in reports]
         click.echo(json.dumps({"files": files, "problems": problems}, indent=2))
     else:
@@ -83,6 +98,39 @@ def test(context: click.Context, paths: tuple[Path, ...], output: str) -> None:
         context.exit(MALFORMED)
     if not all(report.passed for report in reports):
         context.exit(REFUSED)
+
+
+@policy.command()
+@click.argument("reference", metavar="REF")
+@click.option("--to", "target", required=True, metavar="ENV", help="The environment that would decide.")
+@click.option("--alias", default="", help="The alias that would be moved there.")
+@click.pass_context
+@pass_settings
+def explain(settings: Settings, context: click.Context, *, reference: str, target: str, alias: str) -> None:
+    """Say rule by rule what ENV would decide.
+
+    The environment itself is asked about the version REF as it stands now, and nothing is stored. The exit
+    code is 0 where it would admit the version, and 5 where a rule fails or awaits anything, people too.
+
+    Examples:
+      carnet policy explain dev/risk/fraud@3 --to staging
+      carnet policy explain staging/risk/fraud@3 --to prod --alias champion -o json
+    """
+    with settings.client() as client:
+        promotion = client.promote(reference, target, alias=alias, dry_run=True)
+    emit(settings, explanation_of(promotion), lambda page: print_explanation(page, promotion))
+    if outcome_of(promotion.rules) is not RuleStatus.PASSED:
+        context.exit(REFUSED)
+
+
+@policy.command()
+def schema() -> None:
+    """Print the JSON Schema of a policy, for editors.
+
+    Example:
+      carnet policy schema > policy.schema.json
+    """
+    click.echo(editor_schema_text(), nl=False)
 
 
 def _described(loaded: Policy) -> dict[str, Any]:

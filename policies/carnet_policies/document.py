@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from carnet.canonical import sha256_hex
 from carnet.documents import YamlSource, field_path, validate_document
 from carnet.errors import DocumentInvalidError
-from carnet_policies import metadata, signature, sources
+from carnet_policies import scope, signature, sources
 from carnet_policies.cel import Evaluator
 from carnet_policies.checks import document_problems
 from carnet_policies.positions import ScalarPositions
@@ -48,12 +48,9 @@ class Policy:
         """The ids of the policy's rules, in the order of their results."""
         document = self.document
         ids = [sources.RULE]
+        ids += [scope.RULE] if scope.is_scoped(document) else []
         ids += [signature.RULE] if document.signature.required else []
-        ids += [metadata.RULE] if document.metadata is not None else []
-        ids += [demand.rule for demand in document.evidence]
-        ids += [demand.rule for demand in document.decisions]
-        ids += [rule.rule for rule in document.rules]
-        ids += [document.approvals.rule] if document.approvals is not None else []
+        ids += [demand.rule for _, _, demand in scope.demands(document)]
         return tuple(ids)
 
 

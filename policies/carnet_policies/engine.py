@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from carnet.errors import InvalidInputError
 from carnet_policies.approvals import check_approvals
+from carnet_policies.calendar_rules import check_freeze, check_window
+from carnet_policies.compatibility import check_compatibility
 from carnet_policies.decisions import check_decision
 from carnet_policies.evaluation import Evaluation, RuleResult
 from carnet_policies.evidence import check_evidence
@@ -19,6 +21,8 @@ from carnet_policies.message import facts_message
 from carnet_policies.metadata import check_metadata
 from carnet_policies.process import WorkerProcess
 from carnet_policies.protocol import Answer, Question
+from carnet_policies.requirements import FigureBook, check_metrics
+from carnet_policies.scope import scope_of
 from carnet_policies.signature import check_signature
 from carnet_policies.source_limits import names_in
 from carnet_policies.sources import check_source
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
     from carnet_policies.document import Policy
     from carnet_policies.facts import Facts
     from carnet_policies.schema import ExpressionRule, PolicyDocument
+    from carnet_policies.scope import Scope
 
 DEADLINE_SECONDS = 5.0
 MEMORY_BYTES = 256 << 20
@@ -71,18 +76,18 @@ class PolicyEngine:
             facts: The verified facts.
 
         Returns:
-            The result of every rule, in the policy's order: source, signature, metadata, evidence, decisions,
-            expressions, approvals.
+            The result of every rule that is asked, in the policy's order: source, scope, signature, metadata,
+            compatibility, evidence, metrics, decisions, change windows, freezes, expressions, approvals.
         """
-        document = policy.document
-        plain = _plain_results(document, facts)
+        scope = scope_of(policy.document, facts)
+        document = scope.document
+        plain = _plain_results(scope, facts)
         resolved = {result.rule: result for result in plain}
         unmet = {rule.rule: unmet_needs(rule, resolved) for rule in document.rules}
         runnable = [rule for rule in document.rules if unmet[rule.rule] is None]
         decided = self._decide(document, facts, runnable)
         results = plain + [unmet[rule.rule] or decided[rule.rule] for rule in document.rules]
-        if document.approvals is not None:
-            results.append(check_approvals(document.approvals, facts))
+        results += [check_approvals(demand, facts) for demand in document.approvals]
         return Evaluation(policy.digest, tuple(results))
 
     def close(self) -> None:
@@ -113,12 +118,21 @@ class PolicyEngine:
         return {rule.rule: rule_result(rule, answer) for rule, answer in zip(rules, answers, strict=True)}
 
 
-def _plain_results(document: PolicyDocument, facts: Facts) -> list[RuleResult]:
+def _plain_results(scope: Scope, facts: Facts) -> list[RuleResult]:
+    document = scope.document
     results = [check_source(document, facts)]
+    if scope.result is not None:
+        results.append(scope.result)
     if document.signature.required:
         results.append(check_signature(facts))
-    if document.metadata is not None:
-        results.append(check_metadata(document.metadata, facts))
-    results += [check_evidence(demand, facts) for demand in document.evidence]
+    results += [check_metadata(demand, facts) for demand in document.metadata]
+    alias = document.baseline_alias or ""
+    results += [check_compatibility(each, facts, baseline_alias=alias) for each in document.compatibility]
+    evidence = {demand.rule: check_evidence(demand, facts) for demand in document.evidence}
+    results += evidence.values()
+    book = FigureBook(document, facts)
+    results += [unmet_needs(each, evidence) or check_metrics(each, book) for each in document.metrics]
     results += [check_decision(demand, facts) for demand in document.decisions]
+    results += [check_window(demand, facts) for demand in document.change_windows]
+    results += [check_freeze(demand, facts, scope.labels) for demand in document.freezes]
     return results

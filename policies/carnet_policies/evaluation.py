@@ -9,10 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
+
+
+# The value that says when a rule that awaits could pass at the earliest: RFC 3339, in UTC.
+OPENS_AT: Final = "opens_at"
 
 
 class RuleStatus(StrEnum):
@@ -34,6 +39,8 @@ class RuleResult:
         remedy: What to do about it; empty when it passed.
         values: The values that it saw, by name.
         awaits_people: Whether all that is awaited is people's statements.
+        awaits_clock: Whether all that is awaited is a time at which changes are let in.
+        holds_until: When a rule that passed has to be looked at again, at the latest; None for never.
     """
 
     rule: str
@@ -42,6 +49,8 @@ class RuleResult:
     remedy: str = ""
     values: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     awaits_people: bool = False
+    awaits_clock: bool = False
+    holds_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +68,19 @@ class Evaluation:
             return RuleStatus.FAILED
         return RuleStatus.AWAITING if RuleStatus.AWAITING in statuses else RuleStatus.PASSED
 
+    def holds_at(self, moment: datetime) -> bool:
+        """Whether the results still hold at a later moment as far as the clock goes, such as a commit's."""
+        return all(result.holds_until is None or moment < result.holds_until for result in self.results)
+
     @property
     def awaits_only_people(self) -> bool:
-        """Whether everything but people is there: the moment to issue the dossier."""
+        """Whether everything but people is there: the moment to issue the dossier.
+
+        A window that is closed does not hold up people, who review so that it can be used when it opens.
+        """
         awaiting = [result for result in self.results if result.status is RuleStatus.AWAITING]
-        return self.outcome is RuleStatus.AWAITING and all(result.awaits_people for result in awaiting)
+        return (
+            self.outcome is RuleStatus.AWAITING
+            and any(result.awaits_people for result in awaiting)
+            and all(result.awaits_people or result.awaits_clock for result in awaiting)
+        )

@@ -15,18 +15,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from carnet_policies.protocol import Answer
-    from carnet_policies.schema import ExpressionRule
+    from carnet_policies.schema import ExpressionRule, MetricDemand
 
 
-def unmet_needs(rule: ExpressionRule, resolved: Mapping[str, RuleResult]) -> RuleResult | None:
+def unmet_needs(rule: ExpressionRule | MetricDemand, resolved: Mapping[str, RuleResult]) -> RuleResult | None:
     """Return the rule's result if what it needs is not there; None if it may run.
 
     Args:
         rule: The rule.
         resolved: The results of the rules that need no expression, by id.
     """
-    failed = [need for need in rule.needs if resolved[need].status is RuleStatus.FAILED]
-    awaited = [need for need in rule.needs if resolved[need].status is RuleStatus.AWAITING]
+    # A need that is not asked of this version cannot be met: ``checks`` refuses such a policy.
+    failed = [each for each in rule.needs if _status(resolved, each) is RuleStatus.FAILED]
+    awaited = [each for each in rule.needs if _status(resolved, each) is RuleStatus.AWAITING]
     if failed:
         needs = ", ".join(failed)
         message, remedy = f"not evaluated: it needs {needs}, which failed", f"See {needs}."
@@ -36,6 +37,10 @@ def unmet_needs(rule: ExpressionRule, resolved: Mapping[str, RuleResult]) -> Rul
         message, remedy = f"not evaluated yet: it needs {needs}", f"See {needs}."
         return RuleResult(rule.rule, RuleStatus.AWAITING, message, remedy)
     return None
+
+
+def _status(resolved: Mapping[str, RuleResult], need: str) -> RuleStatus:
+    return resolved[need].status if need in resolved else RuleStatus.FAILED
 
 
 def rule_result(rule: ExpressionRule, answer: Answer) -> RuleResult:

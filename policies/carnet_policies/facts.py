@@ -39,12 +39,21 @@ class SignatureFact:
 
 @dataclass(frozen=True, slots=True)
 class MetricValue:
-    """One figure in an attestation; ``direction`` is ``higher_is_better`` or ``lower_is_better``."""
+    """One figure in an attestation.
+
+    Attributes:
+        name: What was measured.
+        value: The figure.
+        direction: ``higher_is_better`` or ``lower_is_better``.
+        slice: The part of the data that it was measured on; empty for all of it.
+        sample_count: How many samples it was measured on; None where that is not stated.
+    """
 
     name: str
     value: float
     direction: str
     slice: Mapping[str, str] = field(default_factory=dict)
+    sample_count: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +63,13 @@ class Attestation:
     Attributes:
         digest: The envelope's digest.
         predicate_type: The type of what is attested.
-        suite: The suite of a test result; empty where there is none.
+        suite: What was looked at, such as ``evaluation``; empty where that is not said.
         result: ``PASSED``, ``WARNED``, ``FAILED``, or empty where the type has none.
         signer_subject: The signer.
         signer_roles: What the signer's key is trusted for in the deciding environment.
         time: When the attested work was finished, timezone-aware.
         metrics: The figures that it states.
+        signer_person: The person whom the signer maps to, if it maps to one.
     """
 
     digest: str
@@ -70,6 +80,7 @@ class Attestation:
     signer_roles: frozenset[str]
     time: datetime | None
     metrics: tuple[MetricValue, ...] = ()
+    signer_person: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The rule ``metadata``: the fields of the manifest that must be filled in."""
+"""Rules of metadata: the fields of the manifest that must be filled in."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from carnet_policies.evaluation import RuleResult, RuleStatus
 if TYPE_CHECKING:
     from carnet_policies.facts import Facts
     from carnet_policies.schema import MetadataDemand
-
-RULE = "metadata"
 
 
 def check_metadata(demand: MetadataDemand, facts: Facts) -> RuleResult:
@@ -25,13 +23,15 @@ def check_metadata(demand: MetadataDemand, facts: Facts) -> RuleResult:
     values = {"missing": ", ".join(missing)} if missing else {}
     if missing:
         return RuleResult(
-            RULE,
+            demand.rule,
             RuleStatus.FAILED,
             f"the manifest lacks {', '.join(missing)}",
             f"Fill in {', '.join(missing)} in carnet.yaml and push a new version.",
             values,
         )
-    return RuleResult(RULE, RuleStatus.PASSED, f"all {len(demand.required)} mandatory fields are filled in")
+    return RuleResult(
+        demand.rule, RuleStatus.PASSED, f"all {len(demand.required)} mandatory fields are filled in"
+    )
 
 
 def is_filled(value: Any, path: Sequence[str]) -> bool:

@@ -1,123 +1,185 @@
 """The schema of a policy document.
 
 Responsible for the shape of a policy's YAML: which fields there are, their types, and their bounds. What
-holds between fields is in ``checks``; what the fields demand of a bundle is in the rule modules. Does no I/O.
+holds between fields is in ``checks`` and ``contradictions``; what the fields demand of a bundle is in the
+rule modules. Does no I/O.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import timedelta
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
-from carnet.references import NAME_MAX_LENGTH, NAME_PATTERN
+from carnet_policies.schema_fields import (
+    Duration,
+    Expression,
+    FieldPath,
+    Figure,
+    Name,
+    Part,
+    Some,
+    Text,
+    Texts,
+    one_or_more,
+)
+from carnet_policies.schema_scope import LabelDeclaration, When  # noqa: TC001 - pydantic reads them
+from carnet_policies.schema_times import FreezeDemand, WindowDemand  # noqa: TC001 - pydantic reads them
 
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_DURATION = re.compile(r"([1-9][0-9]{0,5})([smhd])")
-_FIELD_PATH = re.compile(r"[a-z][a-z0-9_]*(?:\.[A-Za-z0-9_][A-Za-z0-9_-]*)*")
 MAX_RULES = 100
-MAX_DURATION = timedelta(days=3650)
-
-Item = TypeVar("Item")
+_PERCENTAGE = re.compile(r"([0-9]{1,4}(?:\.[0-9]{1,6})?)%")
 
 
-def parse_duration(value: Any) -> timedelta:
-    """Parse a duration such as ``30s``, ``10m``, ``12h`` or ``7d``.
-
-    Raises:
-        ValueError: It is none; pydantic reports it with the field.
-    """
-    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError(
-            f"{value!r} is not a duration: write a whole number and a unit, such as 30s, 10m or 7d"
-        )
-    duration = timedelta(**{_UNITS[match[2]]: int(match[1])})
-    if duration > MAX_DURATION:
-        raise ValueError(f"{value!r} is longer than {MAX_DURATION.days}d")
-    return duration
-
-
-def _name(value: str) -> str:
-    if len(value) > NAME_MAX_LENGTH or not NAME_PATTERN.fullmatch(value):
-        raise ValueError(
-            f"{value[:80]!r} is not a name: use lowercase letters, digits, and single '-' or '_' between "
-            f"them, starting with a letter, {NAME_MAX_LENGTH} characters at most"
-        )
-    return value
-
-
-def _field_path(value: str) -> str:
-    if not _FIELD_PATH.fullmatch(value):
-        raise ValueError(f"{value[:80]!r} is not a field of the manifest: write it like lineage.code.commit")
-    return value
-
-
-def _some(values: tuple[Item, ...]) -> tuple[Item, ...]:
-    if not values:
-        raise ValueError("at least one is needed")
-    return values
-
-
-Name = Annotated[str, AfterValidator(_name)]
-FieldPath = Annotated[str, AfterValidator(_field_path)]
-Some = Annotated[tuple[Item, ...], AfterValidator(_some)]
-Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
-Text = Annotated[str, Field(min_length=1, max_length=2000)]
-Expression = Annotated[str, Field(min_length=1)]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
-
-
-class SignatureDemand(_Part):
+class SignatureDemand(Part):
     """Whether the bundle must be signed by a publisher that is trusted here (rule ``signature``)."""
 
     required: bool = True
 
 
-class MetadataDemand(_Part):
-    """The fields of the manifest that must be filled in (rule ``metadata``)."""
+class MetadataDemand(Part):
+    """The fields of the manifest that must be filled in."""
 
+    rule: Name = "metadata"
+    when: When | None = None
     required: Some[FieldPath]
 
 
-class EvidenceDemand(_Part):
-    """One attestation that must be there, of a type and suite, by a signer trusted for it."""
+class CompatibilityDemand(Part):
+    """No breaking change of the feature schema against the baseline.
+
+    Attributes:
+        rule: The rule's id.
+        when: What it is asked of.
+        unless_major: The label whose semantic version announces a break by its major number; None for none.
+        remedy: What to do about it.
+    """
+
+    rule: Name = "compatibility"
+    when: When | None = None
+    unless_major: Text | None = None
+    remedy: str = Field(default="", max_length=2000)
+
+
+class EvidenceDemand(Part):
+    """Attestations that must be there, of a type and suite, by signers trusted for them.
+
+    Attributes:
+        rule: The rule's id.
+        when: What it is asked of.
+        type: A predicate type, or one of the words in ``evidence_kinds``.
+        suite: What was looked at; None for anything of that type.
+        signers: The roles, one of which a signer's key must have here.
+        results: The results that are good enough.
+        count: How many different signers there must be.
+        max_age: How old it may be.
+        metrics: Whether its figures are those that rules read.
+        remedy: What to do about it.
+    """
 
     rule: Name
+    when: When | None = None
     type: Text
     suite: Name | None = None
     signers: Some[Name]
+    results: Some[Literal["PASSED", "WARNED"]] = ("PASSED",)
+    count: Annotated[int, Field(ge=1, le=20)] = 1
     max_age: Duration | None = None
     metrics: bool = False
     remedy: str = Field(default="", max_length=2000)
 
 
-class DecisionDemand(_Part):
-    """An earlier environment's signed decision that must be there."""
+class Margin(Part):
+    """By how much a figure may be worse than the baseline's: an amount, or a percentage of that figure."""
+
+    value: Annotated[float, Field(ge=0)]
+    is_percentage: bool = False
+
+    def amount(self, baseline: float) -> float:
+        """Return the margin in the figure's own unit."""
+        return abs(baseline) * self.value / 100 if self.is_percentage else self.value
+
+    def __str__(self) -> str:
+        return f"{self.value:g}%" if self.is_percentage else f"{self.value:g}"
+
+
+def _margin(value: Any) -> Any:
+    if isinstance(value, str) and (match := _PERCENTAGE.fullmatch(value)):
+        return Margin(value=float(match[1]), is_percentage=True)
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf:
+        return Margin(value=float(value))
+    if isinstance(value, Margin):
+        return value
+    raise ValueError(f"{value!r} is no margin: write an amount such as 0.005, or a percentage such as 5%")
+
+
+class MetricDemand(Part):
+    """What figures out of trusted evidence must be, over all of the data and in each slice of it.
+
+    Attributes:
+        rule: The rule's id.
+        when: What it is asked of.
+        needs: The rules of evidence with ``metrics: true`` whose attestations give the figures.
+        metric: The metric's name.
+        overall: Whether the figure over all of the data must meet it.
+        slices: The slices that must: each a mapping from key to values, ``*`` for every value reported.
+        at_least: A floor.
+        at_most: A ceiling, or a budget.
+        max_regression: How much worse than the baseline's it may be, by the metric's own direction.
+        min_sample_count: The least number of samples that a figure must be measured on.
+        remedy: What to do about it.
+    """
 
     rule: Name
-    environment: Name
+    when: When | None = None
+    needs: Some[Name]
+    metric: Text
+    overall: bool = True
+    slices: Annotated[tuple[dict[str, Texts], ...], Field(max_length=20)] = ()
+    at_least: Figure | None = None
+    at_most: Figure | None = None
+    max_regression: Annotated[Margin, BeforeValidator(_margin, json_schema_input_type=float | str)] | None = (
+        None
+    )
+    min_sample_count: Annotated[int, Field(ge=1)] | None = None
     remedy: str = Field(default="", max_length=2000)
 
 
-class ApprovalDemand(_Part):
+class DecisionDemand(Part):
+    """An earlier environment's signed decision that must be there.
+
+    Attributes:
+        rule: The rule's id.
+        when: What it is asked of.
+        environment: The environment.
+        soak: How long the bundle must have been there.
+        remedy: What to do about it.
+    """
+
+    rule: Name
+    when: When | None = None
+    environment: Name
+    soak: Duration | None = None
+    remedy: str = Field(default="", max_length=2000)
+
+
+class ApprovalDemand(Part):
     """How many people must approve, and of whom they must be independent."""
 
     rule: Name
+    when: When | None = None
     count: int = Field(ge=1, le=20)
     independent_of: tuple[Literal["publisher", "requester"], ...] = ()
     remedy: str = Field(default="", max_length=2000)
 
 
-class ExpressionRule(_Part):
+class ExpressionRule(Part):
     """A rule that a CEL expression decides."""
 
     rule: Name
+    when: When | None = None
     needs: tuple[Name, ...] = ()
     expression: Expression
     values: dict[Name, Expression] = Field(default_factory=dict, max_length=20)
@@ -125,8 +187,33 @@ class ExpressionRule(_Part):
     remedy: Text
 
 
-class PolicyDocument(_Part):
-    """What one environment demands before it admits a bundle."""
+class PolicyDocument(Part):
+    """What one environment demands before it admits a bundle.
+
+    Attributes:
+        schema_: The form of the document.
+        environment: The environment that decides.
+        version: Yours to count; a decision names the SHA-256 of the file.
+        description: What the policy is for.
+        sources: The environments that it admits from.
+        publishing: Whether versions may be published here directly.
+        request_max_age: How long a signed promotion request may be carried out.
+        release_max_age: How old the source's release statement may be.
+        dossier_valid_for: How long approvers have.
+        protected_aliases: Aliases that move only by a decision of their own.
+        baseline_alias: The alias of the version that others are compared with.
+        labels: The labels of the manifest that demands select by, each with all of its values.
+        signature: Whether the bundle must be signed by a publisher that is trusted here.
+        metadata: The fields of the manifest that must be filled in.
+        compatibility: No breaking change of the feature schema against the baseline.
+        evidence: The attestations that must be there, and whose they must be.
+        metrics: What figures out of that evidence must be, overall and by slice.
+        decisions: The earlier environments that must have admitted this very bundle, and for how long.
+        change_windows: The hours of the week at which versions are let in.
+        freezes: The times at which none is.
+        approvals: How many people must approve, and of whom they must be independent.
+        rules: What an expression decides.
+    """
 
     schema_: Literal["carnet.policy/v1"] = Field(alias="schema")
     environment: Name
@@ -139,9 +226,14 @@ class PolicyDocument(_Part):
     dossier_valid_for: Duration = timedelta(days=7)
     protected_aliases: tuple[Name, ...] = ()
     baseline_alias: Name | None = None
+    labels: dict[str, LabelDeclaration] = Field(default_factory=dict, max_length=20)
     signature: SignatureDemand = SignatureDemand()
-    metadata: MetadataDemand | None = None
+    metadata: Annotated[tuple[MetadataDemand, ...], one_or_more(MetadataDemand)] = ()
+    compatibility: Annotated[tuple[CompatibilityDemand, ...], one_or_more(CompatibilityDemand)] = ()
     evidence: tuple[EvidenceDemand, ...] = Field(default=(), max_length=MAX_RULES)
+    metrics: tuple[MetricDemand, ...] = Field(default=(), max_length=MAX_RULES)
     decisions: tuple[DecisionDemand, ...] = Field(default=(), max_length=MAX_RULES)
-    approvals: ApprovalDemand | None = None
+    change_windows: tuple[WindowDemand, ...] = Field(default=(), max_length=MAX_RULES)
+    freezes: tuple[FreezeDemand, ...] = Field(default=(), max_length=MAX_RULES)
+    approvals: Annotated[tuple[ApprovalDemand, ...], one_or_more(ApprovalDemand)] = ()
     rules: tuple[ExpressionRule, ...] = Field(default=(), max_length=MAX_RULES)

@@ -22,7 +22,7 @@ KNOWN: dict[str, tuple[str, str]] = {
     "status": ("Tell which of them run.", "server,sync"),
     "demo": ("Carry a real model from dev to prod, on this machine.", "demo"),
     "migrate": ("Move metadata, log and blobs to other storage.", "server"),
-    "policy": ("Check and test policy documents.", "policies"),
+    "policy": ("Check, test and explain policies.", "policies"),
 }
 
 

@@ -19,7 +19,7 @@ from pydantic_core import PydanticCustomError
 from carnet.canonical import DIGEST_PATTERN
 from carnet.errors import InvalidInputError
 from carnet.references import NAME_MAX_LENGTH, NAME_PATTERN, VERSION_MAX
-from carnet.signing.times import format_time, parse_time
+from carnet.signing.times import format_time, parse_foreign_time, parse_time
 
 T = TypeVar("T")
 # Control characters, and surrogates, which no UTF-8 text has.
@@ -102,6 +102,15 @@ def _from_text(value: Any) -> Any:
         raise problem("should be a time like 2026-03-01T12:30:00Z (RFC 3339, in UTC)") from error
 
 
+def _from_foreign_text(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return parse_foreign_time(value)
+    except InvalidInputError as error:
+        raise problem("should be a time like 2026-03-01T12:30:00Z (RFC 3339)") from error
+
+
 def _ascending(value: tuple[str, ...]) -> tuple[str, ...]:
     if any(first >= second for first, second in pairwise(value)):
         raise problem("should be in ascending order, each digest once")
@@ -131,6 +140,13 @@ Hex32 = Annotated[str, matching(r"[0-9a-f]{32}", "should be 32 lowercase hexadec
 Time = Annotated[
     datetime,
     BeforeValidator(_from_text),
+    AfterValidator(_utc),
+    PlainSerializer(format_time, return_type=str, when_used="json"),
+]
+# A moment that other tools write too: with any offset, and up to nanoseconds.
+ForeignTime = Annotated[
+    datetime,
+    BeforeValidator(_from_foreign_text),
     AfterValidator(_utc),
     PlainSerializer(format_time, return_type=str, when_used="json"),
 ]

@@ -37,20 +37,22 @@ class Statement:
     predicate_type: str
     predicate: dict[str, Any]
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the statement as a JSON object."""
+        return {
+            "_type": STATEMENT_TYPE,
+            "subject": [{"name": self.subject_name, "digest": {"sha256": self.subject_digest}}],
+            "predicateType": self.predicate_type,
+            "predicate": self.predicate,
+        }
+
     def to_payload(self) -> bytes:
         """Return the statement as canonical JSON, ready to be signed.
 
         Raises:
             InvalidInputError: The predicate has no canonical form.
         """
-        return canonical_json(
-            {
-                "_type": STATEMENT_TYPE,
-                "subject": [{"name": self.subject_name, "digest": {"sha256": self.subject_digest}}],
-                "predicateType": self.predicate_type,
-                "predicate": self.predicate,
-            }
-        )
+        return canonical_json(self.to_json())
 
 
 def sign_statement(statement: Statement, key: SigningKey) -> Envelope:

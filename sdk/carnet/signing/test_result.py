@@ -24,12 +24,26 @@ class MeasuredMetric(FrozenModel):
         value: The figure; finite.
         direction: ``higher_is_better`` or ``lower_is_better``.
         slice: The part of the data that it was measured on; empty for all of it.
+        sample_count: On how many samples; None where that is not said.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=256)]
     value: float
     direction: Direction
     slice: dict[str, str] = Field(default_factory=dict)
+    sample_count: Annotated[int, Field(ge=0)] | None = None
+
+
+class TestCounts(FrozenModel):
+    """How many tests ended how; those that were skipped are in no list of names."""
+
+    # pytest would take the class for a test case.
+    __test__: ClassVar[bool] = False
+
+    passed: Annotated[int, Field(ge=0)] = 0
+    warned: Annotated[int, Field(ge=0)] = 0
+    failed: Annotated[int, Field(ge=0)] = 0
+    skipped: Annotated[int, Field(ge=0)] = 0
 
 
 class TestResult(ForeignPredicate):
@@ -44,6 +58,7 @@ class TestResult(ForeignPredicate):
         failed_tests: Those that failed.
         suite: The suite that was run, such as ``evaluation``; empty for results of other tools.
         metrics: What it measured.
+        counts: How many tests ended how; None where the names say it.
         finished_at: When it ended.
     """
 
@@ -59,4 +74,5 @@ class TestResult(ForeignPredicate):
     failed_tests: Many[str] = Field(default=(), alias="failedTests")
     suite: str = Field(default="", alias="carnet_suite")
     metrics: Many[MeasuredMetric] = Field(default=(), alias="carnet_metrics")
+    counts: TestCounts | None = Field(default=None, alias="carnet_counts")
     finished_at: Time | None = Field(default=None, alias="carnet_finished_at")

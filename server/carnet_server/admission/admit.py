@@ -242,7 +242,7 @@ class _Admitting:
         counted = counted_approvals(situation.approvals, situation.authors, now=self._evaluation.evaluated_at)
         ends = [each.expires_at for each in counted]
         ends += [situation.dossier.expires_at] if situation.dossier else []
-        return all(end > now for end in ends)
+        return all(end > now for end in ends) and self._evaluation.evaluation.holds_at(now)
 
     def _write_decision(self, tx: Transaction) -> tuple[int, str]:
         """Write the decision, and keep it as evidence, so that the next environment is given it."""

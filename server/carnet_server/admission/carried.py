@@ -96,7 +96,7 @@ def believed_of(
                 )
             continue
         metrics = tuple(
-            MetricValue(metric.name, metric.value, metric.direction, dict(metric.slice))
+            MetricValue(metric.name, metric.value, metric.direction, dict(metric.slice), metric.sample_count)
             for metric in content.metrics
         )
         attestations.append(

@@ -7,7 +7,7 @@ change in between is noticed when the revisions are compared.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from carnet.bundle.manifest import parse_manifest
@@ -198,7 +198,10 @@ def _read_facts(
         signature=SignatureFact(publisher.key_id, publisher.subject, publisher.person),
         publisher=publisher.party,
         requester=verified.request.requester.party,
-        evidence=(*evidence, *(each for each in more_evidence if each.digest not in known)),
+        evidence=tuple(
+            replace(each, signer_person=trust.person_of(each.signer_subject))
+            for each in (*evidence, *(each for each in more_evidence if each.digest not in known))
+        ),
         decisions=(*decisions, *(each for each in more_decisions if each.digest not in known)),
         approvals=tuple(approval_fact(each) for each in approvals),
         baseline_manifest=parse_manifest(baseline.manifest).to_json() if baseline else None,

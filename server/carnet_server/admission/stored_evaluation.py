@@ -80,6 +80,7 @@ def _to_json(evaluation: Evaluation) -> dict[str, Any]:
                 "remedy": result.remedy,
                 "values": dict(result.values),
                 "awaits_people": result.awaits_people,
+                "awaits_clock": result.awaits_clock,
             }
             for result in evaluation.results
         ],

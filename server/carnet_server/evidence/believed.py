@@ -53,7 +53,9 @@ def trusted_attestations(
             signer_roles=found.signer.roles,
             time=found.content.time,
             metrics=tuple(
-                MetricValue(metric.name, metric.value, metric.direction, dict(metric.slice))
+                MetricValue(
+                    metric.name, metric.value, metric.direction, dict(metric.slice), metric.sample_count
+                )
                 for metric in found.content.metrics
             ),
         )

@@ -164,7 +164,7 @@ class Publisher:
         held = find_registered(tx.connection, arrival)
         if held is not None:
             return held, False
-        if decided.basis.moved(tx.connection):
+        if decided.basis.moved(tx.connection) or not decided.evaluation.holds_at(tx.now):
             raise _Moved
         index = decided.log(tx, caller)
         version, is_new = register_version(

@@ -56,6 +56,47 @@ def test_a_rule_that_is_named_must_say_so(folder: Path, engine: PolicyEngine) ->
     assert report.outcomes[0].mismatches[0].startswith("metadata: expected FAILED, was PASSED")
 
 
+SCOPED = (
+    "schema: carnet.policy/v1\nenvironment: lab\nversion: 1\nsources: [dev]\n"
+    "decisions: [{rule: soaked, environment: dev, soak: 2d, when: {aliases: [champion]}}]\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("alias", "expected", "mismatch"),
+    [
+        ("shadow", "NOT_DEMANDED", None),
+        ("shadow", "FAILED", "soaked: expected FAILED, and it is not demanded here"),
+        ("champion", "AWAITING", None),
+        ("champion", "NOT_DEMANDED", "soaked: expected NOT_DEMANDED, was AWAITING: no decision by dev"),
+    ],
+)
+def test_a_case_can_say_that_a_rule_is_not_demanded(
+    folder: Path, engine: PolicyEngine, alias: str, expected: str, mismatch: str | None
+) -> None:
+    (folder / "lab.yaml").write_text(SCOPED)
+    case = f"{{case: c, facts: {{source: dev, alias: {alias}}}, expect: {{soaked: {expected}}}}}"
+    (outcome,) = run_cases(write(folder, f"cases: [{case}]"), engine).outcomes
+    assert outcome.passed is (mismatch is None)
+    assert mismatch is None or outcome.mismatches[0].startswith(mismatch)
+
+
+def test_a_case_can_say_what_time_it_is(folder: Path, engine: PolicyEngine) -> None:
+    (folder / "lab.yaml").write_text(
+        "schema: carnet.policy/v1\nenvironment: lab\nversion: 1\nsources: [dev]\n"
+        "freezes: [{rule: f, from: 2026-12-24T00:00:00Z, until: 2026-12-27T00:00:00Z, reason: r}]\n"
+    )
+    cases = """\
+facts: {source: dev}
+cases:
+  - {case: before}
+  - {case: meanwhile, facts: {now: 2026-12-25T10:00:00+01:00}, expect: {f: AWAITING}}
+"""
+    assert run_cases(write(folder, cases), engine).passed
+    with pytest.raises(DocumentInvalidError, match="is not a moment"):
+        run_cases(write(folder, "cases: [{case: c, facts: {now: soon}}]"), engine)
+
+
 def test_rules_that_no_case_refuses_are_told(folder: Path, engine: PolicyEngine) -> None:
     cases = "cases: [{case: unsigned, facts: {signed: false}, expect: {signature: FAILED}}]"
     assert run_cases(write(folder, cases), engine).never_refused == ("source", "metadata")

@@ -58,3 +58,36 @@ def test_decisions(
 def test_the_remedy_is_to_promote_from_home(make_facts: Callable[..., Facts]) -> None:
     result = check_decision(DEMAND, make_facts(source="staging", decisions=[]))
     assert result.remedy == "Run: carnet promote dev/risk/fraud@1 --to qa"
+
+
+SOAK = {"environment": "staging"}
+
+
+@pytest.mark.parametrize(
+    ("decisions", "status", "opens_at"),
+    [
+        ([SOAK | {"age": "72h"}], PASSED, None),
+        ([SOAK | {"age": "71h"}], AWAITING, "2026-01-15T13:00:00Z"),
+        ([SOAK | {"age": "80h"}, SOAK | {"age": "1h"}], PASSED, None),
+        ([SOAK | {"age": "80h"}, SOAK | {"age": "60h", "result": "FAILED"}], FAILED, None),
+        (
+            [SOAK | {"age": "80h"}, SOAK | {"age": "60h", "result": "FAILED"}, SOAK | {"age": "48h"}],
+            AWAITING,
+            "2026-01-16T12:00:00Z",
+        ),
+        (
+            [SOAK | {"age": "80h", "of_another_bundle": True}, SOAK | {"age": "48h"}],
+            AWAITING,
+            "2026-01-16T12:00:00Z",
+        ),
+        ([], AWAITING, None),
+    ],
+)
+def test_a_bundle_must_have_been_there_for_long_enough(
+    make_facts: Callable[..., Facts], decisions: list[Any], status: RuleStatus, opens_at: str | None
+) -> None:
+    demand = DecisionDemand(rule="r", environment="staging", soak="72h")
+    found = check_decision(demand, make_facts(decisions=decisions))
+    assert (found.status, found.values.get("opens_at")) == (status, opens_at), found.message
+    assert not found.awaits_clock
+    assert opens_at is None or opens_at in found.message

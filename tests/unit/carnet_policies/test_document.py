@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from carnet.errors import CarnetError, DocumentInvalidError
 from carnet_policies.document import MAX_POLICY_BYTES, load_policy
-from carnet_policies.schema import parse_duration
+from carnet_policies.schema_fields import parse_duration
 from carnet_policies.shipped import SHIPPED, shipped_policy
 
 if TYPE_CHECKING:
@@ -53,10 +54,18 @@ def test_rule_ids_are_in_the_order_of_results() -> None:
     policy = load_policy(shipped_policy("prod"))
     assert policy.rule_ids == (
         "source",
+        "scope",
         "signature",
         "metadata",
+        "metadata-of-critical",
+        "contract",
         "integration-tests",
+        "pii-review",
+        "smoke-test",
+        "latency-budget",
         "admitted-to-staging",
+        "soaked-in-staging",
+        "change-window",
         "approvals",
     )
 
@@ -64,6 +73,12 @@ def test_rule_ids_are_in_the_order_of_results() -> None:
 def test_a_signature_that_is_not_required_is_no_rule() -> None:
     policy = load_policy((HEAD + "signature: {required: false}\n").encode())
     assert policy.rule_ids == ("source",)
+
+
+def test_the_documented_policy_is_sound() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "policies.md").read_text()
+    example = page.partition("```yaml\n")[2].partition("```")[0]
+    assert len(load_policy(example.encode()).rule_ids) == 13
 
 
 @pytest.mark.parametrize("environment", SHIPPED)
@@ -255,6 +270,63 @@ TREES = st.recursive(
     ),
     max_leaves=12,
 )
+
+
+PARTS = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.sampled_from(
+        ["a", "*", "1%", "09:00", "mon", "UTC", "2026-01-01T00:00:00Z", "evaluation", "\ud800"]
+    ),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "rule",
+                    "when",
+                    "labels",
+                    "a",
+                    "values",
+                    "default",
+                    "aliases",
+                    "needs",
+                    "metric",
+                    "slices",
+                    "at_least",
+                    "max_regression",
+                    "time_zone",
+                    "open",
+                    "days",
+                    "from",
+                    "until",
+                    "reason",
+                    "exempt",
+                    "type",
+                    "signers",
+                    "count",
+                    "required",
+                    "environment",
+                    "soak",
+                ]
+            ),
+            inner,
+            max_size=8,
+        )
+    ),
+    max_leaves=20,
+)
+FIELDS = ["labels", "metadata", "compatibility", "evidence", "metrics", "decisions", "change_windows"]
+
+
+@given(st.sampled_from([*FIELDS, "freezes", "approvals"]), PARTS)
+def test_no_part_of_a_policy_makes_anything_but_a_typed_error(field: str, part: object) -> None:
+    try:
+        load_policy(f"{HEAD}{field}: {json.dumps(part)}\n".encode())
+    except CarnetError as error:
+        assert isinstance(error, DocumentInvalidError)  # noqa: PT017
 
 
 @given(TREES)

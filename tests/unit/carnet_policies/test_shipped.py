@@ -16,12 +16,12 @@ def test_there_is_no_policy_for_other_environments(environment: str) -> None:
 def test_dev_takes_publications_and_nothing_else() -> None:
     document = load_policy(shipped_policy("dev")).document
     assert (document.publishing, document.sources, document.protected_aliases) == (True, (), ())
-    assert (document.evidence, document.rules, document.approvals) == ((), (), None)
+    assert (document.evidence, document.rules, document.approvals) == ((), (), ())
 
 
 def test_prod_protects_its_champion_and_demands_two_independent_people() -> None:
     document = load_policy(shipped_policy("prod")).document
     assert document.sources == ("staging",)
     assert document.protected_aliases == ("champion",)
-    assert document.approvals is not None
-    assert (document.approvals.count, document.approvals.independent_of) == (2, ("publisher", "requester"))
+    (approvals,) = document.approvals
+    assert (approvals.count, approvals.independent_of) == (2, ("publisher", "requester"))
