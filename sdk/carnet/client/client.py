@@ -79,6 +79,8 @@ class Client:
     revoke = _forwarded(AsyncClient.revoke)
 
     attest = _forwarded(AsyncClient.attest)
+    attest_signed = _forwarded(AsyncClient.attest_signed)
+    draft_statement = _forwarded(AsyncClient.draft_statement)
     evidence = _forwarded(AsyncClient.evidence)
 
     promote = _forwarded(AsyncClient.promote)

@@ -25,9 +25,9 @@ from carnet.errors import (
 from carnet.signing.approval import Approval
 from carnet.signing.decision import Decision
 from carnet.signing.dsse import parse_envelope, verify_envelope
+from carnet.signing.evidence_content import content_of
 from carnet.signing.model_signature import check_covers, verify_model_signature
 from carnet.signing.statement import parse_statement
-from carnet.signing.test_result import TestResult
 from carnet.translog.receipt import verify_receipt
 
 if TYPE_CHECKING:
@@ -169,19 +169,15 @@ def checked_evidence(message: evidence_pb2.Evidence, bundle_digest: str, federat
 def _said(statement: Statement) -> tuple[str, str, tuple[Metric, ...]]:
     """Return suite, result and metrics of a statement whose type has them, read from its own bytes."""
     try:
-        if statement.predicate_type == TestResult.PREDICATE_TYPE:
-            test = TestResult.parse(statement)
-            metrics = tuple(
-                Metric(name=each.name, value=each.value, direction=each.direction, slice=dict(each.slice))
-                for each in test.metrics
-            )
-            return test.suite, test.result, metrics
-        if statement.predicate_type == Decision.PREDICATE_TYPE:
-            return "", Decision.parse(statement).verification_result, ()
+        said = content_of(statement)
     except CarnetError:
         # A foreign tool's predicate of that name: it is kept and shown, and says nothing that is read here.
         return "", "", ()
-    return "", "", ()
+    metrics = tuple(
+        Metric(name=each.name, value=each.value, direction=each.direction, slice=dict(each.slice))
+        for each in said.metrics
+    )
+    return said.suite, said.result, metrics
 
 
 def checked_decision(

@@ -19,18 +19,16 @@ from carnet.errors import (
 from carnet.references import parse_reference
 from carnet.signing.decision import Decision, verifier_id
 from carnet.signing.dsse import parse_envelope, verify_envelope
+from carnet.signing.evidence_content import EvidenceContent, content_of
 from carnet.signing.statement import parse_statement
-from carnet.signing.test_result import TestResult
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
     from carnet.references import ResourceName
     from carnet.signing.dsse import Envelope
     from carnet.signing.keys import VerificationKey
     from carnet.signing.statement import Statement
-    from carnet.signing.test_result import MeasuredMetric
     from carnet_server.access.trust import Trust
 
 
@@ -52,23 +50,6 @@ class Signer:
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
-    """What an attestation says, of what decisions look at.
-
-    Attributes:
-        suite: The suite, for a test result.
-        result: ``PASSED``, ``WARNED``, ``FAILED``, or empty where the type has none.
-        time: When the attested work was finished, where that is said.
-        metrics: What a test measured.
-    """
-
-    suite: str = ""
-    result: str = ""
-    time: datetime | None = None
-    metrics: tuple[MeasuredMetric, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Assessment:
     """An attestation, and what is to be thought of it.
 
@@ -86,7 +67,7 @@ class Assessment:
     subject_name: str
     bundle_digest: str
     predicate_type: str
-    content: Content
+    content: EvidenceContent
     signer: Signer
     trusted: bool
 
@@ -116,7 +97,7 @@ def assess(data: bytes, *, namespace: str, trust: Trust, own_key: VerificationKe
     if not key_id:
         signer = _known_signer(known_id, trust)
         return _assessment(envelope, statement, _content_if_any(statement), signer, trusted=False)
-    return _assessment(envelope, statement, _content(statement), believed[key_id], trusted=True)
+    return _assessment(envelope, statement, content_of(statement), believed[key_id], trusted=True)
 
 
 def check_subject(assessment: Assessment, name: ResourceName) -> None:
@@ -210,25 +191,15 @@ def _first_signer(envelope: Envelope, keys: Mapping[str, VerificationKey]) -> st
         return ""
 
 
-def _content(statement: Statement) -> Content:
-    if statement.predicate_type == TestResult.PREDICATE_TYPE:
-        result = TestResult.parse(statement)
-        return Content(result.suite, result.result, result.finished_at, result.metrics)
-    if statement.predicate_type == Decision.PREDICATE_TYPE:
-        decision = Decision.parse(statement)
-        return Content(result=decision.verification_result, time=decision.time_verified)
-    return Content()
-
-
-def _content_if_any(statement: Statement) -> Content:
+def _content_if_any(statement: Statement) -> EvidenceContent:
     try:
-        return _content(statement)
+        return content_of(statement)
     except StatementInvalidError:
-        return Content()
+        return EvidenceContent()
 
 
 def _assessment(
-    envelope: Envelope, statement: Statement, content: Content, signer: Signer, *, trusted: bool
+    envelope: Envelope, statement: Statement, content: EvidenceContent, signer: Signer, *, trusted: bool
 ) -> Assessment:
     return Assessment(
         digest=envelope.digest,

@@ -22,7 +22,7 @@ class Evidence:
         model: The model that it was added to.
         version: The version that it was added to, whether that is here or not.
         predicate_type: The predicate type.
-        suite: The suite, for a test result.
+        suite: What was looked at, such as ``evaluation``; empty where that is not said.
         result: ``PASSED``, ``WARNED``, ``FAILED``, or empty where the type has none.
         signer: The signer's subject; empty where the key is unknown here.
         signer_key_id: The signer's key; empty where it is unknown here.

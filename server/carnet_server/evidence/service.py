@@ -15,6 +15,7 @@ from carnet.canonical import check_digest
 from carnet.errors import MessageTooLargeError, NotFoundError
 from carnet.serving.paging import decode_page_token, encode_page_token, page_limit
 from carnet.signing.dsse import MAX_ENVELOPE_BYTES
+from carnet.signing.evidence_content import require_evidence
 from carnet_server.evidence import queries
 from carnet_server.evidence.adding import add_evidence
 from carnet_server.evidence.assessment import assess, check_subject, require_trusted
@@ -69,7 +70,8 @@ class EvidenceService:
         Raises:
             MessageTooLargeError: The envelope is over 1 MiB.
             SignatureInvalidError: It is malformed, or a known key's signature is bad.
-            StatementInvalidError: It says nothing about that version, or is malformed.
+            StatementInvalidError: It says nothing about that version, is malformed, breaks the schema of its
+                predicate type, or is part of a promotion and no evidence.
             KeyUntrustedError: Its signer does not count here, and the caller is not the promotion service.
         """
         assessment = await asyncio.to_thread(self._verify, caller, name, envelope)
@@ -137,6 +139,7 @@ class EvidenceService:
         )
         check_subject(found, name)
         if CARRIER_ROLE not in caller.trust.acting_roles(caller.subject, name.namespace):
+            require_evidence(found.predicate_type)
             require_trusted(found)
         return found
 

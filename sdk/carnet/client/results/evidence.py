@@ -11,6 +11,14 @@ if TYPE_CHECKING:
 
     from carnet.client.results.receipts import VerifiedReceipt
 
+_SHORT_TYPES = {
+    "https://slsa.dev/verification_summary/v1": "decision",
+    "https://in-toto.io/attestation/test-result/v0.1": "test-result",
+    "https://in-toto.io/attestation/svr/v0.2": "verification-result",
+    "https://in-toto.io/attestation/scai/v0.3": "attribute-report",
+    "https://slsa.dev/provenance/v1": "provenance",
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
@@ -35,7 +43,7 @@ class Evidence:
     Attributes:
         digest: The SHA-256 of the envelope.
         predicate_type: What kind of statement it is.
-        suite: The suite, for a test result.
+        suite: What was run or looked at, such as ``evaluation``; empty where that is not said.
         result: ``PASSED``, ``WARNED``, ``FAILED``, or empty.
         signer: Whose pinned key signed it; empty where the key is not pinned here.
         stated_signer: Who the registry says signed it.
@@ -60,13 +68,8 @@ class Evidence:
 
     @property
     def kind(self) -> str:
-        """What it is, in a few words: the suite of a test result, or the type's last part."""
-        if self.suite:
-            return self.suite
-        return {
-            "https://slsa.dev/verification_summary/v1": "decision",
-            "https://in-toto.io/attestation/test-result/v0.1": "test-result",
-        }.get(self.predicate_type, self.predicate_type)
+        """What it is, in a few words: what was run or looked at, or else the type."""
+        return self.suite or _SHORT_TYPES.get(self.predicate_type, self.predicate_type)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,11 +8,12 @@ import pytest
 
 import carnet
 from carnet import errors
+from carnet.attesting.statement import Options, make_statement
 from carnet.canonical import sha256_hex
-from carnet.client.attestation import make_statement
 from carnet.registry.v1 import evidence_pb2
 from carnet.signing.dsse import parse_envelope
-from carnet.signing.statement import parse_statement
+from carnet.signing.keys import SigningKey
+from carnet.signing.statement import Statement, parse_statement, sign_statement
 from carnet.signing.test_result import TestResult
 from tests.unit.carnet.client.fake_federation import signing_key
 
@@ -52,9 +53,14 @@ async def test_a_predicate_of_another_type_is_signed_as_it_is(evaluator, fraud):
 
 
 def _statement(content, **parts):
-    defaults = {"name": "m.json", "kind": "test-result", "suite": None, "result": None}
+    kind = parts.pop("kind", "test-result")
     return make_statement(
-        content, subject_name="dev/risk/fraud@1", subject_digest="0" * 64, **(defaults | parts)
+        content,
+        name="m.json",
+        kind=kind,
+        options=Options(**parts),
+        subject_name="dev/risk/fraud@1",
+        subject_digest="0" * 64,
     )
 
 
@@ -139,3 +145,26 @@ async def test_a_signer_that_is_not_pinned_is_shown_as_unknown(federation, clien
         found = await stranger.evidence("dev/risk/fraud@1")
     assert [each.signer for each in found] == ["environment dev", ""]
     assert found[1].stated_signer == "spiffe://carnet.internal/service/evaluator"
+
+
+async def test_a_report_in_a_file_is_recognised(evaluator, fraud, tmp_path):
+    path = tmp_path / "junit.xml"
+    path.write_text('<testsuite name="s"><testcase name="a"><failure/></testcase></testsuite>')
+    added = await evaluator.attest("dev/risk/fraud@1", path, suite="integration")
+    assert (added.evidence.kind, added.evidence.result) == ("integration", "FAILED")
+
+
+async def test_a_draft_is_what_would_be_signed_and_nothing_is_sent(evaluator, federation, fraud):
+    before = len(federation.dev.evidence[fraud.digest])
+    draft = await evaluator.draft_statement("dev/risk/fraud@1", PLAIN)
+    assert draft["predicate"]["carnet_suite"] == "evaluation"
+    assert draft["subject"][0]["digest"] == {"sha256": fraud.digest}
+    assert len(federation.dev.evidence[fraud.digest]) == before
+
+
+async def test_what_somebody_else_signed_is_handed_over_and_its_signer_unknown(evaluator, fraud, tmp_path):
+    statement = Statement("fraud.tar", fraud.digest, "https://example.org/x", {"x": 1})
+    data = sign_statement(statement, SigningKey.generate()).to_bytes()
+    (tmp_path / "e.intoto.jsonl").write_bytes(data + b"\n")
+    (added,) = await evaluator.attest_signed("dev/risk/fraud@1", tmp_path / "e.intoto.jsonl")
+    assert (added.evidence.envelope, added.evidence.signer) == (data, "")

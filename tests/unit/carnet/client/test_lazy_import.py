@@ -22,6 +22,7 @@ def _loaded_by(code: str) -> set[str]:
         "import carnet",
         "import carnet.audit, carnet.audit.verify",
         "import carnet.bundle.directory, carnet.signing.dsse, carnet.translog.receipt",
+        "import carnet.attesting.statement, carnet.attesting.envelopes",
         "from carnet import CarnetError, Reference, parse_reference, Federation, PushResult",
         "from carnet.client.audit_memory import verify_offline, federation_pins",
         "from carnet.cli.application import build; import carnet.cli.audit",

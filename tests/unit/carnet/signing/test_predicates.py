@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from carnet.errors import InvalidInputError, StatementInvalidError
 from carnet.signing.approval import Approval
+from carnet.signing.attribute_report import AttributeReport
 from carnet.signing.cancellation import Cancellation
 from carnet.signing.capability import Capability
 from carnet.signing.decision import Decision, verifier_id, version_uri
@@ -24,9 +25,11 @@ from carnet.signing.evidence_set import evidence_set_digest
 from carnet.signing.keys import SigningKey
 from carnet.signing.predicate import ForeignPredicate, Predicate
 from carnet.signing.promotion_request import PromotionRequest
+from carnet.signing.provenance import Provenance
 from carnet.signing.release import Release
 from carnet.signing.statement import Statement, parse_statement
 from carnet.signing.test_result import TestResult
+from carnet.signing.verification_result import VerificationResult
 
 KEY = SigningKey.generate()
 SUBJECT = ("dev/risk/fraud@3", "d" * 64)
@@ -92,8 +95,15 @@ EXAMPLES: dict[type[Predicate], dict[str, Any]] = {
         "carnet_suite": "evaluation",
         "carnet_metrics": [
             {"name": "roc_auc", "value": 0.98, "direction": "higher_is_better"},
-            {"name": "recall", "value": 1, "direction": "higher_is_better", "slice": {"region": "eu"}},
+            {
+                "name": "recall",
+                "value": 1,
+                "direction": "higher_is_better",
+                "slice": {"region": "eu"},
+                "sample_count": 12,
+            },
         ],
+        "carnet_counts": {"passed": 1},
         "carnet_finished_at": NOW,
     },
     Decision: {
@@ -108,6 +118,44 @@ EXAMPLES: dict[type[Predicate], dict[str, Any]] = {
         "carnet_promotion": PROMOTION,
         "carnet_alias": "champion",
         "carnet_rules": [{"rule": "approvals", "status": "AWAITING", "message": "0 of 2"}],
+    },
+    VerificationResult: {
+        "verifier": {"id": "https://scanner.example/v2", "policies": [{"uri": "urn:example:policy"}]},
+        "timeCreated": NOW,
+        "properties": ["EXAMPLE_NO_CRITICAL_FINDINGS"],
+        "carnet_suite": "security-scan",
+        "carnet_result": "WARNED",
+        "carnet_checks": [{"name": "licences", "result": "WARNED", "detail": "one is unknown"}],
+        "carnet_metrics": [{"name": "findings", "value": 2, "direction": "lower_is_better"}],
+        "carnet_tools": [{"name": "scanner", "version": "2.0", "rules": 7}],
+        "carnet_findings": [{"rule": "X1", "level": "warning", "count": 2}],
+        "carnet_fail_on": "error",
+        "carnet_report": {"name": "scan.sarif", "digest": {"sha256": A}},
+        "carnet_url": "https://example.org/runs/1",
+    },
+    AttributeReport: {
+        "attributes": [
+            {
+                "attribute": "WITH_DIFFERENTIAL_PRIVACY",
+                "conditions": {"epsilon": 1.5},
+                "evidence": {"name": "report.json", "digest": {"sha256": A}},
+            }
+        ],
+        "producer": {"uri": "https://builder.example/v1"},
+        "carnet_suite": "privacy",
+        "carnet_result": "PASSED",
+        "carnet_finished_at": NOW,
+    },
+    Provenance: {
+        "buildDefinition": {
+            "buildType": "https://example.org/training/v1",
+            "externalParameters": {"ref": "main"},
+            "resolvedDependencies": [{"uri": "git+https://example.org/fraud", "digest": {"gitCommit": "ab"}}],
+        },
+        "runDetails": {
+            "builder": {"id": "https://builder.example/v1"},
+            "metadata": {"startedOn": NOW, "finishedOn": LATER},
+        },
     },
 }
 OURS = [kind for kind in EXAMPLES if not issubclass(kind, ForeignPredicate)]
@@ -173,7 +221,7 @@ def test_unknown_fields_of_ours_are_refused(kind: type[Predicate]) -> None:
         kind.parse(statement_of(kind, bogus=1))
 
 
-@pytest.mark.parametrize("kind", [TestResult, Decision])
+@pytest.mark.parametrize("kind", [kind for kind in EXAMPLES if kind not in OURS])
 def test_unknown_fields_of_foreign_predicates_are_kept(kind: type[Predicate]) -> None:
     predicate = kind.parse(statement_of(kind, vendor={"x": 1}))
 
@@ -230,6 +278,33 @@ BAD = [
     (Decision, "inputAttestations", [{"digest": {"sha512": "a"}}]),
     (Decision, "carnet_rules", [{"rule": "x", "status": "MAYBE", "message": ""}]),
     (Decision, "carnet_promotion", "x"),
+    (TestResult, "carnet_counts", {"passed": -1}),
+    (
+        TestResult,
+        "carnet_metrics",
+        [{"name": "x", "value": 1, "direction": "lower_is_better", "sample_count": -1}],
+    ),
+    (VerificationResult, "verifier", {"id": "https://scanner.example/v2"}),
+    (VerificationResult, "verifier", {"id": "", "policies": []}),
+    (VerificationResult, "timeCreated", "2026-03-01"),
+    (VerificationResult, "timeCreated", "2026-03-01T12:30:00"),
+    (VerificationResult, "timeCreated", "0001-01-01T00:00:00+10:00"),
+    (VerificationResult, "properties", None),
+    (VerificationResult, "properties", [1]),
+    (VerificationResult, "carnet_suite", "a\nb"),
+    (VerificationResult, "carnet_result", "PASSED"),
+    (VerificationResult, "carnet_result", ""),
+    (VerificationResult, "carnet_findings", [{"rule": "X", "level": "none", "count": 1}]),
+    (VerificationResult, "carnet_findings", [{"rule": "X", "level": "error", "count": 0}]),
+    (VerificationResult, "carnet_fail_on", "critical"),
+    (AttributeReport, "attributes", []),
+    (AttributeReport, "attributes", [{"attribute": ""}]),
+    (AttributeReport, "carnet_result", "FINE"),
+    (Provenance, "buildDefinition", {"buildType": "x"}),
+    (Provenance, "buildDefinition", {"buildType": "", "externalParameters": {}}),
+    (Provenance, "runDetails", {}),
+    (Provenance, "runDetails", {"builder": {"id": ""}}),
+    (Provenance, "runDetails", {"builder": {"id": "x"}, "metadata": {"finishedOn": "noon"}}),
 ]
 
 
