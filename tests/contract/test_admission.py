@@ -1,6 +1,6 @@
 """Admission with a malicious carrier between a source and a target: what it forges, swaps or withholds changes nothing.
 
-Service objects over real SQLite, no transport.
+Service objects over real storage, no transport.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ from carnet_server.aliases.domain import Move, MoveKind
 from carnet_server.aliases.moves import move_alias
 from carnet_server.blobs.domain import Blob
 from carnet_server.blobs.fetch import FetchProgress
+from tests.support.storage import ALL_FOUR
 from tests.unit.carnet_server.admission.parties import manifest_of, read, subject
 from tests.unit.carnet_server.admission.registries import NO_PEOPLE, POLICIES, World
 
@@ -65,16 +66,16 @@ def engine():
 
 
 @pytest.fixture
-async def world(tmp_path, engine):
-    world = await World(tmp_path, engine).start()
+async def world(tmp_path, engine, storage):
+    world = await World(tmp_path, engine, storage=storage).start()
     yield world
     world.stop()
 
 
 @pytest.fixture
-async def quiet(tmp_path, engine):
+async def quiet(tmp_path, engine, storage):
     """A world in which staging asks no people."""
-    world = await World(tmp_path, engine, {"staging": NO_PEOPLE}).start()
+    world = await World(tmp_path, engine, {"staging": NO_PEOPLE}, storage).start()
     yield world
     world.stop()
 
@@ -103,6 +104,7 @@ def kinds(entries):
 # --- the honest journey ---------------------------------------------------------------------------------
 
 
+@ALL_FOUR
 async def test_a_version_travels_with_every_stamp(world):
     manifest, _, given = await brought(world)
     start = world.staging.log.size
@@ -138,6 +140,7 @@ async def test_a_version_travels_with_every_stamp(world):
     assert (entry.type, entry.envelope_digest) == ("version.admitted", view.admission.decision_digest)
 
 
+@ALL_FOUR
 async def test_the_decision_names_everything_it_rests_on_and_travels_on_as_evidence(world):
     manifest, _, given = await brought(world)
     admission = await world.evaluate(given)
@@ -159,6 +162,7 @@ async def test_the_decision_names_everything_it_rests_on_and_travels_on_as_evide
     assert held[view.admission.decision_digest].trusted
 
 
+@ALL_FOUR
 async def test_the_source_records_where_it_went_once(world):
     manifest, _, _ = await brought(world)
     view = await world.promote(manifest)
@@ -181,6 +185,7 @@ async def test_the_source_records_where_it_went_once(world):
     )
 
 
+@ALL_FOUR
 async def test_a_dry_run_says_what_would_be_and_stores_nothing(world):
     _, request, given = await brought(world)
     size = world.staging.log.size
@@ -196,6 +201,7 @@ async def test_a_dry_run_says_what_would_be_and_stores_nothing(world):
         )
 
 
+@ALL_FOUR
 async def test_what_has_not_changed_is_not_written_again(world):
     manifest, request, given = await brought(world)
     first = await world.evaluate(given)
@@ -205,6 +211,7 @@ async def test_what_has_not_changed_is_not_written_again(world):
     assert second == first
 
 
+@ALL_FOUR
 async def test_a_version_that_awaits_evidence_has_no_dossier_until_it_comes(world):
     manifest = await world.publish()
     request = world.parties.request(manifest)
@@ -215,6 +222,7 @@ async def test_a_version_that_awaits_evidence_has_no_dossier_until_it_comes(worl
     assert later.dossier is not None
 
 
+@ALL_FOUR
 async def test_a_version_that_is_here_already_is_promoted_for_an_alias_alone(quiet):
     manifest, _, _ = await brought(quiet)
     first = await quiet.promote(manifest, alias="")
@@ -237,6 +245,7 @@ async def test_a_version_that_is_here_already_is_promoted_for_an_alias_alone(qui
     assert receipt.index == quiet.dev.log.size - 1
 
 
+@ALL_FOUR
 async def test_an_alias_that_points_there_already_is_not_moved(quiet):
     manifest, _, _ = await brought(quiet)
     await quiet.promote(manifest)

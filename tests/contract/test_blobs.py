@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import random
-from collections import Counter
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -16,7 +15,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from sqlmodel import SQLModel
 
 from carnet.canonical import sha256_hex
 from carnet.client import transfer
@@ -43,23 +41,23 @@ from carnet.errors import (
 from carnet.registry.v1 import blobs_pb2
 from carnet.translog.keys import LogKey
 from carnet_server.access.interceptor import RegistryCallScope
-from carnet_server.blobs.directory import reader as reader_module
-from carnet_server.blobs.directory.reader import BlobReader
-from carnet_server.blobs.directory.store import DirectoryStore
-from carnet_server.blobs.directory.upload import Upload
 from carnet_server.blobs.domain import Blob, UploadState
 from carnet_server.blobs.fetch import FetchProgress, fetch_into_store
+from carnet_server.blobs.objects.names import PART_BYTES
 from carnet_server.blobs.service import BlobsService
 from carnet_server.blobs.servicer import BlobServicer, add_blob_service
 from carnet_server.blobs.stream import UploadStream
 from carnet_server.database.engine import Database
 from carnet_server.log.writer import Writer
+from tests.contract.tapped import TappedStore
+from tests.support.storage import ALL_FOUR
 
 PIECE = transfer.PIECE_BYTES
 SMALL = transfer.SMALL_BLOB_BYTES
-LARGE = 5 * PIECE + 17
 ALICE = "spiffe://carnet.test/person/alice"
 PEER = "spiffe://carnet.test/registry/staging"
+# How many pieces are read before the first is on its way.
+READ_AHEAD = 3
 STRANGER = "spiffe://carnet.test/person/mallory"
 
 
@@ -122,23 +120,32 @@ class Trust:
     def person_of(self, subject):
         return None
 
+    def revocation_of(self, subject, certificate=None):
+        return None
+
     def roles(self, subject, namespace):
         bound = self.bindings.get(subject, {})
         everywhere = bound.get(None, set())
         here = set().union(*bound.values()) if namespace is None else bound.get(namespace, set())
         return frozenset(everywhere | here)
 
+    def acting_roles(self, subject, namespace, alias=""):
+        return self.roles(subject, namespace)
+
+    def denial_of(self, subject, roles, namespace, alias):
+        return None
+
 
 class Registry:
     """One environment's registry with nothing but blobs."""
 
-    def __init__(self, root, authority: Authority):
+    def __init__(self, storage, authority: Authority):
         self.named: set[str] = set()
         self.everything_named = True
-        self.database = Database(f"sqlite:///{root / 'registry.db'}")
-        SQLModel.metadata.create_all(self.database.writer_engine)
+        self.database = Database(storage.make_database())
         self.writer = Writer(self.database, environment="dev", key=LogKey.generate("carnet.test/dev"))
-        self.store = DirectoryStore(root / "blobs")
+        self.bench = storage.make_bench()
+        self.store = TappedStore(self.bench.open())
         self.service = BlobsService(
             self.store,
             self.database,
@@ -186,6 +193,7 @@ class Registry:
         await self.server.stop(0)
         self.writer.stop()
         self.service.close()
+        self.store.close()
         self.database.close()
 
 
@@ -195,9 +203,8 @@ def authority():
 
 
 @asynccontextmanager
-async def running(root, authority):
-    root.mkdir()
-    registry = Registry(root, authority)
+async def running(storage, authority):
+    registry = Registry(storage, authority)
     await registry.start()
     try:
         yield registry
@@ -206,15 +213,42 @@ async def running(root, authority):
 
 
 @pytest.fixture
-async def source(tmp_path, authority):
-    async with running(tmp_path / "source", authority) as registry:
+async def source(storage, authority):
+    async with running(storage, authority) as registry:
         yield registry
 
 
 @pytest.fixture
-async def target(tmp_path, authority):
-    async with running(tmp_path / "target", authority) as registry:
+async def target(storage, authority):
+    async with running(storage, authority) as registry:
         yield registry
+
+
+@pytest.fixture
+def large(storage):
+    """A size that takes several messages, and where the store has parts, two of them."""
+    return (PART_BYTES if storage.has_parts else 4 * PIECE) + PIECE + 17
+
+
+@pytest.fixture
+def sizes(large):
+    return [0, 1, SMALL, SMALL + 1, PIECE, PIECE + 1, large]
+
+
+@pytest.fixture
+def at(request, large):
+    """Which call of those that a large blob takes, counted from 1."""
+    calls = -(-large // PIECE)
+    return {"first": 1, "second": 2, "middle": calls // 2 + 1, "last": calls}[request.param]
+
+
+@pytest.fixture
+def size(request, large):
+    return {"small": 100, "large": large}[request.param]
+
+
+AT_SOME_CALL = pytest.mark.parametrize("at", ["first", "second", "middle", "last"], indirect=True)
+SMALL_AND_LARGE = pytest.mark.parametrize("size", ["small", "large"], indirect=True)
 
 
 @pytest.fixture
@@ -232,26 +266,6 @@ def make_file(tmp_path):
 def short_pauses(monkeypatch):
     monkeypatch.setattr(patience, "FIRST_PAUSE_SECONDS", 0.01)
     monkeypatch.setattr(patience, "MAX_PAUSE_SECONDS", 0.05)
-
-
-@pytest.fixture
-def fail_once(monkeypatch):
-    """Make the n-th call of a method fail once, with whatever error."""
-
-    def fail_once(owner, name: str, at: int, error: Exception) -> Counter[str]:
-        real = getattr(owner, name)
-        calls: Counter[str] = Counter()
-
-        def wrapped(*arguments):
-            calls[name] += 1
-            if calls[name] == at:
-                raise error
-            return real(*arguments)
-
-        monkeypatch.setattr(owner, name, wrapped)
-        return calls
-
-    return fail_once
 
 
 def ref(file) -> Blob:
@@ -280,6 +294,11 @@ def raw_write(connection):
     return method()
 
 
+def calls_for(size_bytes: int) -> int:
+    """How many messages, and so calls of the store, so many bytes take."""
+    return -(-size_bytes // PIECE)
+
+
 async def write_raw(connection, *messages) -> None:
     call = WriteCall(connection)
     for message in messages:
@@ -290,17 +309,16 @@ async def write_raw(connection, *messages) -> None:
 
 # --- up and down ------------------------------------------------------------------------------------------
 
-SIZES = [0, 1, SMALL, SMALL + 1, PIECE, PIECE + 1, LARGE]
 
-
-async def test_files_go_up_and_come_down_the_same(source, make_file, tmp_path):
+@ALL_FOUR
+async def test_files_go_up_and_come_down_the_same(source, make_file, sizes, tmp_path):
     connection, files, up, down = (
         source.connect(),
-        [make_file(size, seed) for seed, size in enumerate(SIZES)],
+        [make_file(size, seed) for seed, size in enumerate(sizes)],
         Told(),
         Told(),
     )
-    total = sum(SIZES)
+    total = sum(sizes)
     await transfer.upload_files(connection, "risk", [*files, files[-1]], progress=up)
     assert up.is_whole(total)
     copies = [LocalBlob(tmp_path / f"copy-{i}", file.digest, file.size_bytes) for i, file in enumerate(files)]
@@ -309,26 +327,26 @@ async def test_files_go_up_and_come_down_the_same(source, make_file, tmp_path):
     assert [copy.path.read_bytes() for copy in copies] == [file.path.read_bytes() for file in files]
 
 
-async def test_what_is_there_is_not_sent_again(source, make_file, monkeypatch):
+@ALL_FOUR
+async def test_what_is_there_is_not_sent_again(source, make_file, sizes):
     connection, told = source.connect(), Told()
-    files = [make_file(size, seed) for seed, size in enumerate(SIZES)]
+    files = [make_file(size, seed) for seed, size in enumerate(sizes)]
     await transfer.upload_files(connection, "risk", files)
-    monkeypatch.setattr(Upload, "append", None)
-    monkeypatch.setattr(DirectoryStore, "write_small", None)
+    source.store.calls.clear()
     await transfer.upload_files(connection, "risk", files, progress=told)
-    assert told.all == [(sum(SIZES), sum(SIZES))]
+    assert not source.store.calls
+    assert told.all == [(sum(sizes), sum(sizes))]
 
 
-async def test_many_small_files_travel_in_batches(source, make_file, monkeypatch):
+@ALL_FOUR
+async def test_many_small_files_travel_in_batches(source, make_file):
     connection = source.connect()
     batches = []
-    real = DirectoryStore.write_small
 
-    def counted(store, namespace, contents):
+    def count(_namespace, contents):
         batches.append(sum(len(data) for _, data in contents))
-        real(store, namespace, contents)
 
-    monkeypatch.setattr(DirectoryStore, "write_small", counted)
+    source.store.before["write_small"] = count
     files = [make_file(60_000, seed) for seed in range(40)]
     await transfer.upload_files(connection, "risk", files)
     assert sum(batches) == 40 * 60_000
@@ -338,20 +356,19 @@ async def test_many_small_files_travel_in_batches(source, make_file, monkeypatch
     assert got == {file.digest: file.path.read_bytes() for file in files}
 
 
-@pytest.mark.parametrize("at", [1, 2, 4, 6])
-async def test_an_upload_goes_on_where_it_stopped_when_the_registry_was_away(
-    source, make_file, fail_once, at
-):
-    file, told = make_file(LARGE), Told()
-    calls = fail_once(Upload, "append", at, UnavailableError("away"))
+@AT_SOME_CALL
+async def test_an_upload_goes_on_where_it_stopped_when_the_registry_was_away(source, make_file, large, at):
+    file, told = make_file(large), Told()
+    source.store.fail("append", UnavailableError("away"), at=at)
     await transfer.upload_files(source.connect(), "risk", [file], progress=told)
     assert source.store.read_small(ref(file)) == file.path.read_bytes()
-    assert told.all[-1] == (LARGE, LARGE)
-    assert calls["append"] <= 6 + 1 + 3
+    assert told.all[-1] == (large, large)
+    resumed = source.bench.kept((at - 1) * PIECE)
+    assert source.store.calls["append"] == at + calls_for(large - resumed)
 
 
-async def test_an_upload_outlives_a_restart_of_the_registry(source, make_file, monkeypatch):
-    file, connection, restarted = make_file(LARGE), source.connect(), asyncio.Event()
+async def test_an_upload_outlives_a_restart_of_the_registry(source, make_file, large, monkeypatch):
+    file, connection, restarted = make_file(large), source.connect(), asyncio.Event()
     real = UploadStream.append
 
     async def stop_at_the_third(stream, offset, data):
@@ -373,46 +390,42 @@ async def test_an_upload_outlives_a_restart_of_the_registry(source, make_file, m
     assert source.store.read_small(ref(file)) == file.path.read_bytes()
 
 
-@pytest.mark.parametrize("at", [1, 2, 5, 6])
-async def test_a_download_goes_on_where_it_stopped(source, make_file, fail_once, tmp_path, at):
-    file, told, copy = make_file(LARGE), Told(), tmp_path / "copy"
+@AT_SOME_CALL
+async def test_a_download_goes_on_where_it_stopped(source, make_file, large, tmp_path, at):
+    file, told, copy = make_file(large), Told(), tmp_path / "copy"
     connection = source.connect()
     await transfer.upload_files(connection, "risk", [file])
-    calls = fail_once(BlobReader, "next_piece", at, UnavailableError("away"))
-    await transfer.download_blob(connection, "risk", file.digest, LARGE, copy, progress=told)
+    source.store.fail("next_piece", UnavailableError("away"), at=at)
+    await transfer.download_blob(connection, "risk", file.digest, large, copy, progress=told)
     assert copy.read_bytes() == file.path.read_bytes()
-    assert told.is_whole(LARGE)
-    assert calls["next_piece"] <= 6 + 1 + 3
+    assert told.is_whole(large)
+    assert source.store.calls["next_piece"] <= calls_for(large) + 1 + READ_AHEAD
 
 
-async def test_a_registry_that_stays_away_is_given_up(source, make_file, tmp_path, monkeypatch):
-    file, copy, connection = make_file(LARGE), tmp_path / "copy", source.connect()
+async def test_a_registry_that_stays_away_is_given_up(source, make_file, large, tmp_path):
+    file, copy, connection = make_file(large), tmp_path / "copy", source.connect()
     await transfer.upload_files(connection, "risk", [file])
-    attempts = []
-
-    def away(*_):
-        attempts.append(1)
-        raise UnavailableError("away")
-
-    monkeypatch.setattr(BlobReader, "next_piece", away)
+    source.store.fail("next_piece", UnavailableError("away"))
     with pytest.raises(UnavailableError, match="away"):
-        await transfer.download_blob(connection, "risk", file.digest, LARGE, copy)
-    assert patience.ATTEMPTS <= len(attempts) <= 2 * patience.ATTEMPTS + 2
+        await transfer.download_blob(connection, "risk", file.digest, large, copy)
+    assert patience.ATTEMPTS <= source.store.calls["next_piece"] <= 2 * patience.ATTEMPTS + 2
     assert not copy.exists()
 
 
-async def test_bytes_that_another_left_are_no_obstacle(source, make_file):
+async def test_bytes_that_another_left_are_no_obstacle(source, make_file, large):
     """Somebody began this upload with wrong bytes; whoever has the right ones still gets them in."""
-    file = make_file(LARGE)
+    file = make_file(large)
     async with source.service.open_upload("risk", ref(file)) as stream:
-        await stream.append(0, b"wrong" * 1000)
+        while not source.bench.kept(stream.offset):
+            await stream.append(stream.offset, bytes(PIECE))
+    assert (await source.service.upload_state("risk", ref(file))).committed_bytes
     await transfer.upload_files(source.connect(), "risk", [file])
     assert source.store.read_small(ref(file)) == file.path.read_bytes()
 
 
-async def test_a_file_that_is_not_what_was_said_is_refused_and_nothing_is_kept(source, make_file):
+async def test_a_file_that_is_not_what_was_said_is_refused_and_nothing_is_kept(source, make_file, large):
     connection = source.connect()
-    for size in (100, LARGE):
+    for size in (100, large):
         file = make_file(size)
         other = LocalBlob(file.path, "a" * 64, size)
         with pytest.raises(DigestMismatchError):
@@ -420,7 +433,7 @@ async def test_a_file_that_is_not_what_was_said_is_refused_and_nothing_is_kept(s
         assert await source.service.upload_state("risk", ref(other)) == UploadState(0, complete=False)
 
 
-@pytest.mark.parametrize("size", [100, LARGE])
+@SMALL_AND_LARGE
 async def test_a_file_that_shrank_since_is_named(source, make_file, size):
     file = make_file(size)
     file.path.write_bytes(b"short")
@@ -428,7 +441,7 @@ async def test_a_file_that_shrank_since_is_named(source, make_file, size):
         await transfer.upload_files(source.connect(), "risk", [file])
 
 
-@pytest.mark.parametrize("size", [100, LARGE])
+@SMALL_AND_LARGE
 async def test_a_file_that_is_gone_is_named(source, make_file, size):
     file = make_file(size)
     file.path.unlink()
@@ -436,25 +449,20 @@ async def test_a_file_that_is_gone_is_named(source, make_file, size):
         await transfer.upload_files(source.connect(), "risk", [file])
 
 
-async def test_a_full_registry_says_so(source, make_file, fail_once):
-    fail_once(Upload, "append", 2, StorageFullError("full"))
+async def test_a_full_registry_says_so(source, make_file, large):
+    source.store.fail("append", StorageFullError("full"), at=2)
     with pytest.raises(StorageFullError, match="full"):
-        await transfer.upload_files(source.connect(), "risk", [make_file(LARGE)])
+        await transfer.upload_files(source.connect(), "risk", [make_file(large)])
 
 
-async def test_the_reason_of_a_refusal_in_the_middle_of_a_write_is_never_lost(source, make_file, monkeypatch):
+async def test_the_reason_of_a_refusal_in_the_middle_of_a_write_is_never_lost(source, make_file):
     """The registry answers while messages are still being sent, at whatever moment that meets them."""
-    file, connection, attempts = make_file(30 * PIECE), source.connect(), []
-
-    def full(*_):
-        attempts.append(1)
-        raise StorageFullError("full")
-
-    monkeypatch.setattr(Upload, "append", full)
+    file, connection = make_file(30 * PIECE), source.connect()
+    source.store.fail("append", StorageFullError("full"))
     for _ in range(20):
         with pytest.raises(StorageFullError, match="full"):
             await transfer.upload_files(connection, "risk", [file])
-    assert len(attempts) == 20
+    assert source.store.calls["append"] == 20
 
 
 async def test_a_write_of_what_is_there_meanwhile_succeeds(source, make_file, monkeypatch):
@@ -476,6 +484,7 @@ async def test_a_write_of_what_is_there_meanwhile_succeeds(source, make_file, mo
         assert told.all[-1] == (file.size_bytes, file.size_bytes)
 
 
+@ALL_FOUR
 async def test_two_that_write_the_same_blob_both_succeed(source, make_file):
     file = make_file(40 * PIECE)
     await asyncio.gather(
@@ -485,42 +494,38 @@ async def test_two_that_write_the_same_blob_both_succeed(source, make_file):
 
 
 async def test_a_source_that_gives_other_bytes_is_found_out_and_the_file_is_gone(
-    source, make_file, tmp_path, monkeypatch
+    source, make_file, large, tmp_path
 ):
-    monkeypatch.setattr(BlobReader, "_verify", lambda _: None)
+    source.store.lies = True
     connection = source.connect()
-    for size in (100, LARGE):
+    for size in (100, large):
         file, copy = make_file(size), tmp_path / f"copy-{size}"
         await transfer.upload_files(connection, "risk", [file])
-        path = source.store.path_of(file.digest)
-        path.chmod(0o600)
-        path.write_bytes(bytes(size))
         with pytest.raises(DigestMismatchError):
             await transfer.download_files(connection, "risk", [LocalBlob(copy, file.digest, size)])
         assert not copy.exists()
 
 
-@pytest.mark.parametrize("stated", [LARGE - 1, LARGE + 1])
-async def test_a_blob_of_another_size_than_was_said_is_refused(source, make_file, tmp_path, stated):
-    file, connection, copy = make_file(LARGE), source.connect(), tmp_path / "copy"
+@pytest.mark.parametrize("more", [-1, 1])
+async def test_a_blob_of_another_size_than_was_said_is_refused(source, make_file, large, tmp_path, more):
+    file, connection, copy = make_file(large), source.connect(), tmp_path / "copy"
     await transfer.upload_files(connection, "risk", [file])
     with pytest.raises(DigestMismatchError):
-        await transfer.download_blob(connection, "risk", file.digest, stated, copy)
+        await transfer.download_blob(connection, "risk", file.digest, large + more, copy)
     assert not copy.exists()
 
 
-async def test_damaged_bytes_in_the_registry_are_data_loss_to_the_client(source, make_file, tmp_path):
-    file, connection, copy = make_file(LARGE), source.connect(), tmp_path / "copy"
+@ALL_FOUR
+async def test_damaged_bytes_in_the_registry_are_data_loss_to_the_client(source, make_file, large, tmp_path):
+    file, connection, copy = make_file(large), source.connect(), tmp_path / "copy"
     await transfer.upload_files(connection, "risk", [file])
-    path = source.store.path_of(file.digest)
-    path.chmod(0o600)
-    path.write_bytes(bytes(LARGE))
+    source.bench.damage(file.digest, bytes(large))
     with pytest.raises(DataLossError, match=file.digest):
-        await transfer.download_blob(connection, "risk", file.digest, LARGE, copy)
+        await transfer.download_blob(connection, "risk", file.digest, large, copy)
     assert not copy.exists()
 
 
-@pytest.mark.parametrize("size", [100, LARGE])
+@SMALL_AND_LARGE
 async def test_a_file_that_is_in_the_way_is_not_touched(source, make_file, tmp_path, size):
     file, connection, copy = make_file(size), source.connect(), tmp_path / "copy"
     await transfer.upload_files(connection, "risk", [file])
@@ -530,12 +535,12 @@ async def test_a_file_that_is_in_the_way_is_not_touched(source, make_file, tmp_p
     assert copy.read_text() == "precious"
 
 
-async def test_a_download_that_is_cancelled_leaves_no_file(source, make_file, tmp_path, monkeypatch):
-    file, connection, copy = make_file(LARGE), source.connect(), tmp_path / "copy"
+async def test_a_download_that_is_cancelled_leaves_no_file(source, make_file, large, tmp_path):
+    file, connection, copy = make_file(large), source.connect(), tmp_path / "copy"
     await transfer.upload_files(connection, "risk", [file])
     begun = asyncio.Event()
     downloading = asyncio.create_task(
-        transfer.download_blob(connection, "risk", file.digest, LARGE, copy, progress=lambda *_: begun.set())
+        transfer.download_blob(connection, "risk", file.digest, large, copy, progress=lambda *_: begun.set())
     )
     await begun.wait()
     downloading.cancel()
@@ -547,28 +552,28 @@ async def test_a_download_that_is_cancelled_leaves_no_file(source, make_file, tm
 # --- who may ----------------------------------------------------------------------------------------------
 
 
-async def test_who_has_no_role_can_neither_write_nor_read(source, make_file, tmp_path):
-    file = make_file(LARGE)
+async def test_who_has_no_role_can_neither_write_nor_read(source, make_file, large, tmp_path):
+    file = make_file(large)
     await transfer.upload_files(source.connect(), "risk", [file])
     for subject in (STRANGER, PEER):
         connection = source.connect(subject)
         with pytest.raises(PermissionDeniedError):
             await transfer.upload_files(connection, "risk", [file])
         with pytest.raises(PermissionDeniedError):
-            await transfer.download_blob(connection, "risk", file.digest, LARGE, tmp_path / "copy")
+            await transfer.download_blob(connection, "risk", file.digest, large, tmp_path / "copy")
         with pytest.raises(PermissionDeniedError):
-            await write_raw(connection, encode_first(WriteHeader("namespaces/risk", file.digest, LARGE), 0))
+            await write_raw(connection, encode_first(WriteHeader("namespaces/risk", file.digest, large), 0))
 
 
-async def test_a_capability_lets_its_holder_read_and_nobody_else(source, make_file, tmp_path):
-    small, large = make_file(100), make_file(LARGE)
-    await transfer.upload_files(source.connect(), "risk", [small, large])
+async def test_a_capability_lets_its_holder_read_and_nobody_else(source, make_file, large, tmp_path):
+    small, whole = make_file(100), make_file(large)
+    await transfer.upload_files(source.connect(), "risk", [small, whole])
     peer, copies = source.connect(PEER), [tmp_path / "small", tmp_path / "large"]
-    files = [LocalBlob(copies[0], small.digest, 100), LocalBlob(copies[1], large.digest, LARGE)]
+    files = [LocalBlob(copies[0], small.digest, 100), LocalBlob(copies[1], whole.digest, large)]
     await transfer.download_files(peer, "risk", files, capability=b"right")
-    assert [copy.read_bytes() for copy in copies] == [small.path.read_bytes(), large.path.read_bytes()]
+    assert [copy.read_bytes() for copy in copies] == [small.path.read_bytes(), whole.path.read_bytes()]
     for connection, capability in ((peer, b"wrong"), (source.connect(), b"right")):
-        for file in (small, large):
+        for file in (small, whole):
             with pytest.raises(PermissionDeniedError):
                 await transfer.download_files(
                     connection,
@@ -578,33 +583,33 @@ async def test_a_capability_lets_its_holder_read_and_nobody_else(source, make_fi
                 )
 
 
-async def test_a_namespace_gives_out_only_what_its_versions_name(source, make_file, tmp_path):
-    file, connection = make_file(LARGE), source.connect()
+async def test_a_namespace_gives_out_only_what_its_versions_name(source, make_file, large, tmp_path):
+    file, connection = make_file(large), source.connect()
     await transfer.upload_files(connection, "risk", [file])
     source.everything_named = False
     with pytest.raises(NotFoundError):
-        await transfer.download_blob(connection, "risk", file.digest, LARGE, tmp_path / "copy")
+        await transfer.download_blob(connection, "risk", file.digest, large, tmp_path / "copy")
     source.named.add(file.digest)
-    await transfer.download_blob(connection, "risk", file.digest, LARGE, tmp_path / "copy")
+    await transfer.download_blob(connection, "risk", file.digest, large, tmp_path / "copy")
 
 
 # --- on the wire ------------------------------------------------------------------------------------------
 
 
-async def test_generated_stubs_understand_the_service(source, make_file):
-    file, connection = make_file(LARGE), source.connect()
+async def test_generated_stubs_understand_the_service(source, make_file, large):
+    file, connection = make_file(large), source.connect()
     data = file.path.read_bytes()
 
     async def messages():
-        for offset in range(0, LARGE, PIECE):
+        for offset in range(0, large, PIECE):
             message = blobs_pb2.WriteBlobRequest(offset=offset, data=data[offset:][:PIECE])
             if not offset:
                 message.parent = "namespaces/risk"
-                message.blob.CopyFrom(blobs_pb2.BlobRef(digest=file.digest, size_bytes=LARGE))
+                message.blob.CopyFrom(blobs_pb2.BlobRef(digest=file.digest, size_bytes=large))
             yield message
 
     answer = await connection.blobs.WriteBlob(messages())
-    assert (answer.blob.digest, answer.blob.size_bytes) == (file.digest, LARGE)
+    assert (answer.blob.digest, answer.blob.size_bytes) == (file.digest, large)
     request = blobs_pb2.ReadBlobRequest(
         parent="namespaces/risk", digest=file.digest, offset=5, length=PIECE + 1
     )
@@ -638,7 +643,7 @@ HEADER = WriteHeader("namespaces/risk", "a" * 64, 100)
 async def test_a_malformed_write_is_refused_with_its_reason(source, messages, error):
     with pytest.raises(error):
         await write_raw(source.connect(), *messages)
-    assert not source.store.holds(Blob("a" * 64, 100))
+    assert source.store.find_missing([Blob("a" * 64, 100)])
 
 
 async def test_a_writer_that_falls_silent_is_ended_and_its_bytes_are_kept(source, make_file):
@@ -647,7 +652,8 @@ async def test_a_writer_that_falls_silent_is_ended_and_its_bytes_are_kept(source
     await call.write(encode_read_response(0, file.path.read_bytes()[:400]))
     with pytest.raises(DeadlineExceededError, match="kept"), typed_errors("dev"):
         await call
-    assert await source.service.upload_state("risk", ref(file)) == UploadState(400, complete=False)
+    kept = source.bench.kept(400)
+    assert await source.service.upload_state("risk", ref(file)) == UploadState(kept, complete=False)
 
 
 async def test_a_second_writer_is_told_of_the_first(source, make_file):
@@ -656,7 +662,7 @@ async def test_a_second_writer_is_told_of_the_first(source, make_file):
     first = raw_write(connection)
     await first.write(encode_first(header, 0))
     await first.write(encode_read_response(0, file.path.read_bytes()[:400]))
-    while not (await source.service.upload_state("risk", ref(file))).committed_bytes:
+    while not source.store.calls["append"]:
         await asyncio.sleep(0.01)
     with pytest.raises(ConflictError):
         await write_raw(connection, encode_first(header, 400))
@@ -692,8 +698,9 @@ async def test_a_malformed_request_is_refused(source, request_):
 # --- from registry to registry ----------------------------------------------------------------------------
 
 
-async def test_a_pull_brings_what_is_missing_and_tells_how_far_it_is(source, target, make_file):
-    files = [make_file(size, seed) for seed, size in enumerate(SIZES)]
+@ALL_FOUR
+async def test_a_pull_brings_what_is_missing_and_tells_how_far_it_is(source, target, make_file, sizes):
+    files = [make_file(size, seed) for seed, size in enumerate(sizes)]
     await transfer.upload_files(source.connect(), "risk", files)
     await transfer.upload_files(target.connect(), "risk", files[:3])
     told: list[FetchProgress] = []
@@ -705,23 +712,24 @@ async def test_a_pull_brings_what_is_missing_and_tells_how_far_it_is(source, tar
     assert [target.store.read_small(ref(file)) for file in files] == [
         file.path.read_bytes() for file in files
     ]
-    total = sum(SIZES[3:])
+    total = sum(sizes[3:])
     assert told[-1] == FetchProgress(total, total, 4)
     assert [each.transferred_bytes for each in told] == sorted(each.transferred_bytes for each in told)
 
 
-@pytest.mark.parametrize("at", [1, 3, 6])
-async def test_a_pull_goes_on_where_it_stopped(source, target, make_file, fail_once, at):
-    file = make_file(LARGE)
+@AT_SOME_CALL
+async def test_a_pull_goes_on_where_it_stopped(source, target, make_file, large, at):
+    file = make_file(large)
     await transfer.upload_files(source.connect(), "risk", [file])
-    calls = fail_once(BlobReader, "next_piece", at, UnavailableError("away"))
+    source.store.fail("next_piece", UnavailableError("away"), at=at)
     await fetch_into_store(source.connect(), "risk", [ref(file)], target.service)
-    assert calls["next_piece"] <= 6 + 1 + 3
+    resumed = target.bench.kept(max(0, at - 1 - READ_AHEAD) * PIECE)
+    assert source.store.calls["next_piece"] <= at + calls_for(large - resumed) + 1 + READ_AHEAD
     assert target.store.read_small(ref(file)) == file.path.read_bytes()
 
 
-async def test_a_pull_without_the_right_brings_nothing(source, target, make_file):
-    files = [make_file(100), make_file(LARGE)]
+async def test_a_pull_without_the_right_brings_nothing(source, target, make_file, large):
+    files = [make_file(100), make_file(large)]
     await transfer.upload_files(source.connect(), "risk", files)
     for file in files:
         with pytest.raises(PermissionDeniedError):
@@ -732,14 +740,11 @@ async def test_a_pull_without_the_right_brings_nothing(source, target, make_file
 
 
 @pytest.mark.parametrize("way", ["pull", "relay"])
-@pytest.mark.parametrize("size", [100, LARGE])
-async def test_a_source_that_lies_gives_the_target_nothing(source, target, make_file, monkeypatch, way, size):
+@SMALL_AND_LARGE
+async def test_a_source_that_lies_gives_the_target_nothing(source, target, make_file, way, size):
     file = make_file(size)
     await transfer.upload_files(source.connect(), "risk", [file])
-    path = source.store.path_of(file.digest)
-    path.chmod(0o600)
-    path.write_bytes(bytes(size))
-    monkeypatch.setattr(reader_module.BlobReader, "_verify", lambda _: None)
+    source.store.lies = True
     if way == "pull":
         carrying = fetch_into_store(source.connect(), "risk", [ref(file)], target.service)
     elif size <= SMALL:
@@ -751,18 +756,21 @@ async def test_a_source_that_lies_gives_the_target_nothing(source, target, make_
     assert await target.service.upload_state("risk", ref(file)) == UploadState(0, complete=False)
 
 
-async def test_a_relay_passes_blobs_on_to_another_namespace(source, target, make_file):
-    files = [make_file(size, seed) for seed, size in enumerate(SIZES)]
+@ALL_FOUR
+async def test_a_relay_passes_blobs_on_to_another_namespace(source, target, make_file, sizes, large):
+    files = [make_file(size, seed) for seed, size in enumerate(sizes)]
     await transfer.upload_files(source.connect(), "risk", files)
     up, down = target.connect(), source.connect(PEER)
-    small, large = Told(), Told()
-    await transfer.relay_small(down, up, "risk", "growth", files, capability=b"right", progress=small)
-    assert small.is_whole(sum(size for size in SIZES if size <= SMALL))
-    await transfer.relay_blob(down, up, "risk", "growth", files[-1], capability=b"right", progress=large)
-    assert large.is_whole(LARGE)
+    told, told_of_large = Told(), Told()
+    await transfer.relay_small(down, up, "risk", "growth", files, capability=b"right", progress=told)
+    assert told.is_whole(sum(size for size in sizes if size <= SMALL))
+    await transfer.relay_blob(
+        down, up, "risk", "growth", files[-1], capability=b"right", progress=told_of_large
+    )
+    assert told_of_large.is_whole(large)
     assert target.store.read_small(ref(files[-1])) == files[-1].path.read_bytes()
     assert await target.service.find_missing("growth", [ref(file) for file in files]) == [
-        ref(file) for file in files if SMALL < file.size_bytes < LARGE
+        ref(file) for file in files if SMALL < file.size_bytes < large
     ]
 
 
@@ -774,20 +782,23 @@ async def test_a_relay_carries_even_an_empty_blob(source, target, make_file):
 
 
 @pytest.mark.parametrize("side", ["source", "target"])
-@pytest.mark.parametrize("at", [1, 3, 6])
-async def test_a_relay_goes_on_where_the_target_stands(source, target, make_file, fail_once, side, at):
-    file = make_file(LARGE)
+@AT_SOME_CALL
+async def test_a_relay_goes_on_where_the_target_stands(source, target, make_file, large, side, at):
+    file = make_file(large)
     await transfer.upload_files(source.connect(), "risk", [file])
-    owner, name = (BlobReader, "next_piece") if side == "source" else (Upload, "append")
-    fail_once(owner, name, at, UnavailableError("away"))
+    if side == "source":
+        source.store.fail("next_piece", UnavailableError("away"), at=at)
+    else:
+        target.store.fail("append", UnavailableError("away"), at=at)
     await transfer.relay_blob(source.connect(), target.connect(), "risk", "risk", file)
     assert target.store.read_small(ref(file)) == file.path.read_bytes()
 
 
-async def test_a_relay_of_what_is_there_reads_nothing(source, target, make_file, monkeypatch):
-    file, told = make_file(LARGE), Told()
+async def test_a_relay_of_what_is_there_reads_nothing(source, target, make_file, large):
+    file, told = make_file(large), Told()
     for registry in (source, target):
         await transfer.upload_files(registry.connect(), "risk", [file])
-    monkeypatch.setattr(BlobReader, "next_piece", None)
+    source.store.calls.clear()
     await transfer.relay_blob(source.connect(), target.connect(), "risk", "risk", file, progress=told)
-    assert told.all == [(LARGE, LARGE)]
+    assert told.all == [(large, large)]
+    assert not source.store.calls

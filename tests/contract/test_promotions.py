@@ -1,7 +1,7 @@
 """The promotion service's contract, over real TLS, by each way that blobs travel.
 
-The registries are simulated; the service is the whole application with its database file, stopped and
-started again where a test says so.
+The registries are simulated; the service is the whole application with its database, stopped and
+started again where a test says so; over SQLite and over PostgreSQL.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from carnet.translog.entry import EntryType
 from carnet_sync.app import SyncApp
 from carnet_sync.config import load_config
 from tests.support.simulator import AWAITING, READY, REFUSED, SimulatedFederation, eventually
+from tests.support.storage import DATABASES, Databases
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from carnet.client.connection import SyncConnection
@@ -40,11 +41,11 @@ ALL_THE_WAY = [
 class Service:
     """A promotion service that can be stopped, killed and started again over its database."""
 
-    def __init__(self, federation: SimulatedFederation, folder: Path, transfer: str) -> None:
+    def __init__(self, federation: SimulatedFederation, folder: Path, transfer: str, database: str) -> None:
         self.federation = federation
         self.app: SyncApp | None = None
         path = folder / "sync.yaml"
-        document = federation.configuration(folder, transfer=transfer)
+        document = federation.configuration(folder, transfer=transfer, database=database)
         path.write_text(json.dumps(document), encoding="utf-8")
         self._path = path
 
@@ -77,14 +78,21 @@ async def federation() -> AsyncIterator[SimulatedFederation]:
         yield found
 
 
+@pytest.fixture(params=DATABASES)
+def database(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    databases = Databases(request.param, tmp_path)
+    yield databases.make("sync")
+    databases.drop()
+
+
 BOTH_WAYS = pytest.mark.parametrize("service", ["pull", "relay"], indirect=True)
 
 
 @pytest.fixture
 async def service(
-    federation: SimulatedFederation, tmp_path: Path, request: pytest.FixtureRequest
+    federation: SimulatedFederation, database: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> AsyncIterator[Service]:
-    found = Service(federation, tmp_path, getattr(request, "param", "pull"))
+    found = Service(federation, tmp_path, getattr(request, "param", "pull"), database)
     yield found
     await found.stop()
 
@@ -273,11 +281,20 @@ async def test_what_is_cancelled_stays_cancelled_over_a_restart(
     assert not federation.staging.admitted
 
 
+@pytest.fixture
+async def second(
+    service: Service, federation: SimulatedFederation, database: str, tmp_path: Path
+) -> AsyncIterator[Service]:
+    """Another promotion service over the same database."""
+    found = Service(federation, tmp_path, "pull", database)
+    yield found
+    await found.stop()
+
+
 async def test_two_services_over_one_database_share_the_work(
-    service: Service, federation: SimulatedFederation
+    service: Service, second: Service, federation: SimulatedFederation
 ) -> None:
     async with await service.start() as one:
-        second = Service(federation, service._path.parent, "pull")
         async with await second.start() as other:
             made = [
                 await create(connection, federation.request(version=1, alias=""))
@@ -289,3 +306,39 @@ async def test_two_services_over_one_database_share_the_work(
         await second.stop()
     assert max(federation.staging.admitted.values()) == 1
     assert len(federation.staging.versions) == 1
+
+
+@pytest.mark.parametrize("method", ["EvaluateAdmission", "Admit"])
+async def test_the_work_of_a_service_that_was_killed_is_taken_over_by_another(
+    service: Service, second: Service, federation: SimulatedFederation, method: str
+) -> None:
+    federation.staging.script.held[method] = asyncio.Event()
+    async with await service.start() as one, await second.start() as other:
+        promotion = await create(one, federation.request())
+        await eventually(lambda: method in federation.staging.calls)
+        await service.kill()
+        federation.staging.script.held.pop(method).set()
+        told = await watch(other, promotion.name)
+    assert [each.event.state for each in told if each.HasField("event")] == ALL_THE_WAY
+    promotion_id = promotion.name.removeprefix("promotions/")
+    assert federation.staging.admitted == {promotion_id: 1}
+    assert federation.dev.recorded == [promotion_id]
+
+
+async def test_one_service_cancels_what_another_is_working_on(
+    service: Service, second: Service, federation: SimulatedFederation
+) -> None:
+    federation.staging.script.held["EvaluateAdmission"] = asyncio.Event()
+    async with await service.start() as one, await second.start() as other:
+        promotion = await create(one, federation.request())
+        await eventually(lambda: "EvaluateAdmission" in federation.staging.calls)
+        envelope = federation.cancellation(promotion.name.removeprefix("promotions/"))
+        request = promotions_pb2.CancelPromotionRequest(name=promotion.name, envelope=envelope)
+        cancelling = asyncio.create_task(other.call(other.promotions.CancelPromotion, request))
+        await asyncio.sleep(0.2)
+        federation.staging.script.held.pop("EvaluateAdmission").set()
+        await cancelling
+        ended = (await watch(one, promotion.name))[-1].promotion
+        assert ended.state == State.PROMOTION_STATE_CANCELLED
+        assert (await get(other, promotion.name)).promotion == ended
+    assert not federation.staging.admitted

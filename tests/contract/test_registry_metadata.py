@@ -38,6 +38,9 @@ from tests.support.registry import (
     make_test_result,
     make_version,
 )
+from tests.support.storage import ALL_FOUR
+
+pytestmark = ALL_FOUR
 
 CHAMPION = ResourceName("risk", "fraud", alias="champion")
 
@@ -47,8 +50,8 @@ def version_name(number):
 
 
 @pytest.fixture
-async def registry(tmp_path):
-    registry = Registry(tmp_path)
+async def registry(tmp_path, storage):
+    registry = Registry(tmp_path, storage=storage)
     await registry.start()
     yield registry
     registry.stop()
@@ -568,7 +571,7 @@ async def test_a_rollback_passes_over_revoked_and_damaged_versions(registry):
     await registry.models.revoke(registry.caller(OPERATOR), version_name(3), "bad")
     _, contents = make_version(2)
     (digest,) = contents
-    registry.store.path_of(digest).unlink()
+    registry.bench.lose(digest)
     assert (await roll_back(registry)).alias.version == 1
 
 
@@ -577,7 +580,7 @@ async def test_a_rollback_with_no_good_version_left_names_what_is_wrong_with_eac
     await registry.models.revoke(registry.caller(OPERATOR), version_name(2), "bad")
     _, contents = make_version(1)
     (digest,) = contents
-    registry.store.path_of(digest).write_bytes(b"short")
+    registry.bench.damage(digest, b"short")
     with pytest.raises(PreconditionFailedError, match=f"version 2 is revoked, version 1 .*{digest}"):
         await roll_back(registry)
     assert (await registry.aliases.get(CHAMPION)).version == 3
@@ -618,15 +621,15 @@ async def test_a_removed_alias_is_rolled_back_to_where_it_last_was(registry):
 async def test_a_rollback_that_is_overtaken_looks_again(registry, monkeypatch):
     await live(registry, 1, 2, 3)
     loop, looked = asyncio.get_running_loop(), []
-    holds = registry.store.holds
+    find_missing = registry.store.find_missing
 
-    def holds_and_moves(blob):
-        looked.append(blob)
+    def find_and_move(blobs):
+        looked.append(blobs)
         if len(looked) == 1:
             asyncio.run_coroutine_threadsafe(set_champion(registry, 1), loop).result(10)
-        return holds(blob)
+        return find_missing(blobs)
 
-    monkeypatch.setattr(registry.store, "holds", holds_and_moves)
+    monkeypatch.setattr(registry.store, "find_missing", find_and_move)
     registry.wire()
     done = await roll_back(registry)
     assert (done.old_version, done.alias.version) == (1, 3)

@@ -1,10 +1,9 @@
-"""One environment's registry without its transport: real SQLite, log, writer, blob store and policy engine."""
+"""One environment's registry without its transport: real database, log, writer, blob store and policy engine."""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import yaml
@@ -14,7 +13,6 @@ from carnet.bundle.manifest import File, Manifest
 from carnet.bundle.paths import MANIFEST_NAME
 from carnet.canonical import sha256_hex
 from carnet.references import ResourceName
-from carnet.serving.engine import resolve_database_url
 from carnet.signing.keys import SigningKey
 from carnet.signing.model_signature import sign_model
 from carnet.signing.test_result import TestResult
@@ -25,11 +23,9 @@ from carnet_policies.engine import PolicyEngine
 from carnet_server.access.identity import Caller
 from carnet_server.access.trust import TrustStore, load_trust
 from carnet_server.aliases.service import AliasesService
-from carnet_server.blobs.directory.store import DirectoryStore
 from carnet_server.blobs.domain import Blob
 from carnet_server.blobs.queries import add_possession, read_possessed
 from carnet_server.database.engine import Database
-from carnet_server.database.migrate import upgrade
 from carnet_server.environment.service import record_documents
 from carnet_server.environment.state import EnvironmentState
 from carnet_server.evidence.service import EvidenceService
@@ -37,11 +33,13 @@ from carnet_server.log.service import LogService
 from carnet_server.log.writer import Writer
 from carnet_server.models.service import ModelsService
 from tests.support.bundles import make_manifest
+from tests.support.storage import Storage
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from carnet.client.channel import TlsIdentity
     from carnet.signing.dsse import Envelope
-    from carnet_server.blobs.port import BlobStore
 
 DOMAIN = "spiffe://carnet.test"
 CI = f"{DOMAIN}/service/ci"
@@ -51,17 +49,6 @@ SYNC = f"{DOMAIN}/sync"
 READER = f"{DOMAIN}/service/reader"
 STAGING = f"{DOMAIN}/registry/staging"
 FRAUD = ResourceName("risk", "fraud")
-
-
-def open_database(url: str) -> Database:
-    """A database with every table; of SQLite without the cost of making them step by step."""
-    url = resolve_database_url(url, Path("/"))
-    if not url.startswith("sqlite"):
-        upgrade(url)
-        return Database(url)
-    database = Database(url)
-    SQLModel.metadata.create_all(database.writer_engine)
-    return database
 
 
 def make_policy(**fields: Any) -> dict[str, Any]:
@@ -83,14 +70,15 @@ class Registry:
         folder: Path,
         *,
         policy: dict[str, Any] | None = None,
-        database_url: str | None = None,
-        store: BlobStore | None = None,
+        storage: Storage | None = None,
     ) -> None:
+        storage = storage or Storage("sqlite-directory", folder)
         self.ci = SigningKey.generate()
         self.evaluator = SigningKey.generate()
         self.staging = SigningKey.generate()
         self.stranger = SigningKey.generate()
-        self.store = store or DirectoryStore(folder / "blobs")
+        self.bench = storage.make_bench()
+        self.store = self.bench.open()
         self.engine = PolicyEngine()
         trust = folder / "trust.yaml"
         trust.write_text(yaml.safe_dump(self.trust_document()), encoding="utf-8")
@@ -102,7 +90,7 @@ class Registry:
             trust=TrustStore(trust, environment="dev"),
             identity=cast("TlsIdentity", None),
         )
-        self.database = open_database(database_url or f"sqlite:///{folder / 'registry.db'}")
+        self.database = Database(storage.make_database())
         self.log = LogService(self.database)
 
     async def start(self) -> None:
@@ -125,6 +113,7 @@ class Registry:
         """Stop everything."""
         self.writer.stop()
         self.engine.close()
+        self.store.close()
         self.database.close()
 
     def trust_document(self, **fields: Any) -> dict[str, Any]:

@@ -271,6 +271,10 @@ def typed_database_errors() -> Iterator[None]:
         raise _typed(error) from error
     except SQLAlchemyError as error:
         raise UnavailableError(f"the metadata database failed: {type(error).__name__}") from error
+    except (UnicodeEncodeError, OverflowError) as error:  # the driver's, before the database sees the value
+        raise InvalidInputError(
+            f"the metadata database cannot keep a value that was given: {error}"
+        ) from error
     except Exception as error:
         # While a connection is being made, a driver's error comes as it is.
         if not _is_of_a_driver(error):

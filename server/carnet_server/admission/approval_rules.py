@@ -133,9 +133,7 @@ def approvals_of_dossier(
     )
 
 
-def approval_as_of_today(
-    approval: HeldApproval, namespace: str, trust: Trust, *, alias: str
-) -> HeldApproval:
+def approval_as_of_today(approval: HeldApproval, namespace: str, trust: Trust, *, alias: str) -> HeldApproval:
     """Return a statement with the person that it counts for now; none, where its key or role was taken away.
 
     Args:

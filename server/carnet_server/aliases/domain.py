@@ -172,15 +172,19 @@ def request_digest(operation: str, **asked: str | int | None) -> str:
 
 
 def check_request_id(value: str) -> str:
-    """Return a request's id if it is none, or one of ``REQUEST_ID_MAX_LENGTH`` characters at most.
+    """Return a request's id if it is none, or one of ``REQUEST_ID_MAX_LENGTH`` printable characters at most.
 
     Raises:
-        InvalidInputError: It is longer.
+        InvalidInputError: It is longer, or has a character that cannot be printed.
     """
     if len(value) > REQUEST_ID_MAX_LENGTH:
         raise InvalidInputError(
             f"request_id: {len(value)} characters; {REQUEST_ID_MAX_LENGTH} at most",
             metadata={"field": "request_id"},
+        )
+    if not value.isprintable():
+        raise InvalidInputError(
+            "request_id: it has a character that cannot be printed", metadata={"field": "request_id"}
         )
     return value
 

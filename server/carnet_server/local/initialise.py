@@ -15,8 +15,8 @@ from carnet_server.local.authority import Authority
 from carnet_server.local.files import write_new_file, write_yaml
 from carnet_server.local.plan import (
     DEFAULT_PLAN,
+    EVIDENCE_TYPES,
     PROMOTION_SERVICE,
-    TEST_RESULT,
     TRUST_DOMAIN,
     Identity,
     Plan,
@@ -165,7 +165,9 @@ class _Maker:
         if identity.purposes:
             entry["purposes"] = list(identity.purposes)
         if identity.evidence:
-            entry["evidence"] = [{"role": role, "type": TEST_RESULT} for role in identity.evidence]
+            entry["evidence"] = [
+                {"role": role, "type": each} for role in identity.evidence for each in EVIDENCE_TYPES
+            ]
         return entry
 
     def _make_sync(self) -> None:

@@ -8,7 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 TRUST_DOMAIN = "carnet.internal"
-TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
+# What a signer of evidence is believed for: results, verification results, attribute reports, provenance.
+EVIDENCE_TYPES = (
+    "https://in-toto.io/attestation/test-result/v0.1",
+    "https://in-toto.io/attestation/svr/v0.2",
+    "https://in-toto.io/attestation/scai/v0.3",
+    "https://slsa.dev/provenance/v1",
+)
 PROMOTION_SERVICE = f"spiffe://{TRUST_DOMAIN}/sync"
 
 

@@ -50,6 +50,11 @@ READ_ENTRIES = (
     .where(ENTRIES.c.index >= bindparam("first"), ENTRIES.c.index < bindparam("end"))
     .order_by(ENTRIES.c.index)
 )
+READ_LEAF_HASHES = (
+    select(ENTRIES.c.leaf_hash)
+    .where(ENTRIES.c.index >= bindparam("first"), ENTRIES.c.index < bindparam("end"))
+    .order_by(ENTRIES.c.index)
+)
 _READ_LEAVES = select(ENTRIES.c.index, ENTRIES.c.leaf_hash).where(
     ENTRIES.c.index.in_(bindparam("wanted", expanding=True))
 )

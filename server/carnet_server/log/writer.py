@@ -392,7 +392,10 @@ class Writer:
                         if not was_undone(error) and self._was_made(entries, grown):
                             return grown
                         if not was_undone(error) and not entries:
-                            raise
+                            raise UnavailableError(
+                                "the metadata database was lost at a commit: the change may have been made; "
+                                "look, and try again"
+                            ) from error
                         raise _UndoneError from error
             except _UndoneError as error:
                 self._wait_before_attempt(attempt, error.__cause__ or error)
@@ -430,13 +433,11 @@ class Writer:
     def _prepare(self, connection: Connection, batch: list[_Waiting[Any]]) -> tuple[list[Entry], Frontier]:
         """Run a batch's changes behind the locked head, and insert their entries."""
         head = connection.execute(queries.LOCK_HEAD).one()
-        frontier = self._frontier
-        if head.size > frontier.size:
-            frontier = self._load_frontier(connection, head.size)
+        frontier = self._grown_to(connection, head.size)
         if head.size != frontier.size or head.root != frontier.root():
             raise LogTamperedError(
-                f"the database's log, {head.size} entries, is not the one of {frontier.size} entries that "
-                "was signed here before: nothing is added to it; restore it, then restart the registry"
+                f"the database's log, {head.size} entries, is not the one of {self._frontier.size} entries "
+                "that was signed here before: nothing is added to it; restore it, then restart the registry"
             )
         now = self._clock()
         entries: list[Entry] = []
@@ -454,6 +455,15 @@ class Writer:
         self._insert(connection, grown, entries)
         return entries, grown
 
+    def _grown_to(self, connection: Connection, size: int) -> Frontier:
+        """Return the signed tree with the leaves that others committed behind it, up to a size."""
+        frontier = Frontier(self._frontier.nodes())
+        if size > frontier.size:
+            span = {"first": frontier.size, "end": size}
+            for hashed in connection.execute(queries.READ_LEAF_HASHES, span).scalars():
+                frontier.append(hashed)
+        return frontier
+
     @staticmethod
     def _apply(waiting: _Waiting[Any], transaction: Transaction) -> None:
         """Run one change in its savepoint; its failure is its own unless the database itself failed."""
@@ -470,6 +480,10 @@ class Writer:
             waiting.error = InvalidInputError(
                 f"the database cannot keep a value that was given: {str(error.orig).splitlines()[0]}"
             )
+            waiting.error.__cause__ = error
+        except (UnicodeEncodeError, OverflowError) as error:
+            savepoint.rollback()
+            waiting.error = InvalidInputError(f"the database cannot keep a value that was given: {error}")
             waiting.error.__cause__ = error
         except DBAPIError:
             raise

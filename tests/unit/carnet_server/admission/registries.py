@@ -1,4 +1,4 @@
-"""A source and a target registry as service objects over real SQLite, and the carrier between them."""
+"""A source and a target registry as service objects over real storage, and the carrier between them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import asyncio
 import uuid
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-
-from sqlmodel import SQLModel
 
 from carnet.client.channel import TlsIdentity
 from carnet.references import ResourceName
@@ -19,7 +17,6 @@ from carnet_server.admission.domain import AdmissionInput
 from carnet_server.admission.dossier import read_dossier
 from carnet_server.admission.service import AdmissionService
 from carnet_server.aliases.queries import read_alias
-from carnet_server.blobs.directory.store import DirectoryStore
 from carnet_server.blobs.service import BlobsService
 from carnet_server.database.engine import Database
 from carnet_server.environment.service import record_documents
@@ -32,6 +29,7 @@ from carnet_server.models.queries import names_blob, read_version
 from carnet_server.models.service import ModelsService
 from carnet_server.release.capability import CapabilityCheck
 from carnet_server.release.service import ReleaseService
+from tests.support.storage import Storage
 from tests.unit.carnet_server.admission.parties import Parties, manifest_of, read
 
 CONTENT = b"abc"
@@ -75,7 +73,16 @@ class Clock:
 class Registry:
     """One environment: its database, its log, and the services on them."""
 
-    def __init__(self, folder, parties: Parties, name: str, engine, clock: Clock, policy: bytes) -> None:
+    def __init__(
+        self,
+        folder,
+        parties: Parties,
+        name: str,
+        engine,
+        clock: Clock,
+        policy: bytes,
+        storage: Storage | None = None,
+    ) -> None:
         folder.mkdir()
         self.name, self.parties, self.engine, self.clock, self.folder = name, parties, engine, clock, folder
         (folder / "trust.yaml").write_bytes(parties.trust_yaml(name))
@@ -87,8 +94,8 @@ class Registry:
             trust=TrustStore(folder / "trust.yaml", environment=name),
             identity=TlsIdentity(b"", b"", b""),
         )
-        self.database = Database(f"sqlite:///{folder / 'registry.db'}")
-        SQLModel.metadata.create_all(self.database.writer_engine)
+        storage = storage or Storage("sqlite-directory", folder)
+        self.database = Database(storage.make_database())
         self.log = LogService(self.database)
         self.writer = Writer(
             self.database,
@@ -97,7 +104,7 @@ class Registry:
             on_commit=self.log.on_commit,
             clock=clock,
         )
-        self.store = DirectoryStore(folder / "blobs")
+        self.store = storage.make_bench().open()
 
     async def start(self) -> Registry:
         self.log.attach(self.writer, asyncio.get_running_loop())
@@ -142,6 +149,8 @@ class Registry:
     def stop(self) -> None:
         self.writer.stop()
         self.log.close()
+        self.blobs.close()
+        self.store.close()
         self.database.close()
 
     # --- looking inside -----------------------------------------------------------------------------------
@@ -162,12 +171,13 @@ class Registry:
 class World:
     """dev and staging, and an honest carrier between them; a test makes it dishonest piece by piece."""
 
-    def __init__(self, folder, engine, policies=None) -> None:
+    def __init__(self, folder, engine, policies=None, storage: Storage | None = None) -> None:
         self.parties = Parties()
         self.clock = Clock()
+        self.storage = storage
         chosen = POLICIES | (policies or {})
         self.dev, self.staging = (
-            Registry(folder / name, self.parties, name, engine, self.clock, chosen[name])
+            Registry(folder / name, self.parties, name, engine, self.clock, chosen[name], storage)
             for name in ("dev", "staging")
         )
         self.epoch = 1
@@ -184,7 +194,9 @@ class World:
     async def rebuild_dev(self, folder) -> None:
         """Replace dev by an empty one with the same keys: it gives its numbers once more."""
         self.dev.stop()
-        dev = Registry(folder, self.parties, "dev", self.dev.engine, self.clock, POLICIES["dev"])
+        dev = Registry(
+            folder, self.parties, "dev", self.dev.engine, self.clock, POLICIES["dev"], self.storage
+        )
         self.dev = await dev.start()
 
     async def publish(self, **overrides):

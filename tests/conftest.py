@@ -1,0 +1,25 @@
+"""Fixtures for whatever keeps data; ``tests.support.storage`` is loaded only by the tests that use them."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture
+def postgresql(tmp_path):
+    """Fresh PostgreSQL databases, dropped behind the test."""
+    from tests.support.storage import Databases
+
+    databases = Databases("postgresql", tmp_path)
+    yield databases
+    databases.drop()
+
+
+@pytest.fixture(params=["directory", "s3"])
+def bench(request, tmp_path, monkeypatch):
+    """A place for blobs, of either kind."""
+    from tests.support.storage import give_credentials, make_bench
+
+    if request.param == "s3":
+        give_credentials(monkeypatch)
+    return make_bench(request.param, tmp_path / "store")
