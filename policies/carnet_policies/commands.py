@@ -125,10 +125,10 @@ def explain(settings: Settings, context: click.Context, *, reference: str, targe
 
 @policy.command()
 def schema() -> None:
-    """Print the JSON Schema of a policy, for editors.
+    """Print the JSON Schema of a policy, for editors: put it into a file and name that in the editor.
 
     Example:
-      carnet policy schema > policy.schema.json
+      carnet policy schema
     """
     click.echo(editor_schema_text(), nl=False)
 

@@ -21,6 +21,7 @@ KNOWN: dict[str, tuple[str, str]] = {
     "down": ("Stop them.", "server,sync"),
     "status": ("Tell which of them run.", "server,sync"),
     "demo": ("Carry a real model from dev to prod, on this machine.", "demo"),
+    "identity": ("Make, list and revoke identities.", "server"),
     "migrate": ("Move metadata, log and blobs to other storage.", "server"),
     "policy": ("Check, test and explain policies.", "policies"),
 }

@@ -47,7 +47,7 @@ _SHOWN_DAMAGED = 20
 def migrate(
     context: click.Context, settings: Settings, sources: tuple[str, ...], targets: tuple[str, ...]
 ) -> None:
-    r"""Move the metadata and log of a registry or of the promotion service, and blobs, to other storage.
+    """Move the metadata and log of a registry or of the promotion service, and blobs, to other storage.
 
     Stop the service first, and start it again with the new URLs. While its database is moved, a service that
     still runs can read and not write; what it writes after the end is lost.
@@ -58,8 +58,8 @@ def migrate(
     copy of a database is not its source.
 
     Example:
-      carnet migrate --from sqlite:///data/registry.db --to postgresql://carnet@db.internal/dev \
-                     --from file:data/blobs --to s3://models-dev
+      carnet migrate --from sqlite:///data/registry.db --to postgresql://carnet@db.internal/dev
+      carnet migrate --from file:data/blobs --to s3://models-dev
     """
     moved = move_house(
         parse_pairs(sources, targets, Path.cwd()), shown=lambda unit: progress_shown(settings, unit=unit)

@@ -91,7 +91,7 @@ def parse_index(data: bytes | memoryview, digest: str) -> Index:
 def _check(value: dict[str, Any], digest: str) -> Index:
     """Insist that every field is one; whoever can write to the bucket can also make a digest fit."""
     size_bytes, part_bytes, parts = value["size_bytes"], value["part_bytes"], value["parts"]
-    if value["format"] != _FORMAT:
+    if type(value["format"]) is not int or value["format"] != _FORMAT:
         raise _damaged(digest, f"it is of format {value['format']!r:.40}, which this release does not read")
     if value["digest"] != digest:
         raise _damaged(digest, "it is another blob's")

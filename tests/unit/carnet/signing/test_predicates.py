@@ -424,7 +424,7 @@ def test_any_value_in_any_field_is_read_or_refused_with_our_errors(
 
 def test_the_examples_of_the_documentation_are_valid() -> None:
     page = (Path(__file__).parents[4] / "docs" / "attestations.md").read_text(encoding="utf-8")
-    sections = re.findall(r"^### ([^\n]+)\n.*?^```json\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    sections = re.findall(r"^### ([^\n]+)\n(?:(?!^##).)*?^```json\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     kinds = {
         "Promotion request": PromotionRequest,
         "Release": Release,
@@ -433,6 +433,7 @@ def test_the_examples_of_the_documentation_are_valid() -> None:
         "Cancellation": Cancellation,
         "Read capability": Capability,
         "Test result": TestResult,
+        "Verification result": VerificationResult,
         "Decision": Decision,
     }
 
