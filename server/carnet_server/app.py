@@ -1,7 +1,7 @@
 """A registry as one running whole.
 
-Responsible for wiring every feature, for listening over mutual TLS, and for starting and stopping in an order
-that loses no call. Decides nothing.
+Responsible for wiring every feature, for listening over mutual TLS and for tokens, and for starting and
+stopping in an order that loses no call. Decides nothing.
 """
 
 from __future__ import annotations
@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
+from carnet.client.renewal import FollowedIdentity
 from carnet.errors import CarnetError
 from carnet.registry.v1 import (
     admission_pb2,
@@ -41,14 +43,16 @@ from carnet_server.blobs.service import BlobsService
 from carnet_server.blobs.servicer import BlobServicer, add_blob_service
 from carnet_server.database.engine import Database
 from carnet_server.database.migrate import upgrade
+from carnet_server.environment.reload import DocumentReload
 from carnet_server.environment.service import record_documents
 from carnet_server.environment.servicer import EnvironmentServicer
 from carnet_server.environment.state import load_state
+from carnet_server.environment.steady import SteadyWriter
 from carnet_server.evidence.service import EvidenceService
 from carnet_server.evidence.servicer import EvidenceServicer
+from carnet_server.identity.bearer import BearerCallScope
 from carnet_server.log.service import LogService
 from carnet_server.log.servicer import LogServicer
-from carnet_server.log.writer import Writer
 from carnet_server.models.queries import names_blob
 from carnet_server.models.service import ModelsService
 from carnet_server.models.servicer import ModelServicer
@@ -57,6 +61,8 @@ from carnet_server.release.service import ReleaseService
 from carnet_server.release.servicer import ReleaseServicer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import grpc.aio
 
     from carnet_server.config import RegistryConfig
@@ -82,18 +88,24 @@ class RegistryApp:
 
     Attributes:
         address: ``host:port`` that it listens at, once it is started.
+        bearer_address: Where it listens for callers with OIDC tokens; empty for nowhere.
     """
 
     def __init__(
         self, config: RegistryConfig, state: EnvironmentState, loop: asyncio.AbstractEventLoop
     ) -> None:
         self.address = ""
+        self.bearer_address = ""
         self._config = config
         self._state = state
         self._database = Database(config.database_url)
         self._log = LogService(self._database)
-        self._writer = Writer(
-            self._database, environment=state.name, key=state.log_key, on_commit=self._log.on_commit
+        self._writer = SteadyWriter(
+            self._database,
+            environment=state.name,
+            key=state.log_key,
+            on_commit=self._log.on_commit,
+            documents=lambda: state.documents,
         )
         self._log.attach(self._writer, loop)
         self._engine = PolicyEngine()
@@ -106,7 +118,12 @@ class RegistryApp:
             is_named=names_blob,
             capability_check=CapabilityCheck(state),
         )
-        self._listener = Listener(RegistryCallScope(state.trust), SERVICES)
+        self._identity = FollowedIdentity(state.identity)
+        self._reload = DocumentReload(config, state, self._writer, self._identity)
+        scope = RegistryCallScope(state.trust, identity=self._identity, documents=lambda: state.documents)
+        self._listener = Listener(scope, SERVICES)
+        by_token = BearerCallScope(state.trust, documents=lambda: state.documents)
+        self._bearer_listener = Listener(by_token, SERVICES) if config.bearer_listen else None
         self._schedule = AsyncIOScheduler(timezone=UTC)
 
     @classmethod
@@ -139,24 +156,43 @@ class RegistryApp:
         return app
 
     def _add_services(self, server: grpc.aio.Server) -> None:
+        """Add the servicers to a listener's server; listeners share them."""
+        for add, servicer in self._servicers:
+            add(servicer, server)
+
+    @cached_property
+    def _servicers(self) -> list[tuple[Callable[[Any, grpc.aio.Server], None], Any]]:
+        """Every servicer, with what adds it to a server."""
         state, database, writer, log = self._state, self._database, self._writer, self._log
         models = ModelsService(database, writer, log, state, self._engine)
         aliases = AliasesService(database, writer, log, state, self._store.find_missing)
         evidence = EvidenceService(database, writer, log, state)
         admission = AdmissionService(state, database, writer, log, engine=self._engine, blobs=self._blobs)
         release = ReleaseService(state, database, writer, log)
-        models_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(models, state), server)
-        aliases_pb2_grpc.add_AliasServiceServicer_to_server(AliasServicer(aliases, state), server)
-        add_blob_service(BlobServicer(self._blobs), server)
-        evidence_pb2_grpc.add_EvidenceServiceServicer_to_server(EvidenceServicer(evidence), server)
-        admission_pb2_grpc.add_AdmissionServiceServicer_to_server(AdmissionServicer(admission), server)
-        admission_pb2_grpc.add_ReleaseServiceServicer_to_server(ReleaseServicer(release), server)
-        log_pb2_grpc.add_LogServiceServicer_to_server(LogServicer(log), server)
-        environment_pb2_grpc.add_EnvironmentServiceServicer_to_server(EnvironmentServicer(state, log), server)
+        return [
+            (models_pb2_grpc.add_ModelServiceServicer_to_server, ModelServicer(models, state)),
+            (aliases_pb2_grpc.add_AliasServiceServicer_to_server, AliasServicer(aliases, state)),
+            (add_blob_service, BlobServicer(self._blobs)),
+            (evidence_pb2_grpc.add_EvidenceServiceServicer_to_server, EvidenceServicer(evidence)),
+            (admission_pb2_grpc.add_AdmissionServiceServicer_to_server, AdmissionServicer(admission)),
+            (admission_pb2_grpc.add_ReleaseServiceServicer_to_server, ReleaseServicer(release)),
+            (log_pb2_grpc.add_LogServiceServicer_to_server, LogServicer(log)),
+            (
+                environment_pb2_grpc.add_EnvironmentServiceServicer_to_server,
+                EnvironmentServicer(state, log),
+            ),
+        ]
 
     async def _listen(self) -> None:
-        await self._listener.start(self._config.listen, self._state.identity, self._add_services)
+        await self._listener.start(self._config.listen, self._identity, self._add_services)
         self.address = self._listener.address
+        if self._bearer_listener is not None and self._config.bearer_listen is not None:
+            await self._bearer_listener.start(
+                self._config.bearer_listen, self._identity, self._add_services, client_certificates=False
+            )
+            self.bearer_address = self._bearer_listener.address
+            logger.info("listening for callers with tokens on %s", self.bearer_address)
+        self._reload.start()
         self._schedule.add_job(
             self._collect,
             "interval",
@@ -185,7 +221,9 @@ class RegistryApp:
         self._log.close()
         if self._schedule.running:
             self._schedule.shutdown(wait=False)
-        await self._listener.stop(grace_seconds=grace_seconds)
+        await self._reload.stop()
+        listeners = [each for each in (self._listener, self._bearer_listener) if each is not None]
+        await asyncio.gather(*(each.stop(grace_seconds=grace_seconds) for each in listeners))
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:

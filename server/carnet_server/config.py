@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Text = Annotated[str, StringConstraints(min_length=1)]
+Address = Annotated[str, StringConstraints(pattern=r"^.+:[0-9]{1,5}$")]
 
 
 class _Strict(BaseModel):
@@ -43,7 +44,8 @@ class EnvironmentDocument(_Strict):
 
     schema_: Literal["carnet.environment/v1"] = Field(alias="schema")
     name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*([-_][a-z0-9]+)*$", max_length=63)]
-    listen: Annotated[str, StringConstraints(pattern=r"^.+:[0-9]{1,5}$")]
+    listen: Address
+    bearer_listen: Address | None = None
     database: DatabaseUrl
     blobs: Annotated[str, checked_by(resolve_blobs_url)]
     tls: TlsDocument
@@ -60,6 +62,7 @@ class RegistryConfig:
     Attributes:
         name: The environment's name.
         listen: ``host:port``; port 0 for any that is free.
+        bearer_listen: Where callers with OIDC tokens are served, ``host:port``; None for nowhere.
         database_url: The metadata database.
         blobs_url: The store of blobs.
         certificate: The server's certificate chain.
@@ -84,6 +87,7 @@ class RegistryConfig:
     signing_key: Path
     policy: Path
     trust: Path
+    bearer_listen: str | None = None
 
     def tls_identity(self) -> TlsIdentity:
         """Read the certificate, its key and the authorities.
@@ -109,6 +113,7 @@ def load_config(path: Path) -> RegistryConfig:
     return RegistryConfig(
         name=document.name,
         listen=document.listen,
+        bearer_listen=document.bearer_listen,
         database_url=resolve_database_url(document.database, folder),
         blobs_url=resolve_blobs_url(document.blobs, folder),
         certificate=folder / document.tls.certificate,

@@ -1,8 +1,8 @@
-"""Channels over mutual TLS, and calls on them with typed errors and retries.
+"""Channels over TLS, and calls on them with typed errors and retries.
 
-Responsible for one way to dial (certificate, server name, message sizes, keepalive) and one way to call
-(deadline, retries with jitter on UNAVAILABLE for calls that may be repeated). A refused handshake looks like
-a dead peer to gRPC, so the caller's own certificate is looked at before dialling.
+Responsible for one way to dial (certificate or token, server name, message sizes, keepalive) and one way to
+call (deadline, retries with jitter on UNAVAILABLE for calls that may be repeated). A refused handshake looks
+like a dead peer to gRPC, so the caller's own certificate is looked at before dialling.
 """
 
 from __future__ import annotations
@@ -10,20 +10,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import grpc
 import grpc.aio
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from carnet.client.status import error_of
 from carnet.documents import read_file
-from carnet.errors import CertificateExpiredError, DocumentInvalidError, UnavailableError
+from carnet.errors import CarnetError, CertificateExpiredError, DocumentInvalidError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
 MAX_MESSAGE_BYTES = 4 << 20
@@ -56,11 +58,13 @@ class TlsIdentity:
         certificate: Its certificate chain, PEM.
         private_key: The certificate's key, PEM.
         ca: The certificates of the authorities that it believes, PEM.
+        files: Where they were read, in this order, so that renewed ones are found; None for nowhere.
     """
 
     certificate: bytes
-    private_key: bytes
+    private_key: bytes = field(repr=False)
     ca: bytes
+    files: tuple[Path, Path, Path] | None = field(default=None, compare=False)
 
     @classmethod
     def load(cls, certificate: Path, private_key: Path, ca: Path) -> TlsIdentity:
@@ -73,7 +77,25 @@ class TlsIdentity:
             read_file(certificate, what="certificate"),
             read_file(private_key, what="private key"),
             read_file(ca, what="CA certificate"),
+            (certificate, private_key, ca),
         )
+
+    def check(self, now: datetime | None = None) -> None:
+        """Refuse what could not be used: a certificate that is not valid, a key of another, no authorities.
+
+        Raises:
+            DocumentInvalidError: A part is not PEM, or the key is not the certificate's.
+            CertificateExpiredError: The certificate has ended or not begun.
+        """
+        self.check_dates(now)
+        try:
+            held = load_pem_private_key(self.private_key, password=None).public_key()
+            certified = x509.load_pem_x509_certificate(self.certificate).public_key()
+            x509.load_pem_x509_certificates(self.ca)
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+            raise DocumentInvalidError(f"the TLS key or the CA certificates are not PEM: {error}") from error
+        if held != certified:
+            raise DocumentInvalidError("the TLS key is not the one that the certificate is for")
 
     def check_dates(self, now: datetime | None = None) -> None:
         """Refuse a certificate that is not valid at this time.
@@ -95,13 +117,57 @@ class TlsIdentity:
             )
 
 
-def open_channel(endpoint: str, *, server_name: str, identity: TlsIdentity) -> grpc.aio.Channel:
-    """Open a channel over mutual TLS; nothing is dialled before the first call.
+@dataclass(frozen=True, slots=True)
+class TokenIdentity:
+    """What a party shows that has an OIDC token instead of a certificate, and whom it believes.
+
+    Attributes:
+        ca: The certificates of the authorities that it believes, PEM.
+        read_token: Returns the token; called for each call, so that a token that is renewed is found.
+    """
+
+    ca: bytes
+    read_token: Callable[[], str] = field(repr=False)
+
+
+class _Bearer(grpc.AuthMetadataPlugin):
+    """Puts the token into the metadata of each call (RFC 6750, section 2.1)."""
+
+    def __init__(self, read_token: Callable[[], str]) -> None:
+        self._read_token = read_token
+
+    def __call__(self, _context: grpc.AuthMetadataContext, callback: grpc.AuthMetadataPluginCallback) -> None:
+        try:
+            metadata = (("authorization", f"Bearer {self._read_token()}"),)
+        except CarnetError as error:
+            callback((), error)
+        else:
+            callback(metadata, None)
+
+
+def _credentials(identity: TlsIdentity | TokenIdentity) -> grpc.ChannelCredentials:
+    if isinstance(identity, TokenIdentity):
+        return grpc.composite_channel_credentials(
+            grpc.ssl_channel_credentials(root_certificates=identity.ca),
+            grpc.metadata_call_credentials(_Bearer(identity.read_token)),
+        )
+    identity.check_dates()
+    return grpc.ssl_channel_credentials(
+        root_certificates=identity.ca,
+        private_key=identity.private_key,
+        certificate_chain=identity.certificate,
+    )
+
+
+def open_channel(
+    endpoint: str, *, server_name: str, identity: TlsIdentity | TokenIdentity
+) -> grpc.aio.Channel:
+    """Open a channel over TLS; nothing is dialled before the first call.
 
     Args:
         endpoint: ``host:port``.
         server_name: The DNS name that the server's certificate must have: what pins who is at that address.
-        identity: The caller's certificate and key, and the authorities that it believes.
+        identity: The caller's certificate and key, or its token, and the authorities that it believes.
 
     Returns:
         The channel; the caller closes it.
@@ -109,12 +175,7 @@ def open_channel(endpoint: str, *, server_name: str, identity: TlsIdentity) -> g
     Raises:
         CertificateExpiredError: The caller's own certificate is not valid now.
     """
-    identity.check_dates()
-    credentials = grpc.ssl_channel_credentials(
-        root_certificates=identity.ca,
-        private_key=identity.private_key,
-        certificate_chain=identity.certificate,
-    )
+    credentials = _credentials(identity)
     options: list[tuple[str, Any]] = [
         ("grpc.ssl_target_name_override", server_name),
         ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),

@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from carnet.client.channel import DEFAULT_DEADLINE_SECONDS, TlsIdentity, call, open_channel, stream
+from carnet.client.channel import (
+    DEFAULT_DEADLINE_SECONDS,
+    TlsIdentity,
+    TokenIdentity,
+    call,
+    open_channel,
+    stream,
+)
+from carnet.client.renewal import RenewedChannel
 from carnet.registry.v1 import (
     admission_pb2_grpc,
     aliases_pb2_grpc,
@@ -27,10 +35,18 @@ if TYPE_CHECKING:
 class _Connection:
     """A channel to one peer."""
 
-    def __init__(self, endpoint: str, *, server_name: str, identity: TlsIdentity, peer: str) -> None:
+    def __init__(
+        self, endpoint: str, *, server_name: str, identity: TlsIdentity | TokenIdentity, peer: str
+    ) -> None:
         self.endpoint = endpoint
         self.peer = f"{peer} at {endpoint}"
-        self.channel = open_channel(endpoint, server_name=server_name, identity=identity)
+        self.channel: Any = (
+            open_channel(endpoint, server_name=server_name, identity=identity)
+            if isinstance(identity, TokenIdentity)
+            else RenewedChannel(
+                lambda current: open_channel(endpoint, server_name=server_name, identity=current), identity
+            )
+        )
 
     async def call(
         self,
@@ -68,14 +84,16 @@ class RegistryConnection(_Connection):
     Args:
         endpoint: ``host:port``.
         server_name: The DNS name that the server's certificate must have.
-        identity: The caller's certificate and key, and the authorities that it believes.
+        identity: The caller's certificate and key, or its token, and the authorities that it believes.
         environment: The environment's name, for messages.
 
     Raises:
         CertificateExpiredError: The caller's own certificate is not valid now.
     """
 
-    def __init__(self, endpoint: str, *, server_name: str, identity: TlsIdentity, environment: str) -> None:
+    def __init__(
+        self, endpoint: str, *, server_name: str, identity: TlsIdentity | TokenIdentity, environment: str
+    ) -> None:
         super().__init__(
             endpoint, server_name=server_name, identity=identity, peer=f"the {environment} registry"
         )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from carnet.documents import read_document
+from carnet.documents import read_document, read_file
 from carnet.errors import CarnetError, DocumentInvalidError, FileUnreadableError, NotFoundError
 from carnet.references import check_name
 from carnet.signing.fields import FrozenModel, Many
@@ -28,6 +28,11 @@ FILE_NAME = "federation.yaml"
 DEFAULT_DIRECTORY = ".carnet"
 DIRECTORY_VARIABLE = "CARNET_DIR"
 IDENTITY_VARIABLE = "CARNET_IDENTITY"
+TOKEN_VARIABLE = "CARNET_TOKEN"  # noqa: S105  a variable's name
+TOKEN_FILE_VARIABLE = "CARNET_TOKEN_FILE"  # noqa: S105  a variable's name
+
+TOKEN_IDENTITY = "token"  # noqa: S105  a name
+TOKEN_FILE_MAX_BYTES = 64 << 10
 
 _Endpoint = Annotated[str, Field(pattern=r"^[^\s/]+:[0-9]{1,5}$", max_length=300)]
 _HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+$", max_length=253)]
@@ -38,6 +43,7 @@ class _EnvironmentDocument(FrozenModel):
     server_name: _HostName
     log_key: str
     signing_key: str
+    bearer_endpoint: _Endpoint | None = None
 
 
 class _SyncDocument(FrozenModel):
@@ -73,6 +79,7 @@ class PinnedEnvironment:
         server_name: The DNS name that its certificate must have.
         log: The key of its log's checkpoints.
         signing_key: The key of its dossiers, decisions and releases.
+        bearer_endpoint: Where its registry serves callers with OIDC tokens; empty for nowhere.
     """
 
     name: str
@@ -80,6 +87,7 @@ class PinnedEnvironment:
     server_name: str
     log: LogVerifier
     signing_key: VerificationKey
+    bearer_endpoint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,11 +231,16 @@ class Federation:
         Args:
             name: The name; None for ``CARNET_IDENTITY``, and where that is not set the federation's choice.
 
+        Returns:
+            The identity; one without files where only a token is given.
+
         Raises:
             NotFoundError: There is none of that name, or none is chosen.
         """
         chosen = name or os.environ.get(IDENTITY_VARIABLE) or self.default_identity
         known = ", ".join(self.identities) or "none"
+        if not chosen and token_is_given():
+            return Identity(TOKEN_IDENTITY, self.directory / "identities" / TOKEN_IDENTITY)
         if not chosen:
             raise NotFoundError(
                 f"no identity is chosen: use --as or {IDENTITY_VARIABLE}; this federation has {known}"
@@ -254,6 +267,29 @@ class Federation:
         return str(signer) if signer else ""
 
 
+def token_is_given() -> bool:
+    """Tell whether an OIDC token is given, in ``CARNET_TOKEN_FILE`` or ``CARNET_TOKEN``."""
+    return bool(os.environ.get(TOKEN_FILE_VARIABLE) or os.environ.get(TOKEN_VARIABLE))
+
+
+def read_token() -> str:
+    """Return the OIDC token that is given; a file is read anew each time, since tokens are renewed.
+
+    Raises:
+        FileUnreadableError: The file cannot be read, or what is given is no token.
+    """
+    file = os.environ.get(TOKEN_FILE_VARIABLE)
+    if file:
+        data = read_file(Path(file), what=f"the token of {TOKEN_FILE_VARIABLE}")[:TOKEN_FILE_MAX_BYTES]
+        text, where = data.decode("ascii", errors="replace"), f"the file {file} ({TOKEN_FILE_VARIABLE})"
+    else:
+        text, where = os.environ.get(TOKEN_VARIABLE, ""), TOKEN_VARIABLE
+    token = text.strip()
+    if not token.isascii() or not token.isprintable() or not token or " " in token:
+        raise FileUnreadableError(f"{where} has no token in it")
+    return token
+
+
 def _pinned_environment(name: str, part: _EnvironmentDocument, *, name_of_file: str) -> PinnedEnvironment:
     where = f"{name_of_file}: environments.{name}"
     try:
@@ -264,6 +300,7 @@ def _pinned_environment(name: str, part: _EnvironmentDocument, *, name_of_file: 
             server_name=part.server_name,
             log=LogVerifier.parse(part.log_key),
             signing_key=VerificationKey.from_pem(part.signing_key),
+            bearer_endpoint=part.bearer_endpoint or "",
         )
     except CarnetError as error:
         raise DocumentInvalidError(f"{where}: {error.message}", metadata={"field": where}) from error

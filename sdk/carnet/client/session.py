@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-from carnet.client.channel import TlsIdentity
+from carnet.client.channel import TlsIdentity, TokenIdentity
 from carnet.client.connection import RegistryConnection, SyncConnection
+from carnet.client.federation import TOKEN_FILE_VARIABLE, TOKEN_VARIABLE, read_token, token_is_given
+from carnet.documents import read_file
 from carnet.errors import PreconditionFailedError
 
 if TYPE_CHECKING:
@@ -35,17 +37,27 @@ class Session:
     def _registry(self, environment: str) -> RegistryConnection:
         """Return the connection to an environment's registry, opened at the first call.
 
+        Where an OIDC token is given it is what is shown, at the address for tokens.
+
         Raises:
             NotFoundError: The federation has no such environment.
+            PreconditionFailedError: A token is given, and the environment has no address for tokens.
             FileUnreadableError: The identity's certificate or key cannot be read.
             CertificateExpiredError: The identity's certificate is not valid now.
         """
         pinned = self.federation.environment(environment)
         if environment not in self._registries:
+            by_token = token_is_given()
+            if by_token and not pinned.bearer_endpoint:
+                raise PreconditionFailedError(
+                    f"{TOKEN_FILE_VARIABLE} or {TOKEN_VARIABLE} gives a token, and the federation names no "
+                    f"address of {environment} for tokens: set environments.{environment}.bearer_endpoint, "
+                    "or unset the variable to use a certificate"
+                )
             self._registries[environment] = RegistryConnection(
-                pinned.endpoint,
+                pinned.bearer_endpoint if by_token else pinned.endpoint,
                 server_name=pinned.server_name,
-                identity=self._tls_identity(),
+                identity=self._token_identity() if by_token else self._tls_identity(),
                 environment=environment,
             )
         return self._registries[environment]
@@ -70,6 +82,9 @@ class Session:
                 self.identity.certificate, self.identity.private_key, self.federation.ca
             )
         return self._tls
+
+    def _token_identity(self) -> TokenIdentity:
+        return TokenIdentity(read_file(self.federation.ca, what="CA certificate"), read_token)
 
     async def close(self) -> None:
         """Close all connections; calls under way are cancelled."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import abc
 import logging
 import time
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import grpc
 import grpc.aio
@@ -31,6 +31,8 @@ ServicerContext: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 SPIFFE_PROPERTY = "peer_spiffe_id"
+CERTIFICATE_PROPERTY = "x509_pem_cert"
+CHAIN_PROPERTY = "x509_pem_cert_chain"
 RETRY_WHILE_STOPPING_SECONDS = 0.5
 
 logger = logging.getLogger(__name__)
@@ -48,10 +50,41 @@ def spiffe_id_of(context: ServicerContext) -> str:
     Raises:
         UnauthenticatedError: The certificate has no SPIFFE id, or there is no certificate.
     """
-    found = list(context.auth_context().get(SPIFFE_PROPERTY, ()))
-    if len(found) != 1:
+    return certified_peer_of(context).subject
+
+
+class CertifiedPeer(NamedTuple):
+    """Who is at the other end of mutual TLS.
+
+    Attributes:
+        subject: The SPIFFE id.
+        certificate: The certificate, PEM.
+        chain: What it was sent with, PEM; empty for nothing.
+    """
+
+    subject: str
+    certificate: bytes
+    chain: bytes
+
+
+def certified_peer_of(context: ServicerContext) -> CertifiedPeer:
+    """Return who is calling by its certificate; see ``spiffe_id_of``.
+
+    Args:
+        context: The call's context.
+
+    Raises:
+        UnauthenticatedError: The certificate has no SPIFFE id, or there is no certificate.
+    """
+    found = context.auth_context()
+    subjects = list(found.get(SPIFFE_PROPERTY, ()))
+    if len(subjects) != 1:
         raise UnauthenticatedError("a client certificate with exactly one SPIFFE id is needed")
-    return found[0].decode()
+    return CertifiedPeer(
+        subjects[0].decode(),
+        next(iter(found.get(CERTIFICATE_PROPERTY, ())), b""),
+        next(iter(found.get(CHAIN_PROPERTY, ())), b""),
+    )
 
 
 class CallScope(grpc.aio.ServerInterceptor, abc.ABC):
@@ -68,8 +101,8 @@ class CallScope(grpc.aio.ServerInterceptor, abc.ABC):
         self.draining = False
 
     @abc.abstractmethod
-    def enter(self, method: str, request: Any, context: ServicerContext) -> None:
-        """Recognise the caller, and refuse what it may not do.
+    def enter(self, method: str, request: Any, context: ServicerContext) -> Awaitable[None] | None:
+        """Recognise the caller, and refuse what it may not do; what is returned, if anything, is awaited.
 
         Args:
             method: The method's full name, ``/package.Service/Method``.
@@ -79,6 +112,10 @@ class CallScope(grpc.aio.ServerInterceptor, abc.ABC):
         Raises:
             CarnetError: The call is refused.
         """
+
+    def edition(self) -> object:
+        """Return what changes when callers that are being answered must be looked at again."""
+        return None
 
     async def intercept_service(
         self,
@@ -110,14 +147,19 @@ class CallScope(grpc.aio.ServerInterceptor, abc.ABC):
                 "the service is stopping: try again", retry_after_seconds=RETRY_WHILE_STOPPING_SECONDS
             )
         if not request_streaming:
-            self.enter(method, request, context)
+            await self._enter(method, request, context)
             return request
         messages = aiter(request)
         first = await anext(messages, None)
         if first is None:
             raise InvalidInputError("the stream ended before its first message")
-        self.enter(method, first, context)
+        await self._enter(method, first, context)
         return _rejoin(first, messages)
+
+    async def _enter(self, method: str, request: Any, context: ServicerContext) -> None:
+        entering = self.enter(method, request, context)
+        if entering is not None:
+            await entering
 
     def _single(self, method: str, behaviour: Any, *, request_streaming: bool) -> Any:
         async def call(request: Any, context: ServicerContext) -> Any:
@@ -134,8 +176,12 @@ class CallScope(grpc.aio.ServerInterceptor, abc.ABC):
         async def call(request: Any, context: ServicerContext) -> AsyncIterator[Any]:
             started = time.perf_counter()
             try:
+                edition = self.edition()
                 admitted = await self._admit(method, request, context, request_streaming=request_streaming)
                 async for response in behaviour(admitted, context):
+                    if (now := self.edition()) != edition and not request_streaming:
+                        await self._enter(method, request, context)
+                        edition = now
                     yield response
             except Exception as error:  # noqa: BLE001  the border: everything becomes a status
                 await _abort(method, error, context, started)

@@ -9,12 +9,17 @@ it lets nobody act on anything that is not such an alias.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
+
+from carnet_server.access.claims import ClaimName, ClaimPattern, IssuerUrl, TokenPattern, matches_claims
+from carnet_server.access.subjects import OIDC_PREFIX, Strict, Subject
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+
+    from carnet_server.access.claims import Token
 
 Role = Literal[
     "reader",
@@ -22,38 +27,62 @@ Role = Literal[
     "evaluator",
     "requester",
     "approver",
+    "breaker",
     "operator",
     "auditor",
     "admin",
     "promoter",
-]
-SpiffeId = Annotated[
-    str, StringConstraints(pattern=r"^spiffe://[a-z0-9._-]+(/[A-Za-z0-9._-]+)+$", max_length=2048)
 ]
 NamePattern = Annotated[
     str,
     StringConstraints(pattern=r"^(\*|[a-z][a-z0-9]*([-_][a-z0-9]+)*([-_]?\*)?)$", max_length=63),
 ]
 ANY: tuple[str, ...] = ("*",)
+CERTIFICATE_ONLY: frozenset[str] = frozenset({"promoter"})
+"""Roles that nobody has by a token: whoever carries between environments shows a certificate."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+class _Whom(Strict):
+    """Whom a binding or a denial is about: a subject, or tokens of an issuer by their claims."""
+
+    issuer: IssuerUrl | None = None
+    claims: dict[ClaimName, ClaimPattern] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        subject: Any = getattr(self, "subject", None)
+        if (subject is None) is (self.issuer is None) or (self.issuer is None and self.claims):
+            raise ValueError("either subject, or issuer with claims, is wanted")
+        if self.issuer is not None:
+            TokenPattern.model_validate({"issuer": self.issuer, "claims": self.claims})
+        return self
+
+    def means(self, token: Token) -> bool:
+        """Tell whether a token is meant by its claims."""
+        return self.issuer is not None and matches_claims(self.issuer, self.claims, token)
 
 
-class RoleBinding(_Strict):
+class RoleBinding(_Whom):
     """Roles of a subject, in namespaces and for acting on aliases; ``risk-*`` stands for many names."""
 
-    subject: SpiffeId
+    subject: Subject | None = None
     roles: tuple[Role, ...] = Field(min_length=1)
     namespaces: tuple[NamePattern, ...] = Field(default=ANY, min_length=1)
     aliases: tuple[NamePattern, ...] = Field(default=ANY, min_length=1)
 
+    @model_validator(mode="after")
+    def _not_by_token(self) -> Self:
+        if self.subject is None or self.subject.startswith(OIDC_PREFIX):
+            refused = CERTIFICATE_ONLY & set(self.roles)
+            if refused:
+                raise ValueError(f"roles: {', '.join(sorted(refused))} cannot be had by a token")
+        return self
 
-class Denial(_Strict):
+
+class Denial(_Whom):
     """Roles that a subject, or everybody (``*``), has not, whatever a binding gives."""
 
-    subject: SpiffeId | Literal["*"]
+    subject: Subject | Literal["*"] | None = None
     roles: tuple[Role, ...] = Field(min_length=1)
     namespaces: tuple[NamePattern, ...] = Field(default=ANY, min_length=1)
     aliases: tuple[NamePattern, ...] = Field(default=ANY, min_length=1)
@@ -79,23 +108,39 @@ class Bindings:
     Attributes:
         allowed: The bindings, by subject.
         denied: The denials, by subject; ``*`` for everybody's.
+        allowed_by_claims: The bindings of tokens.
+        denied_by_claims: The denials of tokens.
     """
 
-    allowed: dict[str, tuple[RoleBinding, ...]]
-    denied: dict[str, tuple[Denial, ...]]
+    allowed: Mapping[str, tuple[RoleBinding, ...]]
+    denied: Mapping[str, tuple[Denial, ...]]
+    allowed_by_claims: tuple[RoleBinding, ...] = ()
+    denied_by_claims: tuple[Denial, ...] = ()
 
     @classmethod
     def of(cls, bindings: Iterable[RoleBinding], denials: Iterable[Denial]) -> Bindings:
         """Put bindings and denials together by subject."""
-        allowed: dict[str, list[RoleBinding]] = {}
+        allowed: dict[str | None, list[RoleBinding]] = {}
         for binding in bindings:
             allowed.setdefault(binding.subject, []).append(binding)
-        denied: dict[str, list[Denial]] = {}
+        denied: dict[str | None, list[Denial]] = {}
         for denial in denials:
             denied.setdefault(denial.subject, []).append(denial)
         return cls(
-            {subject: tuple(each) for subject, each in allowed.items()},
-            {subject: tuple(each) for subject, each in denied.items()},
+            {subject: tuple(each) for subject, each in allowed.items() if subject is not None},
+            {subject: tuple(each) for subject, each in denied.items() if subject is not None},
+            tuple(allowed.get(None, ())),
+            tuple(denied.get(None, ())),
+        )
+
+    def for_token(self, token: Token) -> Bindings:
+        """Return these bindings with those of a token's claims as its subject's own."""
+        subject = token.subject
+        allowed = tuple(each for each in self.allowed_by_claims if each.means(token))
+        denied = tuple(each for each in self.denied_by_claims if each.means(token))
+        return Bindings(
+            {**self.allowed, subject: self.allowed.get(subject, ()) + allowed},
+            {**self.denied, subject: self.denied.get(subject, ()) + denied},
         )
 
     def reading_roles(self, subject: str, namespace: str | None) -> frozenset[str]:

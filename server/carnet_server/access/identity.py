@@ -1,15 +1,24 @@
-"""Who is calling: the SPIFFE id that gRPC found in the client's certificate, and what it means here."""
+"""Who is calling by certificate: the SPIFFE id that gRPC found in it, and what it means here.
+
+Responsible for the one form of a recognised caller, whatever it showed, and for whether a certificate is good
+at this call: not ended, by an authority that is believed now, and not revoked.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC
 from typing import TYPE_CHECKING
 
-from carnet.serving.call_scope import spiffe_id_of
+from carnet.errors import UnauthenticatedError
+from carnet.serving.call_scope import certified_peer_of
 from carnet.translog.entry import Actor
+from carnet_server.access.certificates import read_certificate, require_valid
 
 if TYPE_CHECKING:
+    from carnet.client.renewal import FollowedIdentity
     from carnet.serving.call_scope import ServicerContext
+    from carnet_server.access.revocations import Revocation
     from carnet_server.access.trust import Trust
 
 
@@ -18,11 +27,11 @@ class Caller:
     """A recognised caller.
 
     Attributes:
-        subject: Its SPIFFE id.
+        subject: Its SPIFFE id, or a token's subject.
         person: The person behind it; None where it maps to nobody.
-        issuer: Who vouches for it: the SPIFFE trust domain.
-        method: How it was authenticated.
-        trust: The trust document that it was recognised under.
+        issuer: Who vouches for it: the SPIFFE trust domain, or the token's issuer.
+        method: How it was authenticated: ``mtls`` or ``oidc``.
+        trust: The trust document that it was recognised under, as it is for this caller.
     """
 
     subject: str
@@ -41,16 +50,33 @@ class Caller:
         return self.trust.roles(self.subject, namespace)
 
 
-def recognise(context: ServicerContext, trust: Trust) -> Caller:
+def recognise(context: ServicerContext, trust: Trust, identity: FollowedIdentity | None = None) -> Caller:
     """Return who is calling.
 
     Args:
         context: The call's context.
         trust: The trust document in force.
+        identity: The authorities that are believed; None where they cannot change.
 
     Raises:
-        UnauthenticatedError: The certificate has no SPIFFE id, or there is no certificate.
+        UnauthenticatedError: There is no certificate, or it has no SPIFFE id, ended, is by an authority that
+            is not believed any more, or is revoked, alone or with its subject.
     """
-    subject = spiffe_id_of(context)
+    subject, pem, chain = certified_peer_of(context)
+    certificate = read_certificate(pem)
+    require_valid(certificate, chain=chain, identity=identity)
+    revocation = trust.revocation_of(subject, certificate)
+    if revocation is not None:
+        raise revoked(subject, revocation)
     domain = "/".join(subject.split("/")[:3])
     return Caller(subject, trust.person_of(subject), domain, "mtls", trust)
+
+
+def revoked(subject: str, revocation: Revocation) -> UnauthenticatedError:
+    """Return the error of a caller whose identity is revoked."""
+    what = subject if revocation.subject is not None else f"this certificate of {subject}"
+    return UnauthenticatedError(
+        f"{what} is revoked here, compromised since {revocation.since.astimezone(UTC):%Y-%m-%d %H:%M} UTC: "
+        "an administrator of this environment issues another identity",
+        metadata={"subject": subject},
+    )

@@ -15,7 +15,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 READERS = frozenset(
-    {"reader", "publisher", "evaluator", "requester", "approver", "operator", "auditor", "admin", "promoter"}
+    {
+        "reader",
+        "publisher",
+        "evaluator",
+        "requester",
+        "approver",
+        "breaker",
+        "operator",
+        "auditor",
+        "admin",
+        "promoter",
+    }
 )
 _ANY_NAME = "namespace or model or version or alias"
 ALL_NAMESPACES = "namespaces/-"
@@ -103,7 +114,7 @@ PERMISSIONS: dict[str, Permission] = {
     f"{_REGISTRY}EvidenceService/ListEvidence": Permission(READERS, _IN_PARENT),
     f"{_REGISTRY}AdmissionService/EvaluateAdmission": Permission(_roles("promoter")),
     f"{_REGISTRY}AdmissionService/GetAdmission": Permission(READERS),
-    f"{_REGISTRY}AdmissionService/SubmitApproval": Permission(_roles("approver")),
+    f"{_REGISTRY}AdmissionService/SubmitApproval": Permission(_roles("approver", "breaker")),
     f"{_REGISTRY}AdmissionService/PullBlobs": Permission(_roles("promoter")),
     f"{_REGISTRY}AdmissionService/Admit": Permission(_roles("promoter")),
     f"{_REGISTRY}AdmissionService/CancelAdmission": Permission(_roles("promoter", "requester", "operator")),

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from carnet_server.access.identity import Caller
 
 _CALLER: ContextVar[Caller] = ContextVar("carnet_caller")
+_DOCUMENTS: ContextVar[object] = ContextVar("carnet_documents", default=None)
 
 
 def current_caller() -> Caller:
@@ -25,6 +26,17 @@ def current_caller() -> Caller:
         raise UnauthenticatedError("nobody is calling") from None
 
 
-def enter_scope(caller: Caller) -> None:
-    """Make a caller the current one for the rest of this task."""
+def documents_at_entry() -> object:
+    """Return what names the documents that were in force when the request began; None outside of one."""
+    return _DOCUMENTS.get()
+
+
+def enter_scope(caller: Caller, documents: object = None) -> None:
+    """Make a caller the current one for the rest of this task.
+
+    Args:
+        caller: Who is calling.
+        documents: What names the documents that are in force; None where they cannot change.
+    """
     _CALLER.set(caller)
+    _DOCUMENTS.set(documents)

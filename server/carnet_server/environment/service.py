@@ -1,4 +1,4 @@
-"""Recording at start what the environment is, and what changed of its documents."""
+"""Recording what the environment is, and what changed of its documents."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from carnet_server.log.revisions import POLICY_SCOPE, TRUST_SCOPE
 from carnet_server.log.writer import EntryDraft, Transaction, Writer
 
 if TYPE_CHECKING:
+    from carnet_policies.document import Policy
+    from carnet_server.access.trust import Trust
     from carnet_server.environment.state import EnvironmentState
 
 POLICY_MEDIA_TYPE = "application/vnd.carnet.policy+yaml"
@@ -23,24 +25,28 @@ _INSERT = insert(_TABLE)
 _UPDATE = update(_TABLE).where(_TABLE.c.kind == bindparam("wanted")).values(digest=bindparam("new_digest"))
 
 
-async def record_documents(writer: Writer, state: EnvironmentState) -> None:
+async def record_documents(
+    writer: Writer, state: EnvironmentState, *, documents: tuple[Policy, Trust] | None = None
+) -> None:
     """Log the environment's birth, and a policy or trust document that is not the one in force before.
 
     Args:
         writer: The environment's writer.
         state: Its documents as they are now.
+        documents: Those that are put in force with their entries; None for those of ``state``.
     """
+    policy, trust = documents or (state.policy, state.trust.current)
     actor = Actor(subject=f"urn:carnet:environment:{state.name}", issuer=state.log_key.name, method="local")
-    documents = (
-        ("policy", EntryType.POLICY_CHANGED, POLICY_SCOPE, state.policy.bytes, POLICY_MEDIA_TYPE),
-        ("trust", EntryType.TRUST_CHANGED, TRUST_SCOPE, state.trust.current.data, TRUST_MEDIA_TYPE),
+    kinds = (
+        ("policy", EntryType.POLICY_CHANGED, POLICY_SCOPE, policy.bytes, POLICY_MEDIA_TYPE),
+        ("trust", EntryType.TRUST_CHANGED, TRUST_SCOPE, trust.data, TRUST_MEDIA_TYPE),
     )
 
     def change(tx: Transaction) -> None:
-        before = {kind: tx.connection.execute(_READ, {"wanted": kind}).scalar() for kind, *_ in documents}
+        before = {kind: tx.connection.execute(_READ, {"wanted": kind}).scalar() for kind, *_ in kinds}
         if not any(before.values()):
             tx.append(EntryDraft(EntryType.ENVIRONMENT_INITIALIZED, actor, {}, new=state.name))
-        for kind, entry_type, scope, data, media_type in documents:
+        for kind, entry_type, scope, data, media_type in kinds:
             digest = tx.store_document(data, media_type)
             if digest == before[kind]:
                 continue
@@ -59,5 +65,6 @@ async def record_documents(writer: Writer, state: EnvironmentState) -> None:
                     envelope_digest=digest,
                 )
             )
+        state.put_in_force(policy, trust)
 
     await writer.commit(change)

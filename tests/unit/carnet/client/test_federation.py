@@ -8,7 +8,8 @@ import yaml
 import carnet
 from carnet import errors
 from carnet.client.audit_memory import federation_pins
-from carnet.client.federation import Federation
+from carnet.client.federation import Federation, read_token
+from carnet.client.session import Session
 from tests.unit.carnet.client.fake_federation import issue, signing_key
 
 
@@ -129,3 +130,53 @@ async def test_the_environments_say_who_they_are_and_where_they_differ_from_the_
     assert not staging.reachable
     assert "cannot be reached" in staging.problem
     assert prod.problem == "its signing key is not what is pinned"
+
+
+# --- tokens ---------------------------------------------------------------------------------------------------
+
+
+def with_bearer_endpoint(federation):
+    path = federation.folder / "federation.yaml"
+    document = yaml.safe_load(path.read_text())
+    document["environments"]["dev"]["bearer_endpoint"] = "127.0.0.1:7411"
+    document.pop("identity", None)
+    path.write_text(yaml.safe_dump(document))
+    return Federation.load(federation.folder)
+
+
+@pytest.mark.parametrize("variable", ["CARNET_TOKEN", "CARNET_TOKEN_FILE"])
+def test_who_has_a_token_needs_no_identity_and_is_read_anew(federation, monkeypatch, tmp_path, variable):
+    loaded = with_bearer_endpoint(federation)
+    with pytest.raises(errors.NotFoundError, match="no identity is chosen"):
+        loaded.identity()
+    file = tmp_path / "token"
+    for token in ("a.b.c", "d.e.f"):
+        file.write_text(f"{token}\n")
+        monkeypatch.setenv(variable, str(file) if variable.endswith("FILE") else token)
+        assert read_token() == token
+    assert loaded.identity().name == "token"
+    assert loaded.identity("bob").name == "bob"
+    with pytest.raises(errors.FileUnreadableError, match="signing key"):
+        loaded.identity().signing_key()
+
+
+@pytest.mark.parametrize("text", ["", " \n", "two words", "é", "a\nb", "a\x00b"])
+def test_what_is_no_token_is_not_sent(monkeypatch, tmp_path, text):
+    file = tmp_path / "token"
+    file.write_text(text)
+    monkeypatch.setenv("CARNET_TOKEN_FILE", str(file))
+    with pytest.raises(errors.FileUnreadableError, match="has no token") as caught:
+        read_token()
+    assert "two words" not in caught.value.message
+    monkeypatch.setenv("CARNET_TOKEN_FILE", str(tmp_path / "none"))
+    with pytest.raises(errors.FileUnreadableError):
+        read_token()
+
+
+async def test_a_token_is_shown_at_the_address_for_tokens_and_nowhere_else(federation, monkeypatch):
+    monkeypatch.setenv("CARNET_TOKEN", "a.b.c")
+    loaded = with_bearer_endpoint(federation)
+    async with Session(loaded, loaded.identity()) as session:
+        assert session._registry("dev").endpoint == "127.0.0.1:7411"
+        with pytest.raises(errors.PreconditionFailedError, match=r"environments\.prod\.bearer_endpoint"):
+            session._registry("prod")

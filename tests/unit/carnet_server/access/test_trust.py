@@ -126,7 +126,7 @@ def test_the_document_in_force_is_known_by_its_bytes():
             {"people": [{"name": "alice", "subjects": [CI]}, {"name": "bob", "subjects": [CI]}]},
             f"people[1]: {CI} is alice's already",
         ),
-        ({"people": [{"name": "alice", "subjects": []}]}, "people[0].subjects: "),
+        ({"people": [{"name": "alice", "subjects": []}]}, "people[0]: subjects or claims"),
         ({"people": [{"name": "Alice", "subjects": [CI]}]}, "people[0].name: "),
         ({"people": [{"name": "alice", "subjects": ["alice"]}]}, "people[0].subjects[0]: "),
         ({"keys": [{"subject": CI, "pem": "no key"}]}, "keys[0].pem: "),
@@ -170,3 +170,40 @@ def test_the_store_reads_its_file(tmp_path):
     assert TrustStore(path, environment="staging").current.version == 4
     with pytest.raises(DocumentInvalidError, match="must be 'prod'"):
         TrustStore(path, environment="prod")
+
+
+REVOKED = {"subject": CI, "since": "2026-01-02T03:04:05Z", "reason": "left"}
+
+
+def test_a_revoked_subject_has_no_role_and_its_keys_are_believed_for_nothing():
+    trust = load(revoked=[REVOKED])
+    assert trust.roles(CI, None) == trust.acting_roles(CI, "risk") == trust.roles_everywhere(CI) == set()
+    assert trust.keys_for("bundle") == trust.keys_for("request") == {}
+    assert trust.key(KEY.key_id).subject == CI
+    assert trust.acting_roles(BOB, "risk") == {"approver"}
+    assert trust.person_of(CI) == "alice"
+
+
+def test_a_revoked_peer_is_unknown():
+    trust = load(revoked=[REVOKED | {"subject": PROD}])
+    assert trust.peer("prod") is trust.peer_by_subject(PROD) is None
+    assert PEER_KEY.key_id not in trust.all_keys()
+    assert trust.roles(PROD, None) == set()
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        ({"subject": None}, "exactly one"),
+        ({"serial": "ab"}, "exactly one"),
+        ({"since": "2026-01-02T03:04:05"}, "since"),
+        ({"since": "yesterday"}, "since"),
+        ({"reason": ""}, "reason"),
+        ({"subject": None, "fingerprint": "ab"}, "fingerprint"),
+        ({"subject": "everybody"}, "subject"),
+    ],
+)
+def test_a_revocation_that_is_not_one_is_refused(change, where):
+    entry = {key: value for key, value in (REVOKED | change).items() if value is not None}
+    with pytest.raises(DocumentInvalidError, match=where):
+        load(revoked=[entry])
