@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-PYTEST_WORKERS ?= 2
+# More than the cores of a small machine: many tests wait for other processes.
+PYTEST_WORKERS ?= 3
 # What the demo keeps metadata and blobs in: sqlite or postgres, file or s3.
 CARNET_DATABASE ?= sqlite
 CARNET_BLOBS ?= file

@@ -83,7 +83,7 @@ class Door:
             self._channels[who] = open_channel(self._app.address, server_name=name, identity=identity)
         return self._channels[who]
 
-    async def knock(self, who: str, path: str, namespace: str, *, opens: bool) -> grpc.StatusCode:
+    async def knock(self, who: str, path: str, namespace: str, *, opens: bool = False) -> grpc.StatusCode:
         """Make a call; of a stream that is to open, the first answer is awaited for a moment only."""
         method = REGISTRY[path]
         request = message_factory.GetMessageClass(method.input_type)()
