@@ -11,7 +11,7 @@ import difflib
 import re
 from typing import TYPE_CHECKING
 
-from carnet_policies import scope, signature, sources
+from carnet_policies import break_glass, scope, signature, sources
 from carnet_policies.contradictions import contradiction_problems
 from carnet_policies.evidence_kinds import KINDS, SUITES
 from carnet_policies.message import manifest_fields_at
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 # The id of the result that a registry adds itself: whether the version is revoked.
-REVOCATION = "revocation"
+REVOCATION = break_glass.REVOCATION
 _OF_EVIDENCE = frozenset({"metrics", "evidence", "baseline_metrics"})
 _OF_BASELINE = frozenset({"has_baseline", "baseline", "baseline_metrics"})
 _OF_METRICS = frozenset({"metrics", "baseline_metrics"})
@@ -44,6 +44,7 @@ def document_problems(document: PolicyDocument) -> list[Problem]:
         *_evidence_problems(document),
         *metric_problems(document),
         *contradiction_problems(document),
+        *break_glass.break_glass_problems(document),
         *(
             (("rules", index, *location), message)
             for index, rule in enumerate(document.rules)
@@ -60,7 +61,7 @@ def _admission_problems(document: PolicyDocument) -> Iterator[Problem]:
 
 
 def _rule_id_problems(document: PolicyDocument) -> Iterator[Problem]:
-    seen = {sources.RULE, scope.RULE, signature.RULE, REVOCATION}
+    seen = {sources.RULE, scope.RULE, signature.RULE, REVOCATION, break_glass.RULE}
     for field, index, demand in scope.demands(document):
         if demand.rule in seen:
             yield (

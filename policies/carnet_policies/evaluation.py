@@ -1,7 +1,8 @@
 """What a policy said about a bundle.
 
 Responsible for the result of every rule and for the one outcome that follows from them. Invariant: an
-outcome is ``PASSED`` only if there are results and all are ``PASSED``. Does not evaluate anything.
+outcome is ``PASSED`` only if there are results and each passed, or was skipped because the glass was broken.
+Does not evaluate anything.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ class RuleResult:
         awaits_people: Whether all that is awaited is people's statements.
         awaits_clock: Whether all that is awaited is a time at which changes are let in.
         holds_until: When a rule that passed has to be looked at again, at the latest; None for never.
+        held_open: Whether it failed and refuses nothing yet: people may skip it by breaking the glass.
+        skipped: Whether it did not pass and is skipped because the glass was broken.
     """
 
     rule: str
@@ -51,6 +54,15 @@ class RuleResult:
     awaits_people: bool = False
     awaits_clock: bool = False
     holds_until: datetime | None = None
+    held_open: bool = False
+    skipped: bool = False
+
+    @property
+    def counts_as(self) -> RuleStatus:
+        """What the rule contributes to the outcome."""
+        if self.skipped:
+            return RuleStatus.PASSED
+        return RuleStatus.AWAITING if self.held_open else self.status
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +75,15 @@ class Evaluation:
     @property
     def outcome(self) -> RuleStatus:
         """FAILED if any rule failed, else AWAITING if any awaits, else PASSED."""
-        statuses = {result.status for result in self.results}
+        statuses = {result.counts_as for result in self.results}
         if RuleStatus.FAILED in statuses or not statuses:
             return RuleStatus.FAILED
         return RuleStatus.AWAITING if RuleStatus.AWAITING in statuses else RuleStatus.PASSED
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """The rules that are skipped because the glass was broken."""
+        return tuple(result.rule for result in self.results if result.skipped)
 
     def holds_at(self, moment: datetime) -> bool:
         """Whether the results still hold at a later moment as far as the clock goes, such as a commit's."""
@@ -78,7 +95,7 @@ class Evaluation:
 
         A window that is closed does not hold up people, who review so that it can be used when it opens.
         """
-        awaiting = [result for result in self.results if result.status is RuleStatus.AWAITING]
+        awaiting = [result for result in self.results if result.counts_as is RuleStatus.AWAITING]
         return (
             self.outcome is RuleStatus.AWAITING
             and any(result.awaits_people for result in awaiting)

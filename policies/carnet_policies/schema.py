@@ -30,6 +30,8 @@ from carnet_policies.schema_scope import LabelDeclaration, When  # noqa: TC001 -
 from carnet_policies.schema_times import FreezeDemand, WindowDemand  # noqa: TC001 - pydantic reads them
 
 MAX_RULES = 100
+# A log entry names all that were skipped, in at most 1,024 characters.
+MAX_SKIPS = 15
 _PERCENTAGE = re.compile(r"([0-9]{1,4}(?:\.[0-9]{1,6})?)%")
 
 
@@ -175,6 +177,22 @@ class ApprovalDemand(Part):
     remedy: str = Field(default="", max_length=2000)
 
 
+class BreakGlassTerms(Part):
+    """What people may skip in an emergency, and how.
+
+    Attributes:
+        skips: The ids of the rules that can be skipped.
+        count: How many different people must sign.
+        max_validity: How long a statement may be good for.
+        review_within: How long after an admission somebody else must have reviewed it.
+    """
+
+    skips: Annotated[Some[Name], Field(max_length=MAX_SKIPS)]
+    count: int = Field(ge=1, le=20)
+    max_validity: Duration = timedelta(hours=1)
+    review_within: Duration = timedelta(days=3)
+
+
 class ExpressionRule(Part):
     """A rule that a CEL expression decides."""
 
@@ -213,6 +231,7 @@ class PolicyDocument(Part):
         freezes: The times at which none is.
         approvals: How many people must approve, and of whom they must be independent.
         rules: What an expression decides.
+        break_glass: What people may skip in an emergency; None where nothing can be.
     """
 
     schema_: Literal["carnet.policy/v1"] = Field(alias="schema")
@@ -237,3 +256,4 @@ class PolicyDocument(Part):
     freezes: tuple[FreezeDemand, ...] = Field(default=(), max_length=MAX_RULES)
     approvals: Annotated[tuple[ApprovalDemand, ...], one_or_more(ApprovalDemand)] = ()
     rules: tuple[ExpressionRule, ...] = Field(default=(), max_length=MAX_RULES)
+    break_glass: BreakGlassTerms | None = None

@@ -15,32 +15,43 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from carnet.audit.approvals import judge_approvals
+from carnet.audit.break_glass import GlassJudge
 from carnet.audit.report import Finding, Verdict, describe_subject
 from carnet.signing.approval import Approval
+from carnet.signing.break_glass import BreakGlass, BreakGlassReview
 from carnet.signing.decision import Decision, version_uri
 from carnet.signing.dossier import Dossier
 from carnet.signing.promotion_request import PromotionRequest
 from carnet.translog.entry import EntryType
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from carnet.audit.glass_terms import GlassTerms
     from carnet.audit.pins import Pins
+    from carnet.audit.report import BrokenGlass
     from carnet.audit.statements import Record
 
 
-def judge_log(environment: str, records: Sequence[Record], pins: Pins) -> list[Finding]:
+def judge_log(
+    environment: str,
+    records: Sequence[Record],
+    pins: Pins,
+    terms: Mapping[str, GlassTerms | None],
+) -> tuple[list[Finding], list[BrokenGlass]]:
     """Judge one environment's log by itself.
 
     Args:
         environment: The environment.
         records: Every entry of its log, in order, with the statement that it rests on.
         pins: Who is who.
+        terms: What each policy document lets people skip, by its digest.
 
     Returns:
-        What is wrong, in the order of the log.
+        What is wrong, and every decision for which the glass was broken.
     """
-    return _Judge(environment, records, pins).run()
+    judge = _Judge(environment, records, pins, terms)
+    return judge.run(), judge.broken_glass
 
 
 @dataclass(slots=True)
@@ -50,6 +61,7 @@ class _Promotion:
     requests: list[Record] = field(default_factory=list)
     dossiers: list[Record] = field(default_factory=list)
     approvals: list[Record] = field(default_factory=list)
+    breaking: list[Record] = field(default_factory=list)
     decisions: list[Record] = field(default_factory=list)
     cancelled_at: int | None = None
     admitted_at: int | None = None
@@ -58,11 +70,19 @@ class _Promotion:
 class _Judge:
     """One walk along a log, remembering what later entries depend on."""
 
-    def __init__(self, environment: str, records: Sequence[Record], pins: Pins) -> None:
+    def __init__(
+        self,
+        environment: str,
+        records: Sequence[Record],
+        pins: Pins,
+        terms: Mapping[str, GlassTerms | None],
+    ) -> None:
         self._environment = environment
         self._records = records
         self._pins = pins
         self._findings: list[Finding] = []
+        self._glass = GlassJudge(environment, pins, terms)
+        self.broken_glass: list[BrokenGlass] = []
         self._policy: str | None = None
         self._promotions: dict[str, _Promotion] = {}
         self._revoked: dict[str, int] = {}
@@ -72,7 +92,8 @@ class _Judge:
         for record in self._records:
             self._check_statement(record)
             self._step(record)
-        return self._findings
+        self.broken_glass = self._glass.finish()
+        return self._findings + self._glass.findings
 
     def _step(self, record: Record) -> None:
         entry = record.entry
@@ -87,6 +108,8 @@ class _Judge:
                 promotion.dossiers.append(record)
             case EntryType.APPROVAL_RECORDED:
                 promotion.approvals.append(record)
+            case EntryType.BREAK_GLASS_RECORDED:
+                promotion.breaking.append(record)
             case EntryType.DECISION_MADE:
                 self._decide(record, promotion)
                 promotion.decisions.append(record)
@@ -98,7 +121,7 @@ class _Judge:
                 self._admit(record, promotion)
                 promotion.admitted_at = record.index
             case _:
-                pass
+                self._glass.step(record)
 
     def _check_statement(self, record: Record) -> None:
         """Insist that the entry and the statement that it rests on are about the same thing."""
@@ -150,6 +173,7 @@ class _Judge:
                 words=promotion.approvals,
                 pins=self._pins,
             )
+            self._glass.decide(record, promotion.dossiers, promotion.breaking)
 
     def _check_policy(self, record: Record, digest: str) -> None:
         if digest != self._policy:
@@ -196,16 +220,29 @@ class _Judge:
 
 def _contradiction(environment: str, record: Record) -> str:
     """Say how a statement contradicts its entry or its log; empty if it does not."""
-    entry, said = record.entry, record.predicate
+    said = record.predicate
     if isinstance(said, PromotionRequest) and environment not in {said.source, said.target}:
         return f"the request is from {said.source} to {said.target}"
-    if isinstance(said, Dossier | Approval) and said.target != environment:
+    if isinstance(said, Dossier | Approval | BreakGlass | BreakGlassReview) and said.target != environment:
         return f"its statement is for {said.target}"
-    if isinstance(said, Approval) and said.meaning != entry.new:
-        return f"it says {entry.new!r}, the approver signed {said.meaning!r}"
     if isinstance(said, Decision):
         return _decision_contradiction(environment, record, said)
-    return ""
+    return _misquoted(record)
+
+
+def _misquoted(record: Record) -> str:
+    """Say how an entry tells something else than a person signed; empty if it does not."""
+    match record.predicate:
+        case Approval() as approval:
+            told, who = str(approval.meaning), "approver"
+        case BreakGlass() as statement:
+            told, who = ",".join(statement.skips), "signer"
+        case BreakGlassReview() as review:
+            told, who = str(review.verdict), "reviewer"
+        case _:
+            return ""
+    logged = record.entry.new
+    return "" if told == logged else f"it says {logged!r}, the {who} signed {told!r}"
 
 
 def _decision_contradiction(environment: str, record: Record, decision: Decision) -> str:
@@ -214,6 +251,9 @@ def _decision_contradiction(environment: str, record: Record, decision: Decision
         return "" if decision.passed else f"{decision.environment} decided {decision.verification_result}"
     if decision.environment != environment:
         return f"the decision is by {decision.verifier.id!r}"
+    if entry.type is EntryType.BREAK_GLASS_USED:
+        skipped = ",".join(decision.skipped)
+        return "" if skipped == entry.new else f"it says {entry.new!r}, the decision skips {skipped!r}"
     if decision.verification_result != entry.new:
         return f"it says {entry.new!r}, the decision says {decision.verification_result!r}"
     subject = entry.subject

@@ -100,16 +100,71 @@ class EnvironmentSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class GlassStatement:
+    """What one person signed to break the glass."""
+
+    person: str
+    ticket: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenGlass:
+    """A decision for which the glass was broken.
+
+    Attributes:
+        environment: Whose log it is in.
+        index: The decision's entry.
+        affects: What it was about.
+        skipped: The rules that were skipped.
+        statements: What those who broke it signed.
+        decided_at: When it was decided.
+        due_at: Until when it was to be reviewed; None where the policy in force cannot be read.
+        review: ``accepted``, ``rejected``, or empty for one that nobody has reviewed.
+        reviewed_by: The pinned person who reviewed it; empty for none.
+    """
+
+    environment: str
+    index: int
+    affects: tuple[str, ...]
+    skipped: tuple[str, ...]
+    statements: tuple[GlassStatement, ...]
+    decided_at: datetime
+    due_at: datetime | None
+    review: str = ""
+    reviewed_by: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as a JSON object."""
+        return {
+            "environment": self.environment,
+            "index": self.index,
+            "affects": list(self.affects),
+            "skipped": list(self.skipped),
+            "statements": [
+                {"person": each.person, "ticket": each.ticket, "reason": each.reason}
+                for each in self.statements
+            ],
+            "decided_at": format_time(self.decided_at),
+            "due_at": format_time(self.due_at) if self.due_at else None,
+            "review": self.review or None,
+            "reviewed_by": self.reviewed_by or None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class AuditReport:
     """The outcome of an audit.
 
     Attributes:
         environments: Each environment whose checkpoint was verified.
         findings: Everything that is wrong, by environment and index.
+        broken_glass: Every decision that skips rules; none of them is wrong by itself.
     """
 
     environments: Mapping[str, EnvironmentSummary]
     findings: tuple[Finding, ...]
+    broken_glass: tuple[BrokenGlass, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -122,6 +177,7 @@ class AuditReport:
             "ok": self.ok,
             "environments": {name: each.to_json() for name, each in self.environments.items()},
             "findings": [finding.to_json() for finding in self.findings],
+            "broken_glass": [each.to_json() for each in self.broken_glass],
         }
 
 

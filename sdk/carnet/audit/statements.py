@@ -14,6 +14,7 @@ from carnet.audit.layout import read_document
 from carnet.audit.report import Finding, Verdict, describe_subject
 from carnet.errors import CarnetError, KeyUntrustedError, SignatureInvalidError, StatementInvalidError
 from carnet.signing.approval import Approval
+from carnet.signing.break_glass import BreakGlass, BreakGlassReview
 from carnet.signing.cancellation import Cancellation
 from carnet.signing.decision import Decision
 from carnet.signing.dossier import Dossier
@@ -31,15 +32,22 @@ if TYPE_CHECKING:
     from carnet.signing.keys import VerificationKey
     from carnet.translog.entry import Entry
 
-SignedPredicate = PromotionRequest | Dossier | Approval | Decision | Cancellation
+SignedPredicate = (
+    PromotionRequest | Dossier | Approval | BreakGlass | BreakGlassReview | Decision | Cancellation
+)
 
 _BY_ENVIRONMENT: Mapping[EntryType, type[Dossier | Decision]] = {
     EntryType.DOSSIER_ISSUED: Dossier,
     EntryType.DECISION_MADE: Decision,
+    EntryType.BREAK_GLASS_USED: Decision,
 }
-_BY_PEOPLE: Mapping[EntryType, type[PromotionRequest | Approval | Cancellation]] = {
+_BY_PEOPLE: Mapping[
+    EntryType, type[PromotionRequest | Approval | BreakGlass | BreakGlassReview | Cancellation]
+] = {
     EntryType.PROMOTION_REQUESTED: PromotionRequest,
     EntryType.APPROVAL_RECORDED: Approval,
+    EntryType.BREAK_GLASS_RECORDED: BreakGlass,
+    EntryType.BREAK_GLASS_REVIEWED: BreakGlassReview,
     EntryType.PROMOTION_CANCELLED: Cancellation,
 }
 _BY_OTHERS = frozenset({EntryType.EVIDENCE_ADDED, EntryType.PROMOTION_RECORDED})

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 
 from carnet.audit.chain import verify_chain
 from carnet.audit.documents import verify_documents
+from carnet.audit.glass_terms import read_terms
 from carnet.audit.joins import judge_joins
+from carnet.audit.layout import read_document
 from carnet.audit.meaning import judge_log
 from carnet.audit.report import AuditReport, EnvironmentSummary, Finding, Verdict
 from carnet.audit.statements import read_records
@@ -27,7 +29,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from carnet.audit.chain import Chain
+    from carnet.audit.glass_terms import GlassTerms
     from carnet.audit.pins import Pins
+    from carnet.audit.report import BrokenGlass
     from carnet.audit.statements import Record
     from carnet.translog.checkpoint import Checkpoint
 
@@ -58,6 +62,7 @@ def verify_export(
     findings: list[Finding] = []
     summaries: dict[str, EnvironmentSummary] = {}
     logs: dict[str, list[Record]] = {}
+    broken_glass: list[BrokenGlass] = []
     present = _environments(directory)
     for name in present:
         if name not in pins.environments:
@@ -72,7 +77,10 @@ def verify_export(
         findings += chain.findings + problems
         if chain.intact:
             logs[name], problems = read_records(directory / name, name, chain.entries, whole, pins)
-            findings += problems + judge_log(name, logs[name], pins)
+            terms = _terms(directory / name, chain, whole)
+            broken, uses = judge_log(name, logs[name], pins, terms)
+            findings += problems + broken
+            broken_glass += uses
         if chain.checkpoint is not None:
             summaries[name] = _summarise(chain, len(whole))
     for name in sorted(set(earlier) - set(present)):
@@ -81,7 +89,7 @@ def verify_export(
     if not present:
         findings.append(Finding(Verdict.INCOMPLETE, "", None, f"{directory} holds no environment"))
     findings += judge_joins(logs)
-    return AuditReport(summaries, tuple(sorted(findings, key=_order)))
+    return AuditReport(summaries, tuple(sorted(findings, key=_order)), tuple(broken_glass))
 
 
 def _environments(directory: Path) -> list[str]:
@@ -90,6 +98,15 @@ def _environments(directory: Path) -> list[str]:
             return sorted(each.name for each in items if each.is_dir() and not each.name.startswith("."))
     except OSError as error:
         raise FileUnreadableError(f"the export {directory} cannot be read: {error.strerror}") from error
+
+
+def _terms(directory: Path, chain: Chain, whole: frozenset[str]) -> dict[str, GlassTerms | None]:
+    digests = {entry.envelope_digest for _, entry in chain.entries if entry.type is EntryType.POLICY_CHANGED}
+    return {
+        digest: read_terms(read_document(directory, digest))
+        for digest in digests
+        if digest is not None and digest in whole
+    }
 
 
 def _summarise(chain: Chain, documents: int) -> EnvironmentSummary:

@@ -36,6 +36,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "promotions": ("carnet.cli.promotions:promotions", "List, show, watch, cancel or retry promotions."),
         "approve": ("carnet.cli.approvals:approve", "Sign an approval of a promotion."),
         "reject": ("carnet.cli.approvals:reject", "Sign a rejection of a promotion."),
+        "break-glass": ("carnet.cli.break_glass:break_glass", "Skip rules in an emergency, and review it."),
         "withdraw": ("carnet.cli.approvals:withdraw", "Take back what you said of a promotion."),
     },
     "Aliases": {

@@ -106,11 +106,20 @@ def withdraw(settings: Settings, promotion: str, reason: str, target: str | None
     )
 
 
+def must_be_asked(settings: Settings, word: str, *, yes: bool) -> None:
+    """Insist that somebody can be asked before a signature, or said that nobody need be.
+
+    Raises:
+        click.UsageError: Neither is so.
+    """
+    if not yes and not settings.interactive:
+        raise click.UsageError(f"nobody can be asked here: add --yes to sign the {word} without asking")
+
+
 def _sign(
     settings: Settings, promotion: str, target: str | None, *, word: str, yes: bool, sign: Sign
 ) -> None:
-    if not yes and not settings.interactive:
-        raise click.UsageError(f"nobody can be asked here: add --yes to sign the {word} without asking")
+    must_be_asked(settings, word, yes=yes)
     with settings.client() as client:
         shown = client.admission(promotion, target=target)
         if not settings.json:

@@ -134,6 +134,7 @@ def _print_report(page: Console, report: AuditReport) -> None:
             for name, each in report.environments.items()
         ),
     )
+    _print_broken_glass(page, report)
     if report.ok:
         page.print("the audit found nothing wrong: every entry, document and signature was verified")
         return
@@ -145,6 +146,24 @@ def _print_report(page: Console, report: AuditReport) -> None:
             (("where", where), ("what", finding.message), ("affects", ", ".join(finding.affects))),
         )
     page.print(_conclusion(report))
+
+
+def _print_broken_glass(page: Console, report: AuditReport) -> None:
+    """Print every decision for which the glass was broken: who, why, and what came of it."""
+    for use in report.broken_glass:
+        reviewed = f"{use.review} by {use.reviewed_by or 'nobody pinned'}"
+        due = f"; due {when(use.due_at)}" if use.due_at else ""
+        page.print("THE GLASS WAS BROKEN", style="bold yellow")
+        print_fields(
+            page,
+            (
+                ("where", f"{use.environment}, entry {use.index}, {when(use.decided_at)}"),
+                ("what", ", ".join(use.affects)),
+                ("skipped", ", ".join(use.skipped)),
+                *(("by", f"{each.person} ({each.ticket}): {each.reason}") for each in use.statements),
+                ("review", reviewed if use.review else f"NONE YET{due}"),
+            ),
+        )
 
 
 def _conclusion(report: AuditReport) -> str:

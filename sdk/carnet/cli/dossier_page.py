@@ -48,6 +48,15 @@ def print_admission(page: Console, shown: Admission) -> None:
         print_table(page, ("metric", "value#", "direction", "from", "signed by"), metrics)
     page.print("evidence that the dossier freezes" if dossier else "evidence")
     print_evidence(page, shown.evidence)
+    if dossier is not None and dossier.open_rules:
+        page.print("rules that stand open: this dossier is for breaking the glass, and cannot be approved")
+        print_table(
+            page,
+            ("rule", "status", "found"),
+            ((each.rule, each.status, each.message) for each in dossier.open_rules),
+        )
+    if shown.skipped:
+        page.print(printable(f"the glass was broken: {', '.join(shown.skipped)} skipped"))
     if shown.rules:
         page.print(f"what {shown.target}'s policy says")
         print_rules(page, shown.rules)

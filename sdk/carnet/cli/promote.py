@@ -31,6 +31,11 @@ DEFAULT_SECONDS = 600.0
 @click.option("--to", "target", required=True, metavar="ENV", help="The environment to bring it into.")
 @click.option("--alias", default="", help="The alias to move there when it is admitted.")
 @click.option("--dry-run", is_flag=True, help="Ask what the target would say, and store nothing.")
+@click.option(
+    "--emergency",
+    is_flag=True,
+    help="Ask although rules stand open that people must break the glass for.",
+)
 @click.option("--wait", "waits", is_flag=True, help="Wait for the end, or for the timeout.")
 @click.option(
     "--timeout",
@@ -49,6 +54,7 @@ def promote(
     target: str,
     alias: str,
     dry_run: bool,
+    emergency: bool,
     waits: bool,
     timeout: float,
 ) -> None:
@@ -62,7 +68,7 @@ def promote(
       carnet promote staging/risk/fraud@3 --to prod --alias champion --wait --timeout 1h
     """
     with settings.client() as client:
-        promotion = client.promote(reference, target, alias=alias, dry_run=dry_run)
+        promotion = client.promote(reference, target, alias=alias, dry_run=dry_run, emergency=emergency)
         if dry_run:
             emit(settings, answer_of(promotion), lambda page: _print_dry_run(page, promotion))
             context.exit(exit_code_of_dry_run(promotion.rules))

@@ -12,11 +12,17 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from carnet.canonical import sha256_hex
 from carnet.client.evidence import EvidenceOperations
 from carnet.client.messages import admission_state_of, name_in_answer, rules_of, time_of
 from carnet.client.promotions import Promotions, promotion_resource
 from carnet.client.results import Admission, Approval, ApprovalResult, Evidence
-from carnet.client.verification import checked_approval_signer, checked_receipt
+from carnet.client.verification import (
+    checked_approval_signer,
+    checked_decision,
+    checked_receipt,
+    subject_of,
+)
 from carnet.errors import (
     CertificateExpiredError,
     NotFoundError,
@@ -125,7 +131,26 @@ class Approvals(EvidenceOperations, Promotions):
             shown = promotion
         else:
             shown = await self.admission(promotion, target=target)
-        envelope = self._sign(shown, reason, meaning)
+        return await self._write_word(
+            shown,
+            self._sign(shown, reason, meaning),
+            kind=EntryType.APPROVAL_RECORDED,
+            logged=meaning,
+            meaning=meaning,
+            reason=reason,
+        )
+
+    async def _write_word(
+        self,
+        shown: Admission,
+        envelope: Envelope,
+        *,
+        kind: EntryType,
+        logged: str,
+        meaning: str,
+        reason: str,
+    ) -> ApprovalResult:
+        """Write what a person signed to the target, and insist that the target logged exactly that."""
         registry = self._registry(shown.target)
         answer: admission_pb2.SubmitApprovalResponse = await registry.call(
             registry.admission.SubmitApproval,
@@ -136,13 +161,13 @@ class Approvals(EvidenceOperations, Promotions):
         receipt = checked_receipt(
             answer.receipt,
             self.federation.environment(shown.target),
-            types=(EntryType.APPROVAL_RECORDED,),
+            types=(kind,),
             subject={"promotion": shown.promotion},
-            new=meaning,
+            new=logged,
         )
         if receipt.entry.envelope_digest != envelope.digest:
             raise StatementInvalidError(
-                f"{shown.target} logged another approval than the one that was signed here"
+                f"{shown.target} logged another statement than the one that was signed here"
             )
         return ApprovalResult(
             promotion=shown.promotion,
@@ -150,7 +175,7 @@ class Approvals(EvidenceOperations, Promotions):
             meaning=meaning,
             reason=reason,
             dossier_digest=shown.dossier_digest,
-            counts=bool(answer.approval.person) and meaning == "approved",
+            counts=bool(answer.approval.person) and meaning not in {"reviewed", "rejected", "withdrawn"},
             admission_state=admission_state_of(answer.admission.state),
             rules=rules_of(answer.admission.evaluation.results),
             receipt=receipt,
@@ -158,7 +183,7 @@ class Approvals(EvidenceOperations, Promotions):
 
     def _sign(self, shown: Admission, reason: str, meaning: Meaning) -> Envelope:
         now = datetime.now(UTC)
-        dossier = _open_dossier(shown, now)
+        dossier = open_dossier(shown, now)
         return approvals.Approval(
             promotion=shown.promotion,
             dossier_digest=shown.dossier_digest,
@@ -182,6 +207,14 @@ class Approvals(EvidenceOperations, Promotions):
         if message.dossier:
             verified = _verified_dossier(
                 message.dossier, self.federation.environment(environment), promotion, reference, message
+            )
+        decided = None
+        if message.decision and admission_state_of(message.state) == "admitted":
+            decided = checked_decision(
+                message.decision,
+                self.federation.environment(environment),
+                message.bundle_digest,
+                promotion=promotion,
             )
         held = await self._held_evidence(
             Reference(environment, name.namespace, name.model, version=name.version),
@@ -208,6 +241,9 @@ class Approvals(EvidenceOperations, Promotions):
             approvals=tuple(self._approval_of(each) for each in message.approvals),
             manifest=manifest,
             manifest_problem=problem,
+            decision_digest=sha256_hex(message.decision) if decided else "",
+            decision_subject=subject_of(message.decision) if decided else "",
+            skipped=decided.skipped if decided else (),
         )
 
     async def _manifest_at_source(
@@ -239,13 +275,22 @@ class Approvals(EvidenceOperations, Promotions):
         )
 
 
-def _open_dossier(shown: Admission, now: datetime) -> Dossier:
-    """Return the dossier that a word can be given on now."""
+def open_dossier(shown: Admission, now: datetime) -> Dossier:
+    """Return the dossier that a word can be given on now.
+
+    Args:
+        shown: The promotion at its target.
+        now: The time.
+
+    Raises:
+        PreconditionFailedError: There is none, or it has ended.
+    """
     dossier = shown.dossier
     if dossier is None:
         raise PreconditionFailedError(
             f"{shown.target} has issued no dossier for promotion {shown.promotion}: it is {shown.state}; "
-            "approvals are asked for once all other rules pass"
+            "approvals are asked for once all other rules pass, "
+            "and with --emergency before"
         )
     if dossier.expires_at <= now:
         raise PreconditionFailedError(

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from carnet.client.aliases import Aliases
-from carnet.client.approvals import Approvals
 from carnet.client.auditing import Auditing
+from carnet.client.break_glass import BreakGlass
 from carnet.client.environments import Environments
 from carnet.client.federation import Federation
 from carnet.client.publishing import Publishing
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class AsyncClient(Publishing, Pulling, Approvals, Aliases, Auditing, Environments):
+class AsyncClient(Publishing, Pulling, BreakGlass, Aliases, Auditing, Environments):
     """A client of one federation, as one identity; made by ``carnet.connect_async``.
 
     The examples of the operations are written for ``carnet.Client``, which has the same operations under the

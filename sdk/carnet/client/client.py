@@ -95,6 +95,8 @@ class Client:
     approve = _forwarded(AsyncClient.approve)
     reject = _forwarded(AsyncClient.reject)
     withdraw = _forwarded(AsyncClient.withdraw)
+    break_glass = _forwarded(AsyncClient.break_glass)
+    review_break_glass = _forwarded(AsyncClient.review_break_glass)
 
     aliases = _forwarded(AsyncClient.aliases)
     alias = _forwarded(AsyncClient.alias)

@@ -46,7 +46,13 @@ class Promotions(Models):
     """Operations on promotions."""
 
     async def promote(
-        self, reference: str | Reference, to: str, *, alias: str = "", dry_run: bool = False
+        self,
+        reference: str | Reference,
+        to: str,
+        *,
+        alias: str = "",
+        dry_run: bool = False,
+        emergency: bool = False,
     ) -> Promotion:
         """Ask for a version to be brought into another environment, signed with this identity's key.
 
@@ -55,6 +61,8 @@ class Promotions(Models):
             to: The target environment.
             alias: The alias to move there on admission; empty for none.
             dry_run: Asks the target what it would say, and stores nothing anywhere.
+            emergency: Asks although rules stand open that people must break the glass for: what failed waits
+                for them then, where the target's policy lets them skip it.
 
         Returns:
             The promotion as it stands at first; ``wait`` and ``watch_promotion`` follow it.
@@ -75,6 +83,7 @@ class Promotions(Models):
             version=resolved.reference.version,
             alias=alias,
             requested_at=datetime.now(UTC),
+            emergency=emergency,
         )
         envelope = request.sign(resolved.manifest.subject_name, resolved.bundle_digest, self._signing_key())
         service = self._promotion_service()

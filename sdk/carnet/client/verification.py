@@ -23,6 +23,7 @@ from carnet.errors import (
     StatementInvalidError,
 )
 from carnet.signing.approval import Approval
+from carnet.signing.break_glass import BreakGlass, BreakGlassReview
 from carnet.signing.decision import Decision
 from carnet.signing.dsse import parse_envelope, verify_envelope
 from carnet.signing.evidence_content import content_of
@@ -208,6 +209,23 @@ def checked_decision(
     return decision
 
 
+def subject_of(envelope: bytes) -> str:
+    """Return the name of the bundle that a verified statement is about."""
+    return parse_statement(parse_envelope(envelope)).subject_name
+
+
+def _word_of(statement: Statement) -> tuple[str, str]:
+    """Return what a person signed, as targets hold it: its meaning and its reason."""
+    match statement.predicate_type:
+        case BreakGlass.PREDICATE_TYPE:
+            return "break-glass", BreakGlass.parse(statement).reason
+        case BreakGlassReview.PREDICATE_TYPE:
+            review = BreakGlassReview.parse(statement)
+            return f"review-{review.verdict}", review.reason
+    approval = Approval.parse(statement)
+    return approval.meaning, approval.reason
+
+
 def checked_approval_signer(message: admission_pb2.Approval, federation: Federation) -> str:
     """Verify an approval that a target holds, and return who signed it; empty for a key that is not pinned.
 
@@ -224,9 +242,9 @@ def checked_approval_signer(message: admission_pb2.Approval, federation: Federat
         key_id = verify_envelope(envelope, federation.keys)
     except KeyUntrustedError:
         return ""
-    approval = Approval.parse(parse_statement(envelope))
-    if (approval.meaning, approval.reason) != (message.meaning, message.reason):
+    said = _word_of(parse_statement(envelope))
+    if said != (message.meaning, message.reason):
         raise StatementInvalidError(
-            f"approval {digest[:16]}… says {approval.meaning!r}, and the target says {message.meaning!r}"
+            f"approval {digest[:16]}… says {said[0]!r}, and the target says {message.meaning!r}"
         )
     return federation.statement_signer(key_id)

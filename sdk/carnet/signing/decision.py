@@ -48,10 +48,10 @@ class InputAttestation(ForeignModel):
 
 
 class RuleOutcome(FrozenModel):
-    """What became of one rule."""
+    """What became of one rule; ``SKIPPED`` is one that had not passed when the glass was broken."""
 
     rule: str
-    status: Literal["PASSED", "FAILED", "AWAITING"]
+    status: Literal["PASSED", "FAILED", "AWAITING", "SKIPPED"]
     message: str
 
 
@@ -97,6 +97,11 @@ class Decision(ForeignPredicate):
     def passed(self) -> bool:
         """Whether the policy said yes."""
         return self.verification_result == "PASSED"
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """The rules that were skipped because the glass was broken."""
+        return tuple(each.rule for each in self.rules if each.status == "SKIPPED")
 
     def to_predicate(self) -> dict[str, Any]:
         """Return the predicate as a JSON object; the specification's version is always named."""

@@ -1,26 +1,36 @@
 """What the target asks people to approve.
 
-Signed by the target environment once everything but people is there. It freezes what an approval is bound to:
+Signed by the target environment once everything but people is there, or in an emergency, with the rules that
+stand open. It freezes what an approval is bound to:
 the bundle (its subject), the policy and the set of evidence.
 """
 
-# ruff: noqa: TC001 - pydantic reads the fields' types at run time
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from carnet.signing.evidence_set import evidence_set_digest
 from carnet.signing.fields import (
     Digest,
     Digests,
+    FrozenModel,
     Hex32,
     Line,
+    Many,
     Name,
     OptionalName,
     Time,
     VersionNumber,
 )
 from carnet.signing.predicate import Predicate
+
+
+class OpenRule(FrozenModel):
+    """A rule that had not passed when the dossier was issued, and what it said."""
+
+    rule: Name
+    status: Literal["FAILED", "AWAITING"]
+    message: str
 
 
 class Dossier(Predicate):
@@ -41,6 +51,7 @@ class Dossier(Predicate):
         publisher: The subject that published the version.
         issued_at: When it was signed.
         expires_at: Until when it can be approved and consumed.
+        open_rules: The rules that stand open, in a dossier for breaking the glass; it cannot be approved.
     """
 
     PREDICATE_TYPE: ClassVar[str] = "urn:carnet:dossier:v1"
@@ -59,6 +70,7 @@ class Dossier(Predicate):
     publisher: Line
     issued_at: Time
     expires_at: Time
+    open_rules: Many[OpenRule] = ()
 
     def check_consistency(self) -> None:
         """Refuse another set's digest, and a dossier that ends before it begins."""

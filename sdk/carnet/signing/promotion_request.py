@@ -25,6 +25,7 @@ class PromotionRequest(Predicate):
         version: The version's number.
         alias: The alias to move at the target on admission; empty for none.
         requested_at: When it was signed.
+        emergency: Whether it is asked for although rules stand open that only a break-glass can skip.
     """
 
     PREDICATE_TYPE: ClassVar[str] = "urn:carnet:promotion-request:v1"
@@ -37,6 +38,7 @@ class PromotionRequest(Predicate):
     version: VersionNumber
     alias: OptionalName
     requested_at: Time
+    emergency: bool = False
 
     def check_consistency(self) -> None:
         """Refuse a promotion from an environment to itself."""

@@ -240,7 +240,7 @@ class _Admitting:
         """Whether nothing that was counted has come to its end since it was."""
         situation = self._situation
         counted = counted_approvals(situation.approvals, situation.authors, now=self._evaluation.evaluated_at)
-        ends = [each.expires_at for each in counted]
+        ends = [each.expires_at for each in (*counted, *situation.broken_by)]
         ends += [situation.dossier.expires_at] if situation.dossier else []
         return all(end > now for end in ends) and self._evaluation.evaluation.holds_at(now)
 
@@ -258,6 +258,16 @@ class _Admitting:
                 envelope_digest=digest,
             )
         )
+        if skipped := self._evaluation.evaluation.skipped:
+            tx.append(
+                EntryDraft(
+                    EntryType.BREAK_GLASS_USED,
+                    self._caller.actor,
+                    admission.subject,
+                    new=",".join(skipped),
+                    envelope_digest=digest,
+                )
+            )
         insert_own_decision(
             tx,
             ResourceName(admission.namespace, admission.model, admission.version),

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from carnet_server.admission.domain import Admission, HeldApproval, Signer
 
 ENDORSEMENTS = frozenset({"reviewed", "approved"})
+MEANINGS = ENDORSEMENTS | {"rejected", "withdrawn"}
 
 
 def check_approval(
@@ -51,7 +52,7 @@ def check_approval(
     Raises:
         StatementInvalidError: It is malformed, about something else, expired, or from the future.
         ConflictError: It is about another dossier than the one that stands now.
-        PreconditionFailedError: The dossier has expired.
+        PreconditionFailedError: The dossier has expired, or is one for breaking the glass only.
         PermissionDeniedError: The approver published the version or asked for the promotion.
     """
     approval = Approval.parse(statement)
@@ -81,6 +82,12 @@ def check_approval(
         raise StatementInvalidError(
             f"the approval is from the future ({approval.signed_at.isoformat()}): set the approver's clock",
             metadata={"field": "signed_at"},
+        )
+    if approval.meaning in ENDORSEMENTS and dossier.open_rules:
+        raise PreconditionFailedError(
+            "rules stand open, so there is nothing to approve yet; who may break the glass can: "
+            + ", ".join(each.rule for each in dossier.open_rules),
+            metadata={"promotion": admission.promotion},
         )
     if approval.meaning in ENDORSEMENTS:
         check_independent(approver, admission)
@@ -127,13 +134,23 @@ def check_independent(approver: Signer, admission: Admission) -> None:
 def approvals_of_dossier(
     approvals: Iterable[HeldApproval], dossier_digest: str | None
 ) -> tuple[HeldApproval, ...]:
-    """Return what was said about one dossier; nothing where there is none."""
+    """Return what approvers said about one dossier; nothing where there is none."""
     return tuple(
-        each for each in approvals if dossier_digest is not None and each.dossier_digest == dossier_digest
+        each
+        for each in approvals
+        if dossier_digest is not None and each.dossier_digest == dossier_digest and each.meaning in MEANINGS
     )
 
 
-def approval_as_of_today(approval: HeldApproval, namespace: str, trust: Trust, *, alias: str) -> HeldApproval:
+def approval_as_of_today(
+    approval: HeldApproval,
+    namespace: str,
+    trust: Trust,
+    *,
+    alias: str,
+    purpose: str = "approval",
+    role: str = "approver",
+) -> HeldApproval:
     """Return a statement with the person that it counts for now; none, where its key or role was taken away.
 
     Args:
@@ -141,14 +158,16 @@ def approval_as_of_today(approval: HeldApproval, namespace: str, trust: Trust, *
         namespace: The promotion's namespace.
         trust: The trust document in force.
         alias: The alias that the promotion is to move; empty for none.
+        purpose: What its key must be trusted for.
+        role: The role that its signer must have.
     """
     key = trust.key(approval.approver_key_id)
     believed = (
         key is not None
         and key.subject == approval.approver
-        and "approval" in key.purposes
+        and purpose in key.purposes
         and key.covers(namespace)
-        and "approver" in trust.acting_roles(approval.approver, namespace, alias)
+        and role in trust.acting_roles(approval.approver, namespace, alias)
     )
     return replace(approval, person=trust.person_of(approval.approver) if believed else None)
 

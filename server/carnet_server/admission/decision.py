@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 ADMITTED_LEVEL = "CARNET_ADMITTED"
 # SLSA's own word for having reached no level (VSA, SlsaResult).
 FAILED_LEVEL = "FAILED"
+BREAK_GLASS_LEVEL = "CARNET_BREAK_GLASS"
 
 
 def make_decision(
@@ -49,6 +50,7 @@ def make_decision(
         environment: This environment.
         now: When it is made.
     """
+    levels = (ADMITTED_LEVEL, BREAK_GLASS_LEVEL) if evaluation.skipped else (ADMITTED_LEVEL,)
     result: Literal["PASSED", "FAILED"] = "PASSED" if evaluation.outcome is RuleStatus.PASSED else "FAILED"
     return Decision(
         verifier=Verifier(id=verifier_id(environment), version={"carnet": __version__}),
@@ -63,11 +65,13 @@ def make_decision(
             for digest in sorted(set(digests))
         ),
         verification_result=result,
-        verified_levels=(ADMITTED_LEVEL if result == "PASSED" else FAILED_LEVEL,),
+        verified_levels=levels if result == "PASSED" else (FAILED_LEVEL,),
         promotion=admission.promotion,
         alias=admission.alias,
         rules=tuple(
-            RuleOutcome(rule=rule.rule, status=rule.status.value, message=rule.message)
+            RuleOutcome(
+                rule=rule.rule, status="SKIPPED" if rule.skipped else rule.status.value, message=rule.message
+            )
             for rule in evaluation.results
         ),
     )

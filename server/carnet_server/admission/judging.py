@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from carnet.errors import ConflictError
+from carnet_server.admission.break_glass_rules import with_break_glass
 from carnet_server.admission.revocation import with_revocation
 from carnet_server.admission.situation import read_situation
 from carnet_server.admission.stored_evaluation import StoredEvaluation
@@ -61,7 +63,17 @@ async def judge(
     evaluation = with_revocation(
         evaluation, [each for each, is_revoked in revoked.items() if is_revoked], asked=(source, target)
     )
-    return situation, StoredEvaluation(evaluation, log_size, now)
+    evaluation, broken_by = with_break_glass(
+        evaluation,
+        parts.state.policy.document,
+        situation.dossier,
+        situation.breaking,
+        publisher=situation.facts.publisher,
+        requester=situation.facts.requester,
+        emergency=verified.request.request.emergency,
+        now=now,
+    )
+    return replace(situation, broken_by=broken_by), StoredEvaluation(evaluation, log_size, now)
 
 
 def moving(promotion: str) -> ConflictError:

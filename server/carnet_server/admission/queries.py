@@ -16,7 +16,7 @@ from carnet_server.admission.stored_evaluation import StoredEvaluation
 from carnet_server.admission.tables import AdmissionRow, ApprovalRow, CancellationRow
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Row
 
 _ADMISSIONS = SQLModel.metadata.tables[str(AdmissionRow.__tablename__)]
 _APPROVALS = SQLModel.metadata.tables[str(ApprovalRow.__tablename__)]
@@ -48,6 +48,16 @@ _READ_APPROVALS = (
 _READ_APPROVAL_BY_NONCE = select(_APPROVALS).where(
     _APPROVALS.c.approver_key_id == bindparam("wanted_key"), _APPROVALS.c.nonce == bindparam("wanted_nonce")
 )
+_READ_ADMITTED_BY = (
+    select(_ADMISSIONS)
+    .where(_ADMISSIONS.c.state == str(AdmissionState.ADMITTED))
+    .where(
+        _ADMISSIONS.c.promotion.in_(
+            select(_APPROVALS.c.promotion).where(_APPROVALS.c.meaning == bindparam("wanted"))
+        )
+    )
+    .order_by(_ADMISSIONS.c.updated_at, _ADMISSIONS.c.promotion)
+)
 _INSERT_APPROVAL = insert(_APPROVALS)
 _READ_CANCELLATIONS = (
     select(_CANCELLATIONS)
@@ -60,13 +70,12 @@ _INSERT_CANCELLATION = insert(_CANCELLATIONS)
 def read_admission(connection: Connection, promotion: str) -> Admission | None:
     """Read a promotion; None where it is not known here."""
     row = connection.execute(_READ_ADMISSION, {"wanted": promotion}).first()
-    if row is None:
-        return None
-    values = dict(row._mapping)  # noqa: SLF001  SQLAlchemy's public name for it
-    evaluation = values["evaluation"]
-    values["state"] = AdmissionState(values["state"])
-    values["evaluation"] = None if evaluation is None else StoredEvaluation.from_json(evaluation)
-    return Admission(**values)
+    return None if row is None else _admission(row)
+
+
+def read_admitted_with(connection: Connection, meaning: str) -> tuple[Admission, ...]:
+    """Read the promotions that were admitted and of which somebody signed something of a meaning."""
+    return tuple(_admission(row) for row in connection.execute(_READ_ADMITTED_BY, {"wanted": meaning}))
 
 
 def insert_admission(connection: Connection, admission: Admission) -> None:
@@ -107,6 +116,14 @@ def read_cancellations(connection: Connection, promotion: str) -> tuple[HeldCanc
 def insert_cancellation(connection: Connection, cancellation: HeldCancellation) -> None:
     """Write a signed cancellation."""
     connection.execute(_INSERT_CANCELLATION, _fields(cancellation))
+
+
+def _admission(row: Row[Any]) -> Admission:
+    values = dict(row._mapping)  # noqa: SLF001  SQLAlchemy's public name for it
+    evaluation = values["evaluation"]
+    values["state"] = AdmissionState(values["state"])
+    values["evaluation"] = None if evaluation is None else StoredEvaluation.from_json(evaluation)
+    return Admission(**values)
 
 
 def _fields(value: Any) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from carnet.translog.receipt import format_receipt
 from carnet_policies.evaluation import RuleStatus
 from carnet_server.admission import queries
 from carnet_server.admission.approval_rules import counted_approvals
+from carnet_server.admission.break_glass_rules import shown_in_emergency
 from carnet_server.admission.decision import make_decision
 from carnet_server.admission.domain import Admission
 from carnet_server.admission.dossier import make_dossier, needs_dossier
@@ -97,17 +98,20 @@ def sign_decision(
 ) -> Envelope:
     """Sign this environment's decision about a promotion, with everything that it rests on.
 
-    A decision that admits names the approvals that count; one that refuses, all that was said.
+    A decision that admits names the approvals that count, and the statements that broke the glass, if it was
+    broken; one that refuses, all that was said.
     """
-    said = situation.approvals
+    said, breaking = situation.approvals, situation.breaking
     if evaluation.outcome is RuleStatus.PASSED:
         said = counted_approvals(said, situation.authors, now=evaluation.evaluated_at)
+        breaking = situation.broken_by
     inputs = {
         "promotion-request": [verified.request.digest],
         "release": [verified.release.digest],
         "evidence": situation.evidence,
         "dossier": [admission.dossier_digest] if situation.dossier and admission.dossier_digest else [],
         "approval": [each.digest for each in said],
+        "break-glass": [each.digest for each in breaking],
     }
     decision = make_decision(
         admission,
@@ -154,13 +158,15 @@ async def record_evaluation(
     same = before is not None and evaluation.says_the_same(before.evaluation)
     after = replace(base, state=wanted, evaluation=base.evaluation if same else evaluation)
     dossier = decision = None
-    if needs_dossier(evaluation.evaluation, parts.state.policy, situation.dossier):
+    emergency = shown_in_emergency(evaluation.evaluation)
+    if needs_dossier(evaluation.evaluation, parts.state.policy, situation.dossier, emergency=emergency):
         issued = make_dossier(
             after,
             situation.evidence,
             environment=parts.state.name,
             policy=parts.state.policy,
             now=evaluation.evaluated_at,
+            emergency=emergency,
         )
         dossier = parts.sign(issued, after)
         after = replace(

@@ -5,8 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from carnet.signing.break_glass import BreakGlass, BreakGlassReview
+from carnet.signing.dsse import parse_envelope
+from carnet.signing.statement import parse_statement
 from carnet_server.admission.admit import admit_version
 from carnet_server.admission.approve import submit_approval
+from carnet_server.admission.break_glass import record_break_glass, review_break_glass
 from carnet_server.admission.cancel import cancel_admission
 from carnet_server.admission.evaluate import evaluate_admission
 from carnet_server.admission.parts import AdmissionParts
@@ -84,7 +88,12 @@ class AdmissionService:
         return view
 
     async def submit_approval(self, caller: Caller, promotion: str, envelope: bytes) -> Submission:
-        """Keep an approver's statement; see ``carnet_server.admission.approve``."""
+        """Keep what a person signed; see ``approve`` and ``break_glass`` in ``carnet_server.admission``."""
+        match parse_statement(parse_envelope(envelope)).predicate_type:
+            case BreakGlass.PREDICATE_TYPE:
+                return await record_break_glass(self._parts, caller, promotion, envelope)
+            case BreakGlassReview.PREDICATE_TYPE:
+                return await review_break_glass(self._parts, caller, promotion, envelope)
         return await submit_approval(self._parts, caller, promotion, envelope)
 
     def pull(

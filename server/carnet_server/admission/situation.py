@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from carnet.bundle.manifest import parse_manifest
 from carnet.references import ResourceName
 from carnet_policies.facts import Facts, SignatureFact
+from carnet_server.admission import break_glass_rules as glass
 from carnet_server.admission.approval_rules import approval_as_of_today, approval_fact, approvals_of_dossier
 from carnet_server.admission.carried import believed_of
 from carnet_server.admission.dossier import standing_dossier
@@ -56,22 +57,26 @@ class Situation:
         held: What is stored of the promotion.
         dossier: The dossier that stands; None for none.
         approvals: What was said about that dossier.
+        breaking: What was signed about it to break the glass.
         present: The version, if it is here already.
         alias_revision: The revision of the alias that is to be moved; 0 where it is not set.
         alias_version: The version that it points at; 0 where it is not set.
         facts: What the policy sees.
         evidence: The digests of all evidence that the policy sees, sorted.
+        broken_by: The statements that count for skipping what stands open; empty unless they are enough.
     """
 
     revisions: Mapping[str, int]
     held: Held
     dossier: Dossier | None
     approvals: tuple[HeldApproval, ...]
+    breaking: tuple[HeldApproval, ...]
     present: Version | None
     alias_revision: int
     alias_version: int
     facts: Facts
     evidence: tuple[str, ...]
+    broken_by: tuple[HeldApproval, ...] = ()
 
     @property
     def authors(self) -> tuple[Party, ...]:
@@ -139,6 +144,18 @@ def read_situation(
         approval_as_of_today(each, namespace, state.trust.current, alias=wish.alias)
         for each in approvals_of_dossier(held.approvals, standing_digest)
     )
+    breaking = tuple(
+        approval_as_of_today(
+            each,
+            namespace,
+            state.trust.current,
+            alias=wish.alias,
+            purpose=glass.PURPOSE,
+            role=glass.ROLE,
+        )
+        for each in held.approvals
+        if each.meaning == glass.MEANING and each.dossier_digest == standing_digest
+    )
     alias = read_alias(connection, ResourceName(namespace, model, alias=wish.alias)) if wish.alias else None
     facts = _read_facts(
         connection, verified, state=state, baseline=baseline, approvals=approvals, carried=carried, now=now
@@ -148,6 +165,7 @@ def read_situation(
         held=held,
         dossier=dossier,
         approvals=approvals,
+        breaking=breaking,
         present=find_registered(connection, arrival),
         alias_revision=alias.revision if alias else 0,
         alias_version=alias.version if alias else 0,

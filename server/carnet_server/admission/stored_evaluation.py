@@ -63,9 +63,9 @@ def describe_unmet(evaluation: Evaluation) -> str:
     """Return a line for each rule that did not pass: what it found, and what to do."""
     lines = []
     for result in evaluation.results:
-        if result.status is not RuleStatus.PASSED:
+        if result.counts_as is not RuleStatus.PASSED:
             remedy = f" {result.remedy}" if result.remedy else ""
-            lines.append(f"{result.rule}: {result.status.lower()}: {result.message}.{remedy}")
+            lines.append(f"{result.rule}: {result.counts_as.lower()}: {result.message}.{remedy}")
     return "\n".join(lines)
 
 
@@ -81,6 +81,8 @@ def _to_json(evaluation: Evaluation) -> dict[str, Any]:
                 "values": dict(result.values),
                 "awaits_people": result.awaits_people,
                 "awaits_clock": result.awaits_clock,
+                "held_open": result.held_open,
+                "skipped": result.skipped,
             }
             for result in evaluation.results
         ],

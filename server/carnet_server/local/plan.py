@@ -103,14 +103,20 @@ DEFAULT_PLAN = Plan(
             },
             purposes=("bundle", "request", "approval", "cancellation"),
         ),
-        Identity("bob", "person", person="bob", roles={"*": ("approver",)}, purposes=("approval",)),
+        Identity(
+            "bob",
+            "person",
+            person="bob",
+            roles={"*": ("approver", "breaker")},
+            purposes=("approval", "break-glass"),
+        ),
         Identity("carol", "person", person="carol", roles={"*": ("approver",)}, purposes=("approval",)),
         Identity(
             "dave",
             "person",
             person="dave",
-            roles={"*": ("operator", "auditor")},
-            purposes=("cancellation",),
+            roles={"*": ("operator", "auditor", "breaker")},
+            purposes=("cancellation", "break-glass"),
         ),
     ),
 )

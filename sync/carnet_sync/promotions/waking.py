@@ -39,6 +39,7 @@ _ABOUT_ONE = frozenset(
     {
         EntryType.EVIDENCE_ADDED,
         EntryType.APPROVAL_RECORDED,
+        EntryType.BREAK_GLASS_RECORDED,
         EntryType.VERSION_REVOKED,
         EntryType.PROMOTION_CANCELLED,
     }

@@ -53,6 +53,9 @@ class Admission:
         manifest: The manifest, read at the source and checked against the digest; None where the source
             did not let it be read.
         manifest_problem: Why not.
+        decision_digest: The SHA-256 of the decision's envelope, verified; empty before it is admitted.
+        decision_subject: The bundle's name in the decision.
+        skipped: The rules that were skipped because the glass was broken, as the decision says.
     """
 
     promotion: str
@@ -73,6 +76,9 @@ class Admission:
     approvals: tuple[Approval, ...]
     manifest: Manifest | None
     manifest_problem: str
+    decision_digest: str = ""
+    decision_subject: str = ""
+    skipped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,6 +34,7 @@ from carnet.registry.v1 import (
     models_pb2_grpc,
 )
 from carnet.signing.approval import Approval
+from carnet.signing.break_glass import BreakGlass, BreakGlassReview
 from carnet.signing.decision import Decision, PolicyReference, Verifier, verifier_id, version_uri
 from carnet.signing.dossier import Dossier
 from carnet.signing.dsse import parse_envelope
@@ -49,6 +50,8 @@ from carnet.translog.tree import inclusion_proof, leaf_hash, root_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from carnet.signing.statement import Statement
 
 POLICY = b"schema: carnet.policy/v1\n"
 POLICY_DIGEST = sha256_hex(POLICY)
@@ -191,7 +194,12 @@ class FakeEnvironment:
         return message
 
     def issue_dossier(
-        self, promotion: str, manifest: Manifest, *, valid: timedelta = timedelta(days=1)
+        self,
+        promotion: str,
+        manifest: Manifest,
+        *,
+        valid: timedelta = timedelta(days=1),
+        open_rules: tuple[dict[str, str], ...] = (),
     ) -> None:
         message = self.admissions[promotion].message
         digests = tuple(sorted(sha256_hex(each) for each in self.evidence.get(manifest.digest, [])))
@@ -211,6 +219,7 @@ class FakeEnvironment:
             publisher=message.publisher,
             issued_at=now,
             expires_at=now + timedelta(hours=1) + valid,
+            open_rules=open_rules,
         )
         message.dossier = dossier.sign(manifest.subject_name, manifest.digest, self.signing_key).to_bytes()
 
@@ -495,25 +504,39 @@ class FakeAdmissions(_Servicer, admission_pb2_grpc.AdmissionServiceServicer):
 
     def SubmitApproval(self, request, context):
         message = self._of(request.name)
-        approval = Approval.parse(parse_statement(parse_envelope(request.envelope)))
+        statement = parse_statement(parse_envelope(request.envelope))
+        kind, meaning, logged = _told(statement)
         held = admission_pb2.Approval(
             digest=sha256_hex(request.envelope),
             approver="spiffe://carnet.internal/person/bob",
             person="bob",
-            meaning=approval.meaning,
-            reason=approval.reason,
+            meaning=meaning,
+            reason=statement.predicate["reason"],
             envelope=request.envelope,
         )
         message.approvals.append(held)
         index = self.here.log.append(
-            EntryType.APPROVAL_RECORDED,
+            kind,
             {"promotion": message.promotion},
-            new=approval.meaning,
+            new=logged,
             envelope_digest=self.here.log.store(request.envelope),
         )
         return admission_pb2.SubmitApprovalResponse(
             approval=held, admission=message, receipt=self.here.log.receipt(index)
         )
+
+
+def _told(statement: Statement) -> tuple[EntryType, str, str]:
+    """How a registry logs and holds what a person signed."""
+    match statement.predicate_type:
+        case BreakGlass.PREDICATE_TYPE:
+            said = BreakGlass.parse(statement)
+            return EntryType.BREAK_GLASS_RECORDED, "break-glass", ",".join(said.skips)
+        case BreakGlassReview.PREDICATE_TYPE:
+            review = BreakGlassReview.parse(statement)
+            return EntryType.BREAK_GLASS_REVIEWED, f"review-{review.verdict}", review.verdict
+    meaning = Approval.parse(statement).meaning
+    return EntryType.APPROVAL_RECORDED, meaning, meaning
 
 
 class FakeLogService(_Servicer, log_pb2_grpc.LogServiceServicer):

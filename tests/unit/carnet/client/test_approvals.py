@@ -178,7 +178,7 @@ async def test_a_target_that_logs_another_approval_is_caught(federation, bob, wa
         answer.receipt.CopyFrom(federation.prod.log.receipt(other.receipt.receipt.index))
 
     federation.prod.lies["SubmitApproval"] = the_first_receipt
-    with pytest.raises(errors.StatementInvalidError, match="another approval"):
+    with pytest.raises(errors.StatementInvalidError, match="another statement"):
         await bob.approve(PROMOTION, "in order", target="prod")
 
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from carnet.errors import InvalidInputError, StatementInvalidError
 from carnet.signing.approval import Approval
 from carnet.signing.attribute_report import AttributeReport
+from carnet.signing.break_glass import BreakGlass, BreakGlassReview
 from carnet.signing.cancellation import Cancellation
 from carnet.signing.capability import Capability
 from carnet.signing.decision import Decision, verifier_id, version_uri
@@ -76,6 +77,29 @@ EXAMPLES: dict[type[Predicate], dict[str, Any]] = {
         "reason": "Looked at the slices; no regression.",
         "signed_at": NOW,
         "expires_at": LATER,
+        "nonce": "f" * 32,
+    },
+    BreakGlass: {
+        "promotion": PROMOTION,
+        "dossier_digest": A,
+        "source": "staging",
+        "target": "prod",
+        "policy_digest": C,
+        "evidence_set_digest": B,
+        "skips": ["approvals", "integration-tests"],
+        "reason": "Payments are declined; this is the fix.",
+        "ticket": "INC-2207",
+        "signed_at": NOW,
+        "expires_at": LATER,
+        "nonce": "f" * 32,
+    },
+    BreakGlassReview: {
+        "promotion": PROMOTION,
+        "target": "prod",
+        "decision_digest": A,
+        "verdict": "accepted",
+        "reason": "The tests have passed since.",
+        "signed_at": NOW,
         "nonce": "f" * 32,
     },
     Cancellation: {"promotion": PROMOTION, "reason": "Wrong version.", "cancelled_at": NOW},
@@ -263,6 +287,18 @@ BAD = [
     (Approval, "reason", "bell \a"),
     (Approval, "expires_at", NOW),
     (Approval, "nonce", ""),
+    (BreakGlass, "skips", []),
+    (BreakGlass, "skips", ["b", "a"]),
+    (BreakGlass, "skips", ["a", "a"]),
+    (BreakGlass, "skips", ["Not a rule"]),
+    (BreakGlass, "ticket", ""),
+    (BreakGlass, "ticket", "x" * 201),
+    (BreakGlass, "reason", " "),
+    (BreakGlass, "expires_at", NOW),
+    (BreakGlassReview, "verdict", "fine"),
+    (BreakGlassReview, "reason", ""),
+    (PromotionRequest, "emergency", 1),
+    (Dossier, "open_rules", [{"rule": "a", "status": "PASSED", "message": ""}]),
     (Cancellation, "reason", ""),
     (Capability, "holder", "https://carnet.internal/registry/prod"),
     (Capability, "holder", "spiffe://carnet.internal"),
@@ -430,6 +466,8 @@ def test_the_examples_of_the_documentation_are_valid() -> None:
         "Release": Release,
         "Dossier": Dossier,
         "Approval": Approval,
+        "Break-glass": BreakGlass,
+        "Review of a break-glass": BreakGlassReview,
         "Cancellation": Cancellation,
         "Read capability": Capability,
         "Test result": TestResult,

@@ -10,6 +10,7 @@ import yaml
 
 from carnet.bundle.paths import MANIFEST_NAME
 from carnet.signing.approval import Approval
+from carnet.signing.break_glass import BreakGlass, BreakGlassReview
 from carnet.signing.cancellation import Cancellation
 from carnet.signing.dsse import parse_envelope
 from carnet.signing.keys import SigningKey
@@ -29,7 +30,7 @@ from tests.support.bundles import make_manifest
 
 DOMAIN = "spiffe://carnet.test"
 PROMOTER = f"{DOMAIN}/sync"
-PEOPLE = ("alice", "bob", "carol", "dave")
+PEOPLE = ("alice", "bob", "carol", "dave", "erin")
 SERVICES = ("ci", "evaluator", "stranger")
 ENVIRONMENTS = ("dev", "staging")
 TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
@@ -56,10 +57,11 @@ class Parties:
         """The trust document of an environment; ``changes`` replace its parts."""
         purposes = {
             "ci": ["bundle", "request", "cancellation"],
-            "alice": ["bundle", "request", "approval", "cancellation"],
-            "bob": ["approval", "request", "cancellation"],
-            "carol": ["approval"],
-            "dave": ["cancellation"],
+            "alice": ["bundle", "request", "approval", "break-glass", "cancellation"],
+            "bob": ["approval", "break-glass", "request", "cancellation"],
+            "carol": ["approval", "break-glass"],
+            "dave": ["break-glass", "cancellation"],
+            "erin": ["approval", "break-glass"],
         }
         document = {
             "schema": "carnet.trust/v1",
@@ -67,7 +69,7 @@ class Parties:
             "version": 1,
             "people": [
                 {"name": name, "subjects": [subject(name)] + ([subject("ci")] if name == "alice" else [])}
-                for name in ("alice", "bob", "dave")
+                for name in ("alice", "bob", "dave", "erin")
             ],
             "keys": [
                 {"subject": subject(name), "pem": self.keys[name].verification_key.pem, "purposes": allowed}
@@ -95,10 +97,15 @@ class Parties:
             "roles": [
                 {"subject": PROMOTER, "roles": ["promoter"]},
                 {"subject": subject("ci"), "roles": ["publisher", "requester"]},
-                {"subject": subject("alice"), "roles": ["publisher", "requester", "approver"]},
-                {"subject": subject("bob"), "roles": ["approver", "requester"], "namespaces": ["risk"]},
-                {"subject": subject("carol"), "roles": ["approver"]},
-                {"subject": subject("dave"), "roles": ["operator", "auditor"]},
+                {"subject": subject("alice"), "roles": ["publisher", "requester", "approver", "breaker"]},
+                {
+                    "subject": subject("bob"),
+                    "roles": ["approver", "requester", "breaker"],
+                    "namespaces": ["risk"],
+                },
+                {"subject": subject("carol"), "roles": ["approver", "breaker"]},
+                {"subject": subject("dave"), "roles": ["operator", "auditor", "breaker"]},
+                {"subject": subject("erin"), "roles": ["approver", "breaker"]},
                 {"subject": subject("evaluator"), "roles": ["evaluator"]},
             ],
         }
@@ -200,6 +207,44 @@ class Parties:
                 "reason": "Looked at the figures.",
                 "signed_at": datetime.now(UTC),
                 "expires_at": datetime.now(UTC) + timedelta(days=1),
+                "nonce": uuid.uuid4().hex,
+                **changes,
+            }
+        )
+        name, digest = about or (admission.subject_name, admission.bundle_digest)
+        return said.sign(name, digest, self.keys[by]).to_bytes()
+
+    def break_glass(self, admission, dossier, *, by="bob", about=None, **changes) -> bytes:
+        now = datetime.now(UTC)
+        said = BreakGlass(
+            **{
+                "promotion": admission.promotion,
+                "dossier_digest": admission.dossier_digest,
+                "source": dossier.source,
+                "target": dossier.target,
+                "policy_digest": dossier.policy_digest,
+                "evidence_set_digest": dossier.evidence_set_digest,
+                "skips": ("approvals",),
+                "reason": "Payments are down.",
+                "ticket": "INC-7",
+                "signed_at": now,
+                "expires_at": now + timedelta(hours=1),
+                "nonce": uuid.uuid4().hex,
+                **changes,
+            }
+        )
+        name, digest = about or (admission.subject_name, admission.bundle_digest)
+        return said.sign(name, digest, self.keys[by]).to_bytes()
+
+    def review(self, admission, *, by="erin", about=None, **changes) -> bytes:
+        said = BreakGlassReview(
+            **{
+                "promotion": admission.promotion,
+                "target": "staging",
+                "decision_digest": admission.decision_digest,
+                "verdict": "accepted",
+                "reason": "It was one.",
+                "signed_at": datetime.now(UTC),
                 "nonce": uuid.uuid4().hex,
                 **changes,
             }
