@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
+
+# A machine that is busy with other things is no defect of what is tested.
+settings.register_profile("carnet", deadline=None)
+settings.load_profile("carnet")
 
 
 @pytest.fixture

@@ -107,6 +107,8 @@ def trusted_figures(
 
 def _figure(metrics: list[MetricValue]) -> TrustedFigure:
     first = metrics[0]
+    if len(metrics) == 1 and first.direction in _WORST and (only := _finite(first.value)) is not None:
+        return TrustedFigure(first.name, first.slice, only, first.direction, first.sample_count)
     worst = _WORST.get(first.direction)
     if worst is None or any(metric.direction != first.direction for metric in metrics):
         return TrustedFigure(first.name, first.slice, None, problem="the attestations give no one direction")
@@ -114,7 +116,7 @@ def _figure(metrics: list[MetricValue]) -> TrustedFigure:
     if None in values:
         return TrustedFigure(first.name, first.slice, None, problem="a figure is no finite number")
     value = worst(value for value in values if value is not None)
-    counts = [metric.sample_count for metric in metrics if metric.value == value]
+    counts = [metric.sample_count for metric, each in zip(metrics, values, strict=True) if each == value]
     count = None if None in counts else min(each for each in counts if each is not None)
     return TrustedFigure(first.name, first.slice, value, first.direction, count)
 
