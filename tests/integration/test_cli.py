@@ -558,7 +558,7 @@ def test_global_options_are_taken_before_and_behind_a_command(federation):
     assert [each["roles"] for each in json.loads(before)["environments"]] == [
         each["roles"] for each in json.loads(behind)["environments"]
     ]
-    assert json.loads(before)["environments"][0]["roles"] == ["approver"]
+    assert json.loads(before)["environments"][0]["roles"] == ["approver", "breaker"]
 
 
 def commands(command: click.Command, path: tuple[str, ...] = ()):
