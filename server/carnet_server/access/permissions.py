@@ -7,27 +7,16 @@ missing.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from carnet.references import ResourceName, parse_resource_name
+from carnet_server.access.bindings import Role
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-READERS = frozenset(
-    {
-        "reader",
-        "publisher",
-        "evaluator",
-        "requester",
-        "approver",
-        "breaker",
-        "operator",
-        "auditor",
-        "admin",
-        "promoter",
-    }
-)
+# Whoever has any role that can be given may read where it has it.
+READERS = frozenset(get_args(Role))
 _ANY_NAME = "namespace or model or version or alias"
 ALL_NAMESPACES = "namespaces/-"
 

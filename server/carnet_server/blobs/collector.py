@@ -156,7 +156,8 @@ class Collector:
                 removed += await run(self._threads, self._store.remove, digest)
                 ended[digest] = generation
         finally:
-            await self._writer.commit(lambda transaction: _end(transaction.connection, ended))
+            if ended:
+                await self._writer.commit(lambda transaction: _end(transaction.connection, ended))
         return removed
 
 
