@@ -25,6 +25,7 @@ from typing import Any
 import yaml
 
 from carnet.errors import AlreadyExistsError, CarnetError, InvalidInputError, PreconditionFailedError
+from carnet_server.local.document_signing import sign_documents
 from carnet_server.local.files import write_new_file, write_yaml
 from carnet_server.local.initialise import initialise
 
@@ -74,6 +75,7 @@ def _adapt(folder: Path, published: dict[str, str]) -> None:
         trust = yaml.safe_load((own / "trust.yaml").read_text())
         peers = [peer | {"endpoint": _address(peer["environment"])} for peer in trust["peers"]]
         _rewrite(own / "trust.yaml", {"peers": peers})
+        sign_documents(folder, name)
     own = folder / "sync"
     shutil.copyfile(folder / "ca" / "ca.pem", own / "ca.pem")
     links = yaml.safe_load((own / "sync.yaml").read_text())["environments"]

@@ -87,6 +87,8 @@ def _exclusion(
         return statement.meaning
     if _expired(statement, facts):
         return f"expired at {statement.expires.isoformat()}"
+    if demand.authentication and statement.authentication not in demand.authentication:
+        return f"authenticated by {statement.authentication}, not by {' or '.join(demand.authentication)}"
     for role in demand.independent_of:
         if _person(authors[role]) == person:
             return _DEED[role]
@@ -109,6 +111,8 @@ def _counted(demand: ApprovalDemand, approving: list[str], excluded: list[str]) 
     who = (
         f"{lacking} more {'person' if lacking == 1 else 'people'}{kept_out if demand.independent_of else ''}"
     )
+    if demand.authentication:
+        who += f", with a key that asks who they are ({' or '.join(demand.authentication)})"
     return RuleResult(
         demand.rule,
         RuleStatus.AWAITING,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from carnet.signing.times import format_time
-from carnet_policies.evaluation import OPENS_AT, RuleResult, RuleStatus
+from carnet_policies.evaluation import RuleResult, RuleStatus
 from carnet_policies.opening_hours import is_open, next_boundary, next_opening, zone_of
 from carnet_policies.scope import holds
 
@@ -49,8 +49,9 @@ def check_window(demand: WindowDemand, facts: Facts) -> RuleResult:
         RuleStatus.AWAITING,
         f"closed until {format_time(opens)}; open: {hours}",
         demand.remedy or f"It goes on by itself when the window opens, at {format_time(opens)}.",
-        {"hours": hours, OPENS_AT: format_time(opens)},
+        {"hours": hours},
         awaits_clock=True,
+        opens_at=opens,
     )
 
 
@@ -78,6 +79,7 @@ def check_freeze(demand: FreezeDemand, facts: Facts, labels: Mapping[str, str | 
         RuleStatus.AWAITING,
         f"frozen from {first} until {last}: {demand.reason}",
         demand.remedy or f"It goes on by itself when the freeze is over, at {last}.",
-        values | {OPENS_AT: last},
+        values,
         awaits_clock=True,
+        opens_at=demand.until,
     )

@@ -10,11 +10,12 @@ from __future__ import annotations
 import copy
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from carnet.canonical import canonical_json, sha256_hex
+from carnet_policies.break_glass import Breaking
 from carnet_policies.evaluation import RuleStatus
 from carnet_policies.facts import (
     TEST_RESULT,
@@ -29,9 +30,14 @@ from carnet_policies.facts import (
 from carnet_policies.schema_fields import Duration, Name, Some, Text  # noqa: TC001 - pydantic reads them
 from carnet_policies.schema_times import Moment  # noqa: TC001 - pydantic reads it
 
+if TYPE_CHECKING:
+    from carnet_policies.schema import BreakGlassTerms
+
 # What a case says of a rule whose ``when`` leaves the version out.
 NOT_DEMANDED: Final = "NOT_DEMANDED"
-Expected = RuleStatus | Literal["NOT_DEMANDED"]
+# What a case says of a rule that did not pass and that people skip by breaking the glass.
+SKIPPED: Final = "SKIPPED"
+Expected = RuleStatus | Literal["NOT_DEMANDED", "SKIPPED"]
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 _METRIC = re.compile(r"([^{}=,]+)(?:\{([^{}=,]+=[^{}=,]+(?:,[^{}=,]+=[^{}=,]+)*)\})?")
 
@@ -130,12 +136,31 @@ class ApprovalForm(_Form):
     meaning: Literal["reviewed", "approved", "rejected", "withdrawn"] = "approved"
     age: Duration = timedelta(hours=1)
     valid_for: Duration = timedelta(days=7)
+    authentication: Literal["passphrase", "service", "none"] = "none"
 
     def spell_out(self, now: datetime) -> ApprovalFact:
         """Return the statement."""
         time = now - self.age
         subject = self.subject or self.person or "unknown-approver"
-        return ApprovalFact(self.person, subject, self.meaning, time, time + self.valid_for)
+        return ApprovalFact(
+            self.person, subject, self.meaning, time, time + self.valid_for, self.authentication
+        )
+
+
+class BreakGlassForm(_Form):
+    """One statement that breaks the glass; without ``skips`` it names every rule that may be skipped."""
+
+    person: Text | None
+    skips: tuple[Name, ...] | None = None
+    ticket: Text = "INC-1"
+    age: Duration = timedelta(minutes=5)
+    valid_for: Duration = timedelta(hours=1)
+
+    def spell_out(self, terms: BreakGlassTerms | None, now: datetime) -> Breaking:
+        """Return the statement."""
+        time = now - self.age
+        named = self.skips if self.skips is not None else terms.skips if terms else ()
+        return Breaking(self.person, frozenset(named), self.ticket, time, time + self.valid_for)
 
 
 class BaselineForm(_Form):
@@ -160,6 +185,8 @@ class FactsForm(_Form):
     evidence: tuple[EvidenceForm, ...] = ()
     decisions: tuple[DecisionForm, ...] = ()
     approvals: tuple[ApprovalForm, ...] = ()
+    emergency: bool = False
+    break_glass: tuple[BreakGlassForm, ...] = ()
     baseline: BaselineForm | None = None
     now: Moment = NOW
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from carnet.documents import YamlSource, read_file, validate_document
 from carnet.errors import DocumentInvalidError
-from carnet_policies.case_forms import NOT_DEMANDED, CasesDocument
+from carnet_policies import break_glass
+from carnet_policies.case_forms import NOT_DEMANDED, SKIPPED, CasesDocument
 from carnet_policies.document import load_policy
 from carnet_policies.evaluation import RuleStatus
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from carnet_policies.case_forms import Expected
+    from carnet_policies.case_forms import Expected, FactsForm
     from carnet_policies.document import Policy
     from carnet_policies.engine import PolicyEngine
     from carnet_policies.evaluation import Evaluation
@@ -83,9 +84,10 @@ def run_cases(path: Path, engine: PolicyEngine) -> CasesReport:
     policy = load_policy(read_file(policy_path, what="the policy"), name=policy_path.name)
     outcomes = []
     for index, case in enumerate(document.cases):
-        facts = case.facts.over(document.facts).spell_out(policy.document.environment)
-        evaluation = engine.evaluate(policy, facts)
+        evaluation = _evaluate(engine, policy, case.facts.over(document.facts))
         known = policy.rule_ids
+        if policy.document.break_glass is not None:
+            known += (break_glass.RULE,)
         for rule in case.expect:
             if rule not in known:
                 where = source.where(("cases", index, "expect", rule))
@@ -95,6 +97,19 @@ def run_cases(path: Path, engine: PolicyEngine) -> CasesReport:
                 )
         outcomes.append(CaseOutcome(case.case, mismatches(evaluation, case.expect), evaluation))
     return CasesReport(path, policy_path, tuple(outcomes), _never_refused(policy, outcomes))
+
+
+def _evaluate(engine: PolicyEngine, policy: Policy, form: FactsForm) -> Evaluation:
+    document, facts = policy.document, form.spell_out(policy.document.environment)
+    return break_glass.with_statements(
+        engine.evaluate(policy, facts),
+        document,
+        [each.spell_out(document.break_glass, facts.now) for each in form.break_glass],
+        publisher=facts.publisher,
+        requester=facts.requester,
+        emergency=form.emergency,
+        now=facts.now,
+    )
 
 
 def mismatches(evaluation: Evaluation, expected: Mapping[str, Expected]) -> tuple[str, ...]:
@@ -107,8 +122,9 @@ def mismatches(evaluation: Evaluation, expected: Mapping[str, Expected]) -> tupl
     lines = []
     for result in evaluation.results:
         wanted = expected.get(result.rule, RuleStatus.PASSED)
-        if result.status != wanted:
-            lines.append(f"{result.rule}: expected {wanted}, was {result.status}: {result.message}")
+        was = SKIPPED if result.skipped else result.counts_as
+        if was != wanted:
+            lines.append(f"{result.rule}: expected {wanted}, was {was}: {result.message}")
     demanded = {result.rule for result in evaluation.results}
     for rule, wanted in expected.items():
         if rule not in demanded and wanted != NOT_DEMANDED:
@@ -121,7 +137,7 @@ def _never_refused(policy: Policy, outcomes: list[CaseOutcome]) -> tuple[str, ..
         result.rule
         for outcome in outcomes
         for result in outcome.evaluation.results
-        if result.status is not RuleStatus.PASSED
+        if result.counts_as is not RuleStatus.PASSED
     }
     return tuple(rule for rule in policy.rule_ids if rule not in refused)
 

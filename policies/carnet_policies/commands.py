@@ -1,8 +1,9 @@
-"""The commands ``carnet policy check``, ``test``, ``explain`` and ``schema``.
+"""The commands ``carnet policy check``, ``test``, ``explain``, ``replay`` and ``schema``.
 
-Responsible for showing people and scripts what is wrong with a policy before an environment gets it, and what
-an environment's policy says of a version. Exit codes: 0 all is well, 2 a file is malformed, 5 a case did not
-come out as it must, or the environment would not admit the version now.
+Responsible for showing people and scripts what is wrong with a policy before an environment gets it, what an
+environment's policy says of a version, and what another would have said of its past. Exit codes: 0 all is
+well, 2 a file is malformed, 5 a case did not come out as it must, the environment would not admit the version
+now, or a past decision would have been another.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from carnet_policies.document import Policy, load_policy
 from carnet_policies.editor_schema import editor_schema_text
 from carnet_policies.engine import PolicyEngine
 from carnet_policies.evaluation import RuleStatus
-from carnet_policies.explaining import explanation_of, outcome_of, print_explanation
+from carnet_policies.explaining import emergency_terms, explanation_of, outcome_of, print_explanation
+from carnet_policies.replaying import print_replay, replay_to_json, summary_of
 
 MALFORMED = 2
 REFUSED = 5
@@ -33,11 +35,12 @@ _file = click.Path(path_type=Path)
 
 @click.group(cls=Group)
 def policy() -> None:
-    """Check, test and explain policies.
+    """Check, test, explain and replay policies.
 
     Examples:
       carnet policy check policy.yaml
       carnet policy explain dev/risk/fraud@3 --to staging
+      carnet policy replay policy.yaml --environment prod
     """
 
 
@@ -109,17 +112,60 @@ def test(settings: Settings, context: click.Context, paths: tuple[Path, ...]) ->
 def explain(settings: Settings, context: click.Context, *, reference: str, target: str, alias: str) -> None:
     """Say rule by rule what ENV would decide.
 
-    The environment itself is asked about the version REF as it stands now, and nothing is stored. The exit
-    code is 0 where it would admit the version, and 5 where a rule fails or awaits anything, people too.
+    The environment itself is asked about the version REF as it stands now, and nothing is stored. Where it
+    would not admit the version, it is also said what people could skip by breaking the glass. The exit code
+    is 0 where it would admit the version, and 5 where a rule fails or awaits anything, people too.
 
     Examples:
       carnet policy explain dev/risk/fraud@3 --to staging
       carnet policy explain staging/risk/fraud@3 --to prod --alias champion -o json
     """
-    with settings.client() as client:
+    with settings.client(signs=True) as client:
         promotion = client.promote(reference, target, alias=alias, dry_run=True)
-    emit(settings, explanation_of(promotion), lambda page: print_explanation(page, promotion))
+        terms = None
+        if promotion.rules and outcome_of(promotion.rules) is not RuleStatus.PASSED:
+            asked = client.promote(reference, target, alias=alias, dry_run=True, emergency=True)
+            terms = emergency_terms(asked.rules)
+    emit(
+        settings,
+        explanation_of(promotion, terms),
+        lambda page: print_explanation(page, promotion, terms),
+    )
     if outcome_of(promotion.rules) is not RuleStatus.PASSED:
+        context.exit(REFUSED)
+
+
+@policy.command()
+@click.argument("file", type=_file, metavar="FILE")
+@click.option(
+    "--environment", required=True, metavar="ENV", help="The environment whose decisions are meant."
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=200,
+    show_default=True,
+    help="How many decisions, the newest first.",
+)
+@click.pass_context
+@pass_settings
+def replay(settings: Settings, context: click.Context, *, file: Path, environment: str, limit: int) -> None:
+    """Say which past decisions of ENV would have been different under FILE.
+
+    Each decision is looked at with what was known when it was made: its evidence, its approvals, the baseline
+    and the clock of then, under the trust document of today. Nothing is changed. The exit code is 0 where
+    none would differ, and 5 where some would.
+
+    Examples:
+      carnet policy replay policy.yaml --environment prod
+      carnet policy replay policy.yaml --environment prod --limit 20 -o json
+    """
+    data = read_file(file, what="the policy")
+    load_policy(data, name=str(file))
+    with settings.client() as client:
+        summary = summary_of(environment, client.replay_policy(environment, data, limit=limit))
+    emit(settings, replay_to_json(summary), lambda page: print_replay(page, summary))
+    if summary.differing:
         context.exit(REFUSED)
 
 

@@ -25,6 +25,7 @@ def contradiction_problems(document: PolicyDocument) -> Iterator[Problem]:
     yield from _label_problems(document)
     yield from _source_problems(document)
     yield from _decision_problems(document)
+    yield from _share_problems(document)
     yield from _approval_problems(document)
     yield from _window_problems(document)
     yield from _freeze_problems(document)
@@ -53,6 +54,11 @@ def _decision_problems(document: PolicyDocument) -> Iterator[Problem]:
         if demand.environment == document.environment:
             message = f"{demand.environment} cannot rest on its own decision, which is this one"
             yield (("decisions", index, "environment"), message)
+
+
+def _share_problems(document: PolicyDocument) -> Iterator[Problem]:
+    if document.traffic_share_above is not None and not document.protected_aliases:
+        yield (("traffic_share_above",), "never matters: no alias is protected, so no share of traffic is")
 
 
 def _approval_problems(document: PolicyDocument) -> Iterator[Problem]:

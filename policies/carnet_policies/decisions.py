@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from carnet.signing.times import format_time
-from carnet_policies.evaluation import OPENS_AT, RuleResult, RuleStatus
+from carnet_policies.evaluation import RuleResult, RuleStatus
 from carnet_policies.schema_fields import in_words
 
 if TYPE_CHECKING:
@@ -70,7 +70,8 @@ def _admitted(
         RuleStatus.AWAITING,
         f"in {demand.environment} since {format_time(since)}; demanded: {soak}, until {format_time(opens)}",
         demand.remedy or f"It goes on by itself at {format_time(opens)}.",
-        values | {OPENS_AT: format_time(opens)},
+        values,
+        opens_at=opens,
     )
 
 

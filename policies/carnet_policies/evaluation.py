@@ -10,15 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
-
-
-# The value that says when a rule that awaits could pass at the earliest: RFC 3339, in UTC.
-OPENS_AT: Final = "opens_at"
 
 
 class RuleStatus(StrEnum):
@@ -40,7 +36,9 @@ class RuleResult:
         remedy: What to do about it; empty when it passed.
         values: The values that it saw, by name.
         awaits_people: Whether all that is awaited is people's statements.
-        awaits_clock: Whether all that is awaited is a time at which changes are let in.
+        awaits_clock: Whether all that is awaited is a time at which changes are let in; people can review
+            meanwhile.
+        opens_at: When a rule that awaits could pass at the earliest; None where that is not known.
         holds_until: When a rule that passed has to be looked at again, at the latest; None for never.
         held_open: Whether it failed and refuses nothing yet: people may skip it by breaking the glass.
         skipped: Whether it did not pass and is skipped because the glass was broken.
@@ -53,9 +51,15 @@ class RuleResult:
     values: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     awaits_people: bool = False
     awaits_clock: bool = False
+    opens_at: datetime | None = None
     holds_until: datetime | None = None
     held_open: bool = False
     skipped: bool = False
+
+    @property
+    def awaits_a_time(self) -> bool:
+        """Whether all that is awaited is the clock: a window, the end of a freeze, or of a soak."""
+        return self.status is RuleStatus.AWAITING and self.opens_at is not None
 
     @property
     def counts_as(self) -> RuleStatus:

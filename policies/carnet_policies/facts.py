@@ -98,7 +98,8 @@ class PeerDecision:
 class ApprovalFact:
     """A person's signed statement about the dossier that is being decided on.
 
-    ``meaning`` is ``reviewed``, ``approved``, ``rejected`` or ``withdrawn``.
+    ``meaning`` is ``reviewed``, ``approved``, ``rejected`` or ``withdrawn``; ``authentication`` says how the
+    person was authenticated right before signing: ``passphrase``, ``service`` or ``none``.
     """
 
     person: str | None
@@ -106,6 +107,7 @@ class ApprovalFact:
     meaning: str
     time: datetime
     expires: datetime
+    authentication: str = "none"
 
 
 @dataclass(frozen=True)

@@ -168,12 +168,23 @@ class DecisionDemand(Part):
 
 
 class ApprovalDemand(Part):
-    """How many people must approve, and of whom they must be independent."""
+    """How many people must approve, of whom they must be independent, and how they show who they are.
+
+    Attributes:
+        rule: The rule's id.
+        when: The versions that it is about.
+        count: How many different people must approve.
+        independent_of: Whose own approvals do not count.
+        authentication: How a person must have been authenticated right before signing, any of these; empty
+            where it does not matter.
+        remedy: What to do about it.
+    """
 
     rule: Name
     when: When | None = None
     count: int = Field(ge=1, le=20)
     independent_of: tuple[Literal["publisher", "requester"], ...] = ()
+    authentication: tuple[Literal["passphrase", "service"], ...] = ()
     remedy: str = Field(default="", max_length=2000)
 
 
@@ -219,6 +230,8 @@ class PolicyDocument(Part):
         release_max_age: How old the source's release statement may be.
         dossier_valid_for: How long approvers have.
         protected_aliases: Aliases that move only by a decision of their own.
+        traffic_share_above: The share of a protected alias's traffic, from 0 to 1, above which a version
+            needs such a decision too; left out, any share does.
         baseline_alias: The alias of the version that others are compared with.
         labels: The labels of the manifest that demands select by, each with all of its values.
         signature: Whether the bundle must be signed by a publisher that is trusted here.
@@ -244,6 +257,7 @@ class PolicyDocument(Part):
     release_max_age: Duration = timedelta(minutes=10)
     dossier_valid_for: Duration = timedelta(days=7)
     protected_aliases: tuple[Name, ...] = ()
+    traffic_share_above: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] | None = None
     baseline_alias: Name | None = None
     labels: dict[str, LabelDeclaration] = Field(default_factory=dict, max_length=20)
     signature: SignatureDemand = SignatureDemand()

@@ -26,6 +26,8 @@ from carnet.registry.v1 import (
     environment_pb2_grpc,
     evidence_pb2,
     evidence_pb2_grpc,
+    identity_pb2,
+    identity_pb2_grpc,
     log_pb2,
     log_pb2_grpc,
     models_pb2,
@@ -34,6 +36,7 @@ from carnet.registry.v1 import (
 from carnet.serving.listening import GRACE_SECONDS, Listener
 from carnet_policies.engine import PolicyEngine
 from carnet_server.access.interceptor import RegistryCallScope
+from carnet_server.access.refusals import WRITE_EVERY_SECONDS, RefusalLog
 from carnet_server.admission.service import AdmissionService
 from carnet_server.admission.servicer import AdmissionServicer
 from carnet_server.aliases.service import AliasesService
@@ -43,6 +46,7 @@ from carnet_server.blobs.service import BlobsService
 from carnet_server.blobs.servicer import BlobServicer, add_blob_service
 from carnet_server.database.engine import Database
 from carnet_server.database.migrate import upgrade
+from carnet_server.environment.opening import OpenedDocuments, open_documents
 from carnet_server.environment.reload import DocumentReload
 from carnet_server.environment.service import record_documents
 from carnet_server.environment.servicer import EnvironmentServicer
@@ -51,6 +55,10 @@ from carnet_server.environment.steady import SteadyWriter
 from carnet_server.evidence.service import EvidenceService
 from carnet_server.evidence.servicer import EvidenceServicer
 from carnet_server.identity.bearer import BearerCallScope
+from carnet_server.identity.issuing import IssuingService
+from carnet_server.identity.servicer import IdentityServicer
+from carnet_server.identity.signing_authority import FollowedAuthority
+from carnet_server.identity.uses import KeyUsesService
 from carnet_server.log.service import LogService
 from carnet_server.log.servicer import LogServicer
 from carnet_server.models.queries import names_blob
@@ -71,7 +79,16 @@ if TYPE_CHECKING:
 COLLECT_EVERY_MINUTES = 60
 SERVICES = tuple(
     service.full_name
-    for module in (admission_pb2, aliases_pb2, blobs_pb2, environment_pb2, evidence_pb2, log_pb2, models_pb2)
+    for module in (
+        admission_pb2,
+        aliases_pb2,
+        blobs_pb2,
+        environment_pb2,
+        evidence_pb2,
+        identity_pb2,
+        log_pb2,
+        models_pb2,
+    )
     for service in module.DESCRIPTOR.services_by_name.values()
 )
 
@@ -85,6 +102,7 @@ class RegistryApp:
         config: Its configuration.
         state: Its keys and documents.
         loop: The event loop that it runs on.
+        refusals_every_seconds: How often the calls that were refused are written to the log.
 
     Attributes:
         address: ``host:port`` that it listens at, once it is started.
@@ -92,12 +110,19 @@ class RegistryApp:
     """
 
     def __init__(
-        self, config: RegistryConfig, state: EnvironmentState, loop: asyncio.AbstractEventLoop
+        self,
+        config: RegistryConfig,
+        state: EnvironmentState,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        refusals_every_seconds: float = WRITE_EVERY_SECONDS,
     ) -> None:
         self.address = ""
         self.bearer_address = ""
         self._config = config
         self._state = state
+        named = config.signing_authority
+        self._authority = FollowedAuthority(named) if named is not None else None
         self._database = Database(config.database_url)
         self._log = LogService(self._database)
         self._writer = SteadyWriter(
@@ -119,41 +144,61 @@ class RegistryApp:
             capability_check=CapabilityCheck(state),
         )
         self._identity = FollowedIdentity(state.identity)
-        self._reload = DocumentReload(config, state, self._writer, self._identity)
-        scope = RegistryCallScope(state.trust, identity=self._identity, documents=lambda: state.documents)
+        self._reload = DocumentReload(config, state, self._database, self._writer, self._identity)
+        self._refusals = RefusalLog(state.name, state.log_key.name, self._writer)
+        self._refusals_every_seconds = refusals_every_seconds
+        scope = RegistryCallScope(
+            state.trust,
+            identity=self._identity,
+            documents=lambda: state.documents,
+            refusals=self._refusals,
+        )
         self._listener = Listener(scope, SERVICES)
-        by_token = BearerCallScope(state.trust, documents=lambda: state.documents)
+        by_token = BearerCallScope(state.trust, documents=lambda: state.documents, refusals=self._refusals)
         self._bearer_listener = Listener(by_token, SERVICES) if config.bearer_listen else None
         self._schedule = AsyncIOScheduler(timezone=UTC)
 
     @classmethod
-    async def start(cls, config: RegistryConfig) -> RegistryApp:
+    async def start(
+        cls, config: RegistryConfig, *, refusals_every_seconds: float = WRITE_EVERY_SECONDS
+    ) -> RegistryApp:
         """Bring the database up to date, check the log, record what changed of the documents, and listen.
 
         Args:
             config: The configuration.
+            refusals_every_seconds: How often the calls that were refused are written to the log.
 
         Raises:
-            FileUnreadableError: A key, certificate or document cannot be read.
-            DocumentInvalidError: A document is not what it must be.
+            FileUnreadableError: A key, certificate or, where none was ever in force, document is unreadable.
+            DocumentInvalidError: A document is not what it must be, and none was ever in force.
+            GateAwaitingError: A document is not signed by enough people, and none was ever in force.
             LogTamperedError: The stored log contradicts itself.
+            ConflictError: Another process of the environment put other documents in force at this moment.
             PreconditionFailedError: The address cannot be listened at.
             InvalidInputError: The database or the blob store refuses us, or has a schema that we do not know.
             UnavailableError: The database or the blob store cannot be reached.
             StorageFullError: One of them is full.
         """
-        state = load_state(config)
-        state.identity.check_dates()
+        config.tls_identity().check_dates()
         await asyncio.to_thread(upgrade, config.database_url)
-        app = cls(config, state, asyncio.get_running_loop())
+        documents = await asyncio.to_thread(open_documents, config)
+        state = load_state(config, documents)
+        loop = asyncio.get_running_loop()
+        app = cls(config, state, loop, refusals_every_seconds=refusals_every_seconds)
         try:
             await asyncio.to_thread(app._store.check)
-            await record_documents(app._writer, state)
+            await app._record(documents)
             await app._listen()
         except BaseException:
             await app.stop(grace_seconds=0)
             raise
         return app
+
+    async def _record(self, documents: OpenedDocuments) -> None:
+        """Log what is in force, and put in force what the files have that is newer."""
+        signatures = {str(each.header.kind): each.signatures for each in (documents.policy, documents.trust)}
+        await record_documents(self._writer, self._state, signatures=signatures, recorded=documents.recorded)
+        await self._reload.look_at_documents()
 
     def _add_services(self, server: grpc.aio.Server) -> None:
         """Add the servicers to a listener's server; listeners share them."""
@@ -169,6 +214,8 @@ class RegistryApp:
         evidence = EvidenceService(database, writer, log, state)
         admission = AdmissionService(state, database, writer, log, engine=self._engine, blobs=self._blobs)
         release = ReleaseService(state, database, writer, log)
+        issuing = IssuingService(state, writer, self._authority)
+        identity = IdentityServicer(issuing, KeyUsesService(database, state))
         return [
             (models_pb2_grpc.add_ModelServiceServicer_to_server, ModelServicer(models, state)),
             (aliases_pb2_grpc.add_AliasServiceServicer_to_server, AliasServicer(aliases, state)),
@@ -176,6 +223,7 @@ class RegistryApp:
             (evidence_pb2_grpc.add_EvidenceServiceServicer_to_server, EvidenceServicer(evidence)),
             (admission_pb2_grpc.add_AdmissionServiceServicer_to_server, AdmissionServicer(admission)),
             (admission_pb2_grpc.add_ReleaseServiceServicer_to_server, ReleaseServicer(release)),
+            (identity_pb2_grpc.add_IdentityServiceServicer_to_server, identity),
             (log_pb2_grpc.add_LogServiceServicer_to_server, LogServicer(log)),
             (
                 environment_pb2_grpc.add_EnvironmentServiceServicer_to_server,
@@ -197,6 +245,14 @@ class RegistryApp:
             self._collect,
             "interval",
             minutes=COLLECT_EVERY_MINUTES,
+            coalesce=True,
+            max_instances=1,
+            misfire_grace_time=None,
+        )
+        self._schedule.add_job(
+            self._refusals.flush,
+            "interval",
+            seconds=self._refusals_every_seconds,
             coalesce=True,
             max_instances=1,
             misfire_grace_time=None,
@@ -224,6 +280,7 @@ class RegistryApp:
         await self._reload.stop()
         listeners = [each for each in (self._listener, self._bearer_listener) if each is not None]
         await asyncio.gather(*(each.stop(grace_seconds=grace_seconds) for each in listeners))
+        await self._refusals.flush()
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:

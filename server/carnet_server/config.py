@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -11,10 +12,16 @@ from carnet.client.channel import TlsIdentity
 from carnet.documents import read_document
 from carnet.serving.engine import resolve_database_url
 from carnet.serving.fields import DatabaseUrl, checked_by
+from carnet.signing.document_signers import SignersDocument  # noqa: TC001  pydantic reads it
+from carnet.signing.key_reference import KeyDocument  # noqa: TC001  pydantic reads it
+from carnet_policies.schema_fields import Duration  # noqa: TC001  pydantic reads it
 from carnet_server.blobs.opening import resolve_blobs_url
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from carnet.signing.document_signers import DocumentSigners
+    from carnet.signing.key_reference import KeyReference
 
 Text = Annotated[str, StringConstraints(min_length=1)]
 Address = Annotated[str, StringConstraints(pattern=r"^.+:[0-9]{1,5}$")]
@@ -39,6 +46,16 @@ class LogDocument(_Strict):
     key: Text
 
 
+class SigningAuthorityDocument(_Strict):
+    """Where the authority is that certifies keys of jobs, and for how long it does."""
+
+    certificate: Text
+    key: Text
+    valid_for: Annotated[Duration, Field(ge=timedelta(minutes=1), le=timedelta(hours=1))] = timedelta(
+        minutes=10
+    )
+
+
 class EnvironmentDocument(_Strict):
     """The schema of ``environment.yaml``; paths are relative to the file."""
 
@@ -50,9 +67,26 @@ class EnvironmentDocument(_Strict):
     blobs: Annotated[str, checked_by(resolve_blobs_url)]
     tls: TlsDocument
     log: LogDocument
-    signing_key: Text
+    signing_key: KeyDocument
+    signing_authority: SigningAuthorityDocument | None = None
     policy: Text
     trust: Text
+    documents: SignersDocument | None = None
+
+
+@dataclass(frozen=True)
+class SigningAuthorityConfig:
+    """Who certifies keys of jobs.
+
+    Attributes:
+        certificate: The authority's certificate.
+        key: Its key.
+        valid_for: How long a certificate is valid, from a minute to an hour.
+    """
+
+    certificate: Path
+    key: Path
+    valid_for: timedelta
 
 
 @dataclass(frozen=True)
@@ -70,9 +104,11 @@ class RegistryConfig:
         ca: The authorities of clients and peers.
         log_origin: The log's origin.
         log_key: The key of checkpoints.
-        signing_key: The key of decisions.
+        signing_key: The key of decisions, a file or at a KMS or HSM.
         policy: The policy document.
         trust: The trust document.
+        signing_authority: Who certifies keys of jobs; None for nobody.
+        document_signers: Who signs the two documents; None where they need no signatures.
     """
 
     name: str
@@ -84,10 +120,12 @@ class RegistryConfig:
     ca: Path
     log_origin: str
     log_key: Path
-    signing_key: Path
+    signing_key: KeyReference
     policy: Path
     trust: Path
     bearer_listen: str | None = None
+    signing_authority: SigningAuthorityConfig | None = None
+    document_signers: DocumentSigners | None = None
 
     def tls_identity(self) -> TlsIdentity:
         """Read the certificate, its key and the authorities.
@@ -110,6 +148,7 @@ def load_config(path: Path) -> RegistryConfig:
     """
     document = read_document(path, EnvironmentDocument, what="the environment's configuration")
     folder = path.resolve().parent
+    authority = document.signing_authority
     return RegistryConfig(
         name=document.name,
         listen=document.listen,
@@ -121,7 +160,13 @@ def load_config(path: Path) -> RegistryConfig:
         ca=folder / document.tls.ca,
         log_origin=document.log.origin,
         log_key=folder / document.log.key,
-        signing_key=folder / document.signing_key,
+        signing_key=document.signing_key.below(folder),
         policy=folder / document.policy,
         trust=folder / document.trust,
+        signing_authority=SigningAuthorityConfig(
+            folder / authority.certificate, folder / authority.key, authority.valid_for
+        )
+        if authority is not None
+        else None,
+        document_signers=document.documents.to_signers() if document.documents else None,
     )

@@ -1,18 +1,22 @@
 """The promotion service as one running whole.
 
-Responsible for wiring the parts, for listening over mutual TLS, and for starting and stopping in an order
-that loses no call and no promotion. Does not decide anything.
+Responsible for wiring the parts, for listening over mutual TLS and for tokens, and for starting and stopping
+in an order that loses no call and no promotion. Does not decide anything.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from carnet.client.renewal import FollowedIdentity
 from carnet.serving.listening import GRACE_SECONDS, Listener
 from carnet.sync.v1 import environments_pb2, environments_pb2_grpc, promotions_pb2, promotions_pb2_grpc
 from carnet_sync.access import SyncCallScope
+from carnet_sync.bearer import BearerCallScope
+from carnet_sync.callers import CallersStore
 from carnet_sync.database import Database
 from carnet_sync.environments.links import Links
 from carnet_sync.environments.servicer import EnvironmentServicer
@@ -22,6 +26,7 @@ from carnet_sync.promotions.service import PromotionsService
 from carnet_sync.promotions.servicer import PromotionServicer
 from carnet_sync.promotions.waking import LogFollower
 from carnet_sync.promotions.worker import Worker
+from carnet_sync.reload import CallersReload
 from carnet_sync.schedule.ticks import Schedule
 
 if TYPE_CHECKING:
@@ -34,6 +39,8 @@ SERVICES = (
     environments_pb2.DESCRIPTOR.services_by_name["EnvironmentService"].full_name,
 )
 
+logger = logging.getLogger(__name__)
+
 
 class SyncApp:
     """A promotion service; ``start`` makes one that listens.
@@ -43,12 +50,15 @@ class SyncApp:
 
     Attributes:
         address: ``host:port`` that it listens at, once it is started.
+        bearer_address: Where it listens for callers with OIDC tokens; empty for nowhere.
     """
 
     def __init__(self, config: SyncConfig) -> None:
         self.address = ""
+        self.bearer_address = ""
         self._config = config
-        self._identity = config.tls_identity()
+        self._identity = FollowedIdentity(config.tls_identity())
+        callers = CallersStore(config.read_callers())
         self._database = Database(config.database)
         self._links = Links(config.environments, config.routes, self._identity)
         self._changes = Changes()
@@ -60,7 +70,14 @@ class SyncApp:
         )
         self._follower = LogFollower(self._database, self._links, self._worker)
         self._schedule = Schedule(self._worker)
-        self._listener = Listener(SyncCallScope(config.callers), SERVICES)
+        service = PromotionsService(self._database, self._links, self._worker, self._changes)
+        self._promotions = PromotionServicer(service, self._changes)
+        self._environments = EnvironmentServicer(self._links)
+        self._reload = CallersReload(config, callers, self._identity)
+        self._listener = Listener(SyncCallScope(callers, identity=self._identity), SERVICES)
+        self._bearer_listener = (
+            Listener(BearerCallScope(callers), SERVICES) if config.bearer_listen is not None else None
+        )
 
     @classmethod
     async def start(cls, config: SyncConfig) -> SyncApp:
@@ -71,6 +88,7 @@ class SyncApp:
 
         Raises:
             FileUnreadableError: A certificate or key cannot be read.
+            DocumentInvalidError: The entries of callers contradict each other.
             PreconditionFailedError: The address cannot be listened at.
             UnavailableError: The database cannot be used.
         """
@@ -87,17 +105,20 @@ class SyncApp:
     async def _listen(self) -> None:
         await self._listener.start(self._config.listen, self._identity, self._add_services)
         self.address = self._listener.address
+        if self._bearer_listener is not None and self._config.bearer_listen is not None:
+            await self._bearer_listener.start(
+                self._config.bearer_listen, self._identity, self._add_services, client_certificates=False
+            )
+            self.bearer_address = self._bearer_listener.address
+            logger.info("listening for callers with tokens on %s", self.bearer_address)
+        self._reload.start()
         self._follower.start(self._config.environments)
         self._schedule.start()
 
     def _add_services(self, server: grpc.aio.Server) -> None:
-        service = PromotionsService(self._database, self._links, self._worker, self._changes)
-        promotions_pb2_grpc.add_PromotionServiceServicer_to_server(
-            PromotionServicer(service, self._changes), server
-        )
-        environments_pb2_grpc.add_EnvironmentServiceServicer_to_server(
-            EnvironmentServicer(self._links), server
-        )
+        """Add the servicers to a listener's server; listeners share them."""
+        promotions_pb2_grpc.add_PromotionServiceServicer_to_server(self._promotions, server)
+        environments_pb2_grpc.add_EnvironmentServiceServicer_to_server(self._environments, server)
 
     async def stop(self, *, grace_seconds: float = GRACE_SECONDS) -> None:
         """Answer UNAVAILABLE for a moment, let calls end, give leases back, and close everything.
@@ -107,7 +128,9 @@ class SyncApp:
         """
         self._changes.close()
         self._schedule.stop()
-        await self._listener.stop(grace_seconds=grace_seconds)
+        await self._reload.stop()
+        listeners = [each for each in (self._listener, self._bearer_listener) if each is not None]
+        await asyncio.gather(*(each.stop(grace_seconds=grace_seconds) for each in listeners))
         await self._follower.stop()
         await self._worker.stop()
         await self._links.close()

@@ -1,6 +1,7 @@
 """The promotion service's configuration: ``sync.yaml``.
 
-Responsible for the document's schema and for making its paths absolute. Does not open what it names.
+Responsible for the document's schema and for making its paths absolute. Does not open what it names; what its
+callers, issuers and revocations say together is ``carnet_sync.callers``.
 """
 
 from __future__ import annotations
@@ -8,14 +9,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    StringConstraints,
+    model_validator,
+)
 
 from carnet.client.channel import TlsIdentity
-from carnet.documents import read_document
+from carnet.documents import parse_document, read_file
 from carnet.errors import ReferenceInvalidError
 from carnet.references import check_name
+from carnet.serving.callers.issuers import IssuerDocument  # noqa: TC001  pydantic reads it at run time
+from carnet.serving.callers.revocations import Revocation  # noqa: TC001  pydantic reads it at run time
 from carnet.serving.engine import resolve_database_url
 from carnet.serving.fields import DatabaseUrl  # noqa: TC001  pydantic reads it at run time
+from carnet_sync.callers import CallerRoles, Callers
 
 
 def _name(value: str) -> str:
@@ -29,7 +41,6 @@ Text = Annotated[str, StringConstraints(min_length=1)]
 Name = Annotated[str, AfterValidator(_name)]
 Address = Annotated[str, StringConstraints(pattern=r"^.+:[0-9]{1,5}$")]
 Spiffe = Annotated[str, StringConstraints(pattern=r"^spiffe://.+")]
-Role = Literal["reader", "requester", "operator"]
 
 
 class _Strict(BaseModel):
@@ -72,19 +83,6 @@ class Route(_Strict):
     transfer: Literal["pull", "relay"] = "pull"
 
 
-class CallerRoles(_Strict):
-    """What a caller of this service may do.
-
-    Attributes:
-        subject: Its SPIFFE id.
-        roles: ``reader`` sees promotions; ``requester`` starts, cancels and retries them too; ``operator``
-            cancels and retries.
-    """
-
-    subject: Spiffe
-    roles: list[Role]
-
-
 class SyncConfig(_Strict):
     """The schema of ``sync.yaml``; paths are relative to the file.
 
@@ -96,6 +94,9 @@ class SyncConfig(_Strict):
         environments: Where the registries are, by environment.
         routes: The ways that versions may be carried.
         callers: Who may do what here.
+        bearer_listen: ``host:port`` for callers that show OIDC tokens; None for nowhere.
+        oidc: The issuers whose tokens are taken there.
+        revoked: The identities that are revoked.
         give_up_after_seconds: How long a promotion retries without getting further before it fails.
     """
 
@@ -105,8 +106,12 @@ class SyncConfig(_Strict):
     tls: TlsFiles
     environments: dict[Name, EnvironmentLink]
     routes: list[Route]
-    callers: list[CallerRoles]
+    callers: tuple[CallerRoles, ...]
+    bearer_listen: Address | None = None
+    oidc: tuple[IssuerDocument, ...] = ()
+    revoked: tuple[Revocation, ...] = ()
     give_up_after_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False, strict=False)] = 3600.0
+    _path: Path | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
     def _routes_are_possible(self) -> Self:
@@ -123,13 +128,19 @@ class SyncConfig(_Strict):
             seen.add(ends)
         return self
 
-    @model_validator(mode="after")
-    def _callers_stand_once(self) -> Self:
-        subjects = [caller.subject for caller in self.callers]
-        for subject in subjects:
-            if subjects.count(subject) > 1:
-                raise ValueError(f"the caller {subject!r} stands twice: give it all its roles in one place")
-        return self
+    @property
+    def path(self) -> Path | None:
+        """The file that it was read from; None for one that was not."""
+        return self._path
+
+    def read_callers(self) -> Callers:
+        """Put together who may do what.
+
+        Raises:
+            DocumentInvalidError: The entries contradict each other.
+        """
+        name = "sync.yaml" if self._path is None else self._path.name
+        return Callers.of(self.callers, self.oidc, self.revoked, name=name)
 
     def tls_identity(self) -> TlsIdentity:
         """Read the certificate, its key and the authorities.
@@ -150,11 +161,27 @@ def load_config(path: Path) -> SyncConfig:
         FileUnreadableError: It cannot be read.
         DocumentInvalidError: It breaks its schema; the message has a line for each problem.
     """
-    config = read_document(path, SyncConfig, what="the promotion service's configuration")
+    return parse_config(read_file(path, what="the promotion service's configuration"), path)
+
+
+def parse_config(data: bytes, path: Path) -> SyncConfig:
+    """Check the bytes of ``sync.yaml``, and make its paths absolute.
+
+    Args:
+        data: The bytes.
+        path: The file that they are from.
+
+    Raises:
+        DocumentInvalidError: They break the schema; the message has a line for each problem.
+    """
+    stated = parse_document(data, SyncConfig, name=path.name)
     folder = path.resolve().parent
     tls = TlsFiles(
-        certificate=str(folder / config.tls.certificate),
-        key=str(folder / config.tls.key),
-        ca=str(folder / config.tls.ca),
+        certificate=str(folder / stated.tls.certificate),
+        key=str(folder / stated.tls.key),
+        ca=str(folder / stated.tls.ca),
     )
-    return config.model_copy(update={"tls": tls, "database": resolve_database_url(config.database, folder)})
+    config = stated.model_copy(update={"tls": tls, "database": resolve_database_url(stated.database, folder)})
+    config._path = path.absolute()  # noqa: SLF001  it is this module's
+    config.read_callers()
+    return config

@@ -14,6 +14,7 @@ from carnet.errors import StatementInvalidError
 from carnet.signing.keys import SigningKey
 from carnet.signing.model_signature import sign_model, verify_model_signature
 from tests.support.bundles import make_signed_directory
+from tests.support.job_certificates import JobAuthority
 
 COMMAND = Path(sysconfig.get_path("scripts")) / "model_signing"
 
@@ -44,6 +45,24 @@ def test_stock_command_accepts_what_we_write(curve: str, tmp_path: Path) -> None
 
     assert result.returncode == 0, result.stderr
     assert verify_directory(folder, {key.key_id: key.verification_key}).key_id == key.key_id
+
+
+def test_stock_command_accepts_a_one_time_certificate_and_its_authority_alone(tmp_path: Path) -> None:
+    authority, other = JobAuthority(), JobAuthority()
+    folder = make_signed_directory(tmp_path, authority.signer(), files=4)
+
+    def verify(chain: JobAuthority) -> subprocess.CompletedProcess[str]:
+        pem = tmp_path / "authority.pem"
+        pem.write_text(chain.pem)
+        return run(
+            "verify", "certificate", folder, "--signature", folder / "model.sig", "--certificate_chain", pem
+        )
+
+    accepted = verify(authority)
+    assert accepted.returncode == 0, accepted.stderr
+    assert verify(other).returncode != 0
+    (folder / "model.bin").write_bytes(b"other")
+    assert verify(authority).returncode != 0
 
 
 def test_stock_command_accepts_paths_whose_order_depends_on_the_rule(key: SigningKey, tmp_path: Path) -> None:

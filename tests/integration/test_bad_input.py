@@ -50,14 +50,14 @@ MIB = 1 << 20
 
 
 def stored(federation) -> tuple[int, frozenset[str], list[str]]:
-    """What dev has: the size of its log, its blobs, and the uploads that are under way."""
+    """What dev has: the changes in its log, its blobs, and the uploads that are under way."""
     root = federation.folder / "environments" / "dev" / "data" / "blobs"
     blobs = {path.name for path in (root / "blobs").rglob("*") if path.is_file()}
     uploads = sorted(path.name for path in (root / "uploads").rglob("*") if path.is_file())
     with federation.client("ci") as client:
         dev = next(each for each in client.environments() if each.name == "dev")
     assert dev.reachable
-    return dev.log_size, frozenset(blobs), uploads
+    return federation.changes("dev"), frozenset(blobs), uploads
 
 
 @contextlib.contextmanager

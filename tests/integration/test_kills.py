@@ -219,7 +219,7 @@ def committed_at_target(case: Case, _: str) -> str:
 )
 def test_a_promotion_outlives_a_kill_at(moment, look, victim, federation, tmp_path):
     name = VICTIMS[victim]
-    for attempt in range(5):
+    for attempt in range(15):
         case = Case(federation, tmp_path, f"{moment}-{victim}-{attempt}".lower())
         with Spectator(federation, "staging", case.model) as spectator:
             case.ask()

@@ -21,6 +21,7 @@ from carnet.client.channel import TlsIdentity
 from carnet.client.connection import RegistryConnection
 from carnet.client.federation import Federation
 from carnet_server.config import load_config
+from carnet_server.local.document_signing import sign_documents
 from carnet_server.local.files import read_variables
 from carnet_server.local.health import start_all
 from carnet_server.local.initialise import initialise
@@ -136,10 +137,19 @@ class LocalFederation:
         with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=10)) as connection:
             return connection.execute(statement, parameters).fetchall()
 
+    def changes(self, environment: str) -> int:
+        """How many entries tell of a change; those that count refused calls come when a minute is over."""
+        rows = self.query(environment, "SELECT entry FROM log_entries")
+        return sum(1 for (entry,) in rows if b'"type":"access.refused"' not in bytes(entry))
+
     def blob_file(self, environment: str, digest: str) -> Path:
         """Where an environment keeps a whole blob as a file."""
         blobs = self.folder / "environments" / environment / "data" / "blobs"
         return blobs / "blobs" / "sha256" / digest[:2] / digest[2:]
+
+    def sign_documents(self, environment: str) -> None:
+        """Have enough people sign an environment's documents as they are now, where that is demanded."""
+        sign_documents(self.folder, environment)
 
     def part_file(self, environment: str, namespace: str, digest: str) -> Path:
         """Where an environment keeps a blob that is on its way in, as a file."""

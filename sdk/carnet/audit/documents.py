@@ -37,17 +37,16 @@ def verify_documents(
     whole: set[str] = set()
     seen: set[str] = set()
     for index, entry in entries:
-        digest = entry.envelope_digest
-        if digest is None or digest in seen:
-            continue
-        seen.add(digest)
-        try:
-            read_document(directory, digest)
-            whole.add(digest)
-        except CarnetError as error:
-            findings.append(
-                Finding(_verdict(error), environment, index, _message(digest, error), describe_subject(entry))
-            )
+        for digest in entry.documents:
+            if digest in seen:
+                continue
+            seen.add(digest)
+            try:
+                read_document(directory, digest)
+                whole.add(digest)
+            except CarnetError as error:
+                text = _message(digest, error)
+                findings.append(Finding(_verdict(error), environment, index, text, describe_subject(entry)))
     return frozenset(whole), findings + _unnamed(directory, environment, seen)
 
 

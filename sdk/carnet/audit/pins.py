@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from carnet.errors import CarnetError, InvalidInputError
 from carnet.references import check_name
+from carnet.signing.certificate import SigningAuthority
 from carnet.signing.keys import VerificationKey
 from carnet.translog.keys import KeyType, LogVerifier
 
@@ -26,8 +27,10 @@ class EnvironmentPins:
         name: The environment.
         log_key: The verification key of its log.
         signing_keys: The public keys of its statements, in PEM.
+        signing_authority: The certificate of the authority of its jobs' keys, in PEM; empty for none.
         log_verifier: The log's key, parsed.
         keys: The signing keys, parsed, by key id.
+        authority: The authority, parsed; None for none.
 
     Raises:
         InvalidInputError: A key is not one.
@@ -36,11 +39,15 @@ class EnvironmentPins:
     name: str
     log_key: str
     signing_keys: tuple[str, ...]
+    signing_authority: str = ""
     log_verifier: LogVerifier = field(init=False, repr=False)
     keys: Mapping[str, VerificationKey] = field(init=False, repr=False)
+    authority: SigningAuthority | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Parse the keys."""
+        named = self.signing_authority
+        object.__setattr__(self, "authority", SigningAuthority.from_pem(named) if named else None)
         object.__setattr__(self, "log_verifier", LogVerifier.parse(self.log_key))
         object.__setattr__(self, "keys", _parse_keys(self.signing_keys))
         if self.log_verifier.key_type is not KeyType.ED25519:
@@ -108,7 +115,8 @@ class Pins:
         Args:
             data: ``{"environments": {NAME: {"log_key": VKEY, "signing_key": PEM}}, "people": {NAME: {"keys":
                 [PEM, …], "subjects": [SUBJECT, …]}}}``. An environment whose signing key was replaced lists
-                the old and the new one as ``signing_keys``. Other keys of these mappings are passed over.
+                the old and the new one as ``signing_keys``; one that certifies jobs has a
+                ``signing_authority``, PEM. Other keys of these mappings are passed over.
 
         Raises:
             InvalidInputError: The data is not of that form; ``metadata["field"]`` names the place.
@@ -119,6 +127,11 @@ class Pins:
         ]
         people = [_parse_person(name, value) for name, value in _mapping(data, "people").items()]
         return cls(environments, people)
+
+    @property
+    def authorities(self) -> tuple[SigningAuthority, ...]:
+        """The pinned authorities of jobs' keys."""
+        return tuple(each.authority for each in self.environments.values() if each.authority is not None)
 
     @property
     def all_keys(self) -> dict[str, VerificationKey]:
@@ -150,12 +163,14 @@ def _parse_environment(name: Any, value: Any) -> EnvironmentPins:
     field = f"environments.{name}"
     try:
         check_name(name if isinstance(name, str) else "", field="environments")
-        keys = list(_texts(value, "signing_keys", field))
+        keys = [*_texts(value, "signing_keys", field), *_texts(value, "other_signing_keys", field)]
         if "signing_key" in _as_mapping(value, field):
             keys.append(_text(value["signing_key"], f"{field}.signing_key"))
         if not keys:
             raise InvalidInputError("signing_key is missing")
-        return EnvironmentPins(name, _text(value.get("log_key"), f"{field}.log_key"), tuple(keys))
+        authority = value.get("signing_authority")
+        named = "" if authority is None else _text(authority, f"{field}.signing_authority")
+        return EnvironmentPins(name, _text(value.get("log_key"), f"{field}.log_key"), tuple(keys), named)
     except CarnetError as error:
         raise InvalidInputError(f"pins: {field}: {error.message}", metadata={"field": field}) from error
 

@@ -18,7 +18,7 @@ from carnet.signing.break_glass import BreakGlass, BreakGlassReview
 from carnet.signing.cancellation import Cancellation
 from carnet.signing.decision import Decision
 from carnet.signing.dossier import Dossier
-from carnet.signing.dsse import parse_envelope, verify_envelope
+from carnet.signing.dsse import parse_envelope, signers_of, verify_envelope
 from carnet.signing.promotion_request import PromotionRequest
 from carnet.signing.statement import Statement, parse_statement
 from carnet.translog.entry import EVIDENCE_UNTRUSTED, EntryType
@@ -50,6 +50,7 @@ _BY_PEOPLE: Mapping[
     EntryType.BREAK_GLASS_REVIEWED: BreakGlassReview,
     EntryType.PROMOTION_CANCELLED: Cancellation,
 }
+_BY_JOBS_TOO = frozenset({EntryType.PROMOTION_REQUESTED, EntryType.PROMOTION_CANCELLED})
 _BY_OTHERS = frozenset({EntryType.EVIDENCE_ADDED, EntryType.PROMOTION_RECORDED})
 
 
@@ -127,7 +128,10 @@ def _read_record(
     try:
         if entry.type in _BY_OTHERS:
             return _by_others(envelope, record, pins)
-        keys = pins.environments[environment].keys if entry.type in _BY_ENVIRONMENT else pins.people_keys
+        if entry.type in _BY_ENVIRONMENT:
+            keys: Mapping[str, VerificationKey] = pins.environments[environment].keys
+        else:
+            keys = _with_jobs(envelope, pins.people_keys, pins, record)
         signer = _verify(envelope, keys, pins, what=str(entry.type))
         statement = parse_statement(envelope)
         kind = _BY_ENVIRONMENT.get(entry.type) or _BY_PEOPLE[entry.type]
@@ -142,7 +146,7 @@ def _by_others(envelope: Envelope, record: Record, pins: Pins) -> Record:
     what = str(record.entry.type)
     if record.entry.new == EVIDENCE_UNTRUSTED and not _is_pinned(envelope, pins):
         return Record(record.index, record.entry, None, None, "")
-    signer = _verify(envelope, pins.all_keys, pins, what=what)
+    signer = _verify(envelope, _with_jobs(envelope, pins.all_keys, pins, record), pins, what=what)
     statement = parse_statement(envelope)
     recorded = record.entry.type is EntryType.PROMOTION_RECORDED
     if statement.predicate_type != Decision.PREDICATE_TYPE and not recorded:
@@ -156,10 +160,19 @@ def _by_others(envelope: Envelope, record: Record, pins: Pins) -> Record:
     return Record(record.index, record.entry, statement, decision, signer)
 
 
+def _with_jobs(
+    envelope: Envelope, keys: Mapping[str, VerificationKey], pins: Pins, record: Record
+) -> Mapping[str, VerificationKey]:
+    """Return keys with those that pinned authorities certified for just this, where jobs may sign."""
+    if record.entry.type in _BY_PEOPLE and record.entry.type not in _BY_JOBS_TOO:
+        return keys
+    return signers_of(envelope, keys, pins.authorities)[0]
+
+
 def _is_pinned(envelope: Envelope, pins: Pins) -> bool:
     """Whether a signature is by a pinned key: evidence by strangers is kept, and counts for nothing."""
     try:
-        verify_envelope(envelope, pins.all_keys)
+        verify_envelope(envelope, signers_of(envelope, pins.all_keys, pins.authorities)[0])
     except KeyUntrustedError:
         return False
     except SignatureInvalidError:

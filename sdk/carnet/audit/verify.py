@@ -13,13 +13,16 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from carnet.audit.certificates import verify_certificates
 from carnet.audit.chain import verify_chain
 from carnet.audit.documents import verify_documents
 from carnet.audit.glass_terms import read_terms
 from carnet.audit.joins import judge_joins
 from carnet.audit.layout import read_document
 from carnet.audit.meaning import judge_log
+from carnet.audit.refusals import verify_refusals
 from carnet.audit.report import AuditReport, EnvironmentSummary, Finding, Verdict
+from carnet.audit.signed_documents import verify_document_signatures
 from carnet.audit.statements import read_records
 from carnet.errors import FileUnreadableError
 from carnet.translog.entry import EntryType
@@ -80,6 +83,9 @@ def verify_export(
             terms = _terms(directory / name, chain, whole)
             broken, uses = judge_log(name, logs[name], pins, terms)
             findings += problems + broken
+            findings += verify_refusals(directory / name, name, chain.entries, whole)
+            findings += verify_certificates(directory / name, pins.environments[name], chain.entries, whole)
+            findings += verify_document_signatures(directory / name, name, chain.entries, whole, pins)
             broken_glass += uses
         if chain.checkpoint is not None:
             summaries[name] = _summarise(chain, len(whole))

@@ -36,8 +36,9 @@ from carnet.signing.model_signature import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
+    from carnet.signing.certificate import SigningAuthority, SigningCertificate
     from carnet.signing.keys import VerificationKey
 
 
@@ -49,11 +50,13 @@ class VerifiedBundle:
         manifest: The manifest.
         digest: The bundle's digest.
         key_id: The id of the key that signed it.
+        certificate: The signer's one-time certificate; None for a key that is trusted by itself.
     """
 
     manifest: Manifest
     digest: str
     key_id: str
+    certificate: SigningCertificate | None = None
 
 
 def write_metadata(directory: Path, manifest_bytes: bytes, signature: bytes) -> None:
@@ -79,13 +82,18 @@ def write_metadata(directory: Path, manifest_bytes: bytes, signature: bytes) -> 
 
 
 def verify_directory(
-    path: Path, keys: Mapping[str, VerificationKey], *, progress: Callable[[int], None] | None = None
+    path: Path,
+    keys: Mapping[str, VerificationKey],
+    *,
+    authorities: Iterable[SigningAuthority] = (),
+    progress: Callable[[int], None] | None = None,
 ) -> VerifiedBundle:
     """Verify a bundle's folder.
 
     Args:
         path: The folder.
         keys: The trusted keys, by key id.
+        authorities: The trusted authorities of one-time certificates.
         progress: Told the size of each piece of a file that was hashed, in bytes.
 
     Returns:
@@ -106,7 +114,8 @@ def verify_directory(
         raise FileUnreadableError(f"{path} is no bundle: it has neither {MANIFEST_NAME} nor {SIGNATURE_NAME}")
     if missing:
         raise _wrong(min(missing), "is missing")
-    signature = verify_model_signature(_read(path, SIGNATURE_NAME, MAX_SIGNATURE_BYTES), keys)
+    data = _read(path, SIGNATURE_NAME, MAX_SIGNATURE_BYTES)
+    signature = verify_model_signature(data, keys, authorities=authorities)
     manifest = _read_manifest(path, signature)
     check_covers(signature, manifest)
     _check_names(manifest, set(present))
@@ -119,7 +128,7 @@ def verify_directory(
                 f"{file.path}: has the SHA-256 {digest}, and the manifest says {file.digest}",
                 metadata={"path": file.path},
             )
-    return VerifiedBundle(manifest, manifest.digest, signature.key_id)
+    return VerifiedBundle(manifest, manifest.digest, signature.key_id, signature.certificate)
 
 
 def _read_manifest(path: Path, signature: ModelSignature) -> Manifest:

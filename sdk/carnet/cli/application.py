@@ -46,6 +46,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Environments": {
         "environments": ("carnet.cli.environments:environments", "Show the environments and your roles."),
         "audit": ("carnet.cli.audit:audit", "Verify or export the logs."),
+        "document": ("carnet.cli.documents:document", "Sign policy and trust documents, and verify them."),
     },
 }
 CONTRIBUTED_SECTION = "On this machine"

@@ -1,17 +1,19 @@
 """``carnet approve``, ``carnet reject`` and ``carnet withdraw``.
 
 Responsible for showing what is signed before it is signed: the dossier that is shown is the dossier whose
-digest is signed, whatever happens in between.
+digest is signed, whatever happens in between. Between the two, whoever sits there is authenticated again.
 """
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
 from carnet.cli.dossier_page import print_admission
 from carnet.cli.output import console, emit, print_rules, printable
+from carnet.cli.reauthentication import reauthenticate
 from carnet.cli.settings import Command, Settings, pass_settings
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ _REASON = click.option("--reason", required=True, help="Why, in your words; it i
 _TARGET = click.option(
     "--target", metavar="ENV", help="The environment that decides; else the promotion service is asked."
 )
-_YES = click.option("--yes", is_flag=True, help="Sign without asking.")
+_YES = click.option("--yes", is_flag=True, help="Sign without asking; a key's passphrase is asked for.")
 
 
 @click.command(cls=Command)
@@ -119,15 +121,16 @@ def must_be_asked(settings: Settings, word: str, *, yes: bool) -> None:
 def _sign(
     settings: Settings, promotion: str, target: str | None, *, word: str, yes: bool, sign: Sign
 ) -> None:
+    from carnet.client.approvals import open_dossier  # noqa: PLC0415  loads gRPC: only where it is needed
+
     must_be_asked(settings, word, yes=yes)
     with settings.client() as client:
         shown = client.admission(promotion, target=target)
         if not settings.json:
             print_admission(console(), shown)
-        if shown.dossier is not None and not yes:
-            name = client.identity.name
-            click.confirm(f"Sign this {word} as {name}?", abort=True, err=True)
-        result = sign(client, shown)
+        open_dossier(shown, datetime.now(UTC))
+        with reauthenticate(settings, client.identity, shown.promotion, deed=word, yes=yes) as signing:
+            result = sign(signing, shown)
     emit(settings, {"approval": result, "admission": shown}, lambda page: _print_result(page, result))
 
 

@@ -1,12 +1,12 @@
 """``carnet break-glass``, and its review.
 
-Responsible for showing what is signed before it is signed, as for approvals, and for asking the signer to
-type what it is about: nobody breaks the glass with a reflex.
+Responsible for showing what is signed before it is signed, as for approvals, for asking the signer to type
+what it is about, since nobody is to break the glass with a reflex, and for authenticating the signer again.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import click
@@ -15,6 +15,7 @@ from carnet.cli.approvals import must_be_asked
 from carnet.cli.dossier_page import print_admission
 from carnet.cli.durations import Duration
 from carnet.cli.output import console, emit, print_rules, printable
+from carnet.cli.reauthentication import reauthenticate
 from carnet.cli.settings import Command, Group, Settings, pass_settings
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ _REASON = click.option("--reason", required=True, help="Why, in your words; it i
 _TARGET = click.option(
     "--target", metavar="ENV", help="The environment that decides; else the promotion service is asked."
 )
-_YES = click.option("--yes", is_flag=True, help="Sign without asking.")
+_YES = click.option("--yes", is_flag=True, help="Sign without asking; a key's passphrase is asked for.")
 
 
 class _SignsByDefault(Group):
@@ -92,7 +93,8 @@ def sign(
     Example:
       carnet break-glass sign 0123456789abcdef0123456789abcdef --reason "payments are down" --ticket INC-7
     """
-    from carnet.client.break_glass import open_rules_of  # noqa: PLC0415  loads gRPC: only where it is needed
+    from carnet.client.approvals import open_dossier  # noqa: PLC0415  loads gRPC: only where it is needed
+    from carnet.client.break_glass import open_rules_of  # noqa: PLC0415  as above
 
     must_be_asked(settings, "break-glass", yes=yes)
     with settings.client() as client:
@@ -101,9 +103,13 @@ def sign(
             page = console()
             print_admission(page, shown)
             page.print(printable(f"you skip: {', '.join(open_rules_of(shown))}"))
-        if not yes and shown.dossier is not None:
+        open_dossier(shown, datetime.now(UTC))
+        if not yes:
             _typed(shown, f"break the glass as {client.identity.name}")
-        result = client.break_glass(shown, reason, ticket, valid_for=timedelta(seconds=expires))
+        with reauthenticate(
+            settings, client.identity, shown.promotion, deed="break-glass", yes=yes
+        ) as signing:
+            result = signing.break_glass(shown, reason, ticket, valid_for=timedelta(seconds=expires))
     emit(settings, {"break_glass": result, "admission": shown}, lambda page: _print_result(page, result))
 
 
@@ -135,9 +141,12 @@ def review(
         shown = client.admission(promotion, target=target)
         if not settings.json:
             print_admission(console(), shown)
-        if not yes and shown.decision_digest:
+        if not shown.decision_digest:
+            client.review_break_glass(shown, reason, verdict=verdict)  # says why there is nothing to review
+        if not yes:
             _typed(shown, f"sign this review ({verdict}) as {client.identity.name}")
-        result = client.review_break_glass(shown, reason, verdict=verdict)
+        with reauthenticate(settings, client.identity, shown.promotion, deed="review", yes=yes) as signing:
+            result = signing.review_break_glass(shown, reason, verdict=verdict)
     emit(settings, {"review": result, "admission": shown}, lambda page: _print_result(page, result))
 
 

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from carnet.cli.output import emit, print_table, short
+from carnet.cli.output import emit, print_table, printable, short, when
 from carnet.cli.settings import Command, Settings, pass_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from carnet.client.results import Environment
 
 
 @click.command(cls=Command)
@@ -13,30 +22,40 @@ from carnet.cli.settings import Command, Settings, pass_settings
 def environments(settings: Settings) -> None:
     """Show every environment, whether it answers, and your roles in it.
 
-    What each says of its keys is compared with what is pinned.
+    What each says of its keys is compared with what is pinned. A policy or trust document that stands in an
+    environment's files and was refused is told of in a line of its own.
 
     Example:
       carnet environments --as bob
     """
     with settings.client() as client:
         found = client.environments()
-    emit(
-        settings,
-        {"environments": found},
-        lambda page: print_table(
-            page,
-            ("environment", "address", "state", "carries to", "policy", "entries", "your roles"),
+    emit(settings, {"environments": found}, lambda page: _print(page, found))
+
+
+def _print(page: Console, found: Sequence[Environment]) -> None:
+    print_table(
+        page,
+        ("environment", "address", "state", "carries to", "policy", "entries", "your roles"),
+        (
             (
-                (
-                    each.name,
-                    each.endpoint,
-                    each.problem or "answers",
-                    ", ".join(each.targets),
-                    short(each.policy_digest),
-                    each.log_size if each.reachable else "",
-                    ", ".join(each.roles),
-                )
-                for each in found
-            ),
+                each.name,
+                each.endpoint,
+                each.problem or "answers",
+                ", ".join(each.targets),
+                short(each.policy_digest),
+                each.log_size if each.reachable else "",
+                ", ".join(each.roles),
+            )
+            for each in found
         ),
     )
+    for each in found:
+        for refused in each.refused_documents:
+            page.print(
+                printable(
+                    f"{each.name}: {refused.name} is NOT in force since {when(refused.refused_at)}, "
+                    f"the last good one is: {refused.reason}"
+                ),
+                soft_wrap=True,
+            )

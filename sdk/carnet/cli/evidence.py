@@ -96,7 +96,7 @@ def attest(
             )
         emit(settings, {"statement": drafted}, lambda page: page.print(_indented(drafted)))
     else:
-        with settings.client() as client:
+        with settings.client(signs=True) as client:
             added = client.attest(reference, path, kind=kind, suite=suite, result=result, fail_on=fail_on)
         emit(settings, added, lambda page: _print_added(page, added))
 

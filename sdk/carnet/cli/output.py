@@ -127,8 +127,11 @@ def print_fields(page: Console, fields: Iterable[tuple[str, object]]) -> None:
 
 def print_rules(page: Console, rules: Iterable[RuleResult]) -> None:
     """Print every rule's result, with the values that it saw (digests shortened) and what to do."""
-    titles = ("rule", "result", "what was found", "values", "what to do")
-    rows = [(each.rule, each.status, each.message, _values(each), each.remedy) for each in rules]
+    titles = ("rule", "result", "what was found", "values", "opens at", "what to do")
+    rows = [
+        (each.rule, each.status, each.message, _values(each), when(each.opens_at), each.remedy)
+        for each in rules
+    ]
     used = [index for index in range(len(titles)) if any(row[index] for row in rows)]
     print_table(page, [titles[index] for index in used], ([row[index] for index in used] for row in rows))
 

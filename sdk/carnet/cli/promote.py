@@ -67,7 +67,7 @@ def promote(
       carnet promote dev/risk/fraud@3 --to staging --wait
       carnet promote staging/risk/fraud@3 --to prod --alias champion --wait --timeout 1h
     """
-    with settings.client() as client:
+    with settings.client(signs=True) as client:
         promotion = client.promote(reference, target, alias=alias, dry_run=dry_run, emergency=emergency)
         if dry_run:
             emit(settings, answer_of(promotion), lambda page: _print_dry_run(page, promotion))

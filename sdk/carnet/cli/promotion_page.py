@@ -16,6 +16,7 @@ from carnet.client.results import PromotionState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from datetime import datetime
 
     from rich.console import Console
 
@@ -104,11 +105,19 @@ def print_promotion(page: Console, promotion: Promotion, *, events: bool = False
     print_outcome(page, promotion)
 
 
+def earliest_opening(rules: Iterable[RuleResult]) -> datetime | None:
+    """Return the earliest time at which everything could pass, as far as rules know; None for none."""
+    return max((each.opens_at for each in rules if each.status == "AWAITING" and each.opens_at), default=None)
+
+
 def print_outcome(page: Console, promotion: Promotion) -> None:
     """Print every rule's result, how the promotion stands, and the exact next commands."""
     if promotion.rules:
         print_rules(page, promotion.rules)
     page.print(printable(outcome(promotion)))
+    opens_at = None if promotion.ended else earliest_opening(promotion.rules)
+    if opens_at:
+        page.print(f"opens at {when(opens_at)} at the earliest")
     for command in next_commands(promotion):
         page.print(f"next: {command}", soft_wrap=True)
 

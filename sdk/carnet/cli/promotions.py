@@ -100,7 +100,7 @@ def cancel(settings: Settings, promotion: str, reason: str) -> None:
     Example:
       carnet promotions cancel 0123456789abcdef0123456789abcdef --reason "wrong version"
     """
-    with settings.client() as client:
+    with settings.client(signs=True) as client:
         found = client.cancel(promotion, reason)
     emit(settings, answer_of(found), lambda page: page.print(f"{headline(found)}: {outcome(found)}"))
 

@@ -42,7 +42,7 @@ def push(
     Example:
       carnet push dev/risk/fraud ./model --manifest ./model/carnet.yaml
     """
-    with settings.client() as client, progress_shown(settings) as progress:
+    with settings.client(signs=True) as client, progress_shown(settings) as progress:
         result = client.push(reference, path, manifest_file=manifest_file, version=number, progress=progress)
 
     def show(page: Console) -> None:

@@ -16,7 +16,7 @@ import click
 
 if TYPE_CHECKING:
     from carnet.client.client import Client
-    from carnet.client.federation import Federation
+    from carnet.client.federation import Federation, Identity
 
 
 @dataclass
@@ -38,11 +38,26 @@ class Settings:
         """Whether somebody can be asked."""
         return not self.json and sys.stdin.isatty() and sys.stderr.isatty()
 
-    def client(self) -> Client:
-        """Return a client of the federation; a context manager."""
-        from carnet.client.client import connect  # noqa: PLC0415  loads gRPC: only where it is needed
+    def client(self, *, signs: bool = False) -> Client:
+        """Return a client of the federation; a context manager.
 
-        return connect(self.directory, identity=self.identity)
+        Args:
+            signs: Whether the command is about to sign: a key with a passphrase is then asked for at once, on
+                this thread, where an interrupt is heard.
+        """
+        identity = self.federation().identity(self.identity)
+        if signs and identity.key_reference.exists:
+            from carnet.cli.reauthentication import asker  # noqa: PLC0415  only where something is signed
+
+            identity = identity.holding(identity.signing_key(asker()))
+        return self.client_as(identity)
+
+    def client_as(self, identity: Identity) -> Client:
+        """Return a client of the federation that acts as an identity; a context manager."""
+        from carnet.client.async_client import AsyncClient  # noqa: PLC0415  loads gRPC: only where it is needed
+        from carnet.client.client import Client  # noqa: PLC0415  as above
+
+        return Client(AsyncClient(self.federation(), identity))
 
     def federation(self) -> Federation:
         """Return the federation, without dialling anybody."""

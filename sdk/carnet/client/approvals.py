@@ -133,7 +133,7 @@ class Approvals(EvidenceOperations, Promotions):
             shown = await self.admission(promotion, target=target)
         return await self._write_word(
             shown,
-            self._sign(shown, reason, meaning),
+            await self._sign(shown, reason, meaning),
             kind=EntryType.APPROVAL_RECORDED,
             logged=meaning,
             meaning=meaning,
@@ -181,10 +181,10 @@ class Approvals(EvidenceOperations, Promotions):
             receipt=receipt,
         )
 
-    def _sign(self, shown: Admission, reason: str, meaning: Meaning) -> Envelope:
+    async def _sign(self, shown: Admission, reason: str, meaning: Meaning) -> Envelope:
         now = datetime.now(UTC)
         dossier = open_dossier(shown, now)
-        return approvals.Approval(
+        said = approvals.Approval(
             promotion=shown.promotion,
             dossier_digest=shown.dossier_digest,
             source=dossier.source,
@@ -196,7 +196,8 @@ class Approvals(EvidenceOperations, Promotions):
             signed_at=now,
             expires_at=dossier.expires_at,
             nonce=uuid4().hex,
-        ).sign(shown.dossier_subject, shown.bundle_digest, self._signing_key())
+        )
+        return await self._signed(said, shown.dossier_subject, shown.bundle_digest)
 
     async def _checked_admission(
         self, message: admission_pb2.Admission, promotion: str, environment: str
@@ -308,7 +309,7 @@ def _verified_dossier(
     message: admission_pb2.Admission,
 ) -> _VerifiedDossier:
     envelope = parse_envelope(data)
-    verify_envelope(envelope, {environment.signing_key.key_id: environment.signing_key})
+    verify_envelope(envelope, environment.signing_keys)
     statement = parse_statement(envelope)
     dossier = Dossier.parse(statement)
     stated = {

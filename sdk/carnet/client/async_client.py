@@ -13,14 +13,16 @@ from carnet.client.auditing import Auditing
 from carnet.client.break_glass import BreakGlass
 from carnet.client.environments import Environments
 from carnet.client.federation import Federation
+from carnet.client.identity import KeyUses
 from carnet.client.publishing import Publishing
 from carnet.client.pulling import Pulling
+from carnet.client.replays import Replays
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-class AsyncClient(Publishing, Pulling, BreakGlass, Aliases, Auditing, Environments):
+class AsyncClient(Publishing, Pulling, BreakGlass, Aliases, Auditing, Replays, Environments, KeyUses):
     """A client of one federation, as one identity; made by ``carnet.connect_async``.
 
     The examples of the operations are written for ``carnet.Client``, which has the same operations under the

@@ -47,7 +47,11 @@ def federation_pins(federation: Federation) -> Pins:
     return Pins.from_mapping(
         {
             "environments": {
-                name: {"log_key": each.log.vkey, "signing_key": each.signing_key.pem}
+                name: {
+                    "log_key": each.log.vkey,
+                    "signing_keys": [key.pem for key in each.signing_keys.values()],
+                    "signing_authority": each.authority.pem.decode() if each.authority else None,
+                }
                 for name, each in federation.environments.items()
             },
             "people": people,

@@ -174,12 +174,11 @@ def _append(export: EnvironmentExport, entries: Sequence[log_pb2.LogEntry], star
 
 
 def _documents_of(entries: Sequence[log_pb2.LogEntry]) -> list[str]:
-    digests = []
+    digests: list[str] = []
     for each in entries:
         try:
             entry = parse_entry(each.entry)
         except CarnetError:
             continue  # The verifier names it.
-        if entry.envelope_digest is not None:
-            digests.append(entry.envelope_digest)
+        digests += entry.documents
     return digests

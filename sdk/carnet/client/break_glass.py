@@ -93,7 +93,7 @@ class BreakGlass(Approvals):
         )
         return await self._write_word(
             shown,
-            said.sign(shown.dossier_subject, shown.bundle_digest, self._signing_key()),
+            await self._signed(said, shown.dossier_subject, shown.bundle_digest),
             kind=EntryType.BREAK_GLASS_RECORDED,
             logged=",".join(skips),
             meaning="break-glass",
@@ -142,7 +142,7 @@ class BreakGlass(Approvals):
         )
         return await self._write_word(
             shown,
-            said.sign(shown.decision_subject, shown.bundle_digest, self._signing_key()),
+            await self._signed(said, shown.decision_subject, shown.bundle_digest),
             kind=EntryType.BREAK_GLASS_REVIEWED,
             logged=verdict,
             meaning=f"review-{verdict}",

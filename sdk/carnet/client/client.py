@@ -109,7 +109,11 @@ class Client:
     audit_export = _forwarded(AsyncClient.audit_export)
     audit_verify = _forwarded(AsyncClient.audit_verify)
 
+    replay_policy = _forwarded(AsyncClient.replay_policy)
+
     environments = _forwarded(AsyncClient.environments)
+
+    key_uses = _forwarded(AsyncClient.key_uses)
 
     def close(self) -> None:
         """Close all connections and stop the background thread; calls under way are cancelled."""

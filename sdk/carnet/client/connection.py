@@ -23,6 +23,7 @@ from carnet.registry.v1 import (
     blobs_pb2_grpc,
     environment_pb2_grpc,
     evidence_pb2_grpc,
+    identity_pb2_grpc,
     log_pb2_grpc,
     models_pb2_grpc,
 )
@@ -104,6 +105,7 @@ class RegistryConnection(_Connection):
         self.evidence = evidence_pb2_grpc.EvidenceServiceStub(self.channel)
         self.admission = admission_pb2_grpc.AdmissionServiceStub(self.channel)
         self.release = admission_pb2_grpc.ReleaseServiceStub(self.channel)
+        self.identity = identity_pb2_grpc.IdentityServiceStub(self.channel)
         self.log = log_pb2_grpc.LogServiceStub(self.channel)
         self.environment = environment_pb2_grpc.EnvironmentServiceStub(self.channel)
 
@@ -114,13 +116,13 @@ class SyncConnection(_Connection):
     Args:
         endpoint: ``host:port``.
         server_name: The DNS name that the server's certificate must have.
-        identity: The caller's certificate and key, and the authorities that it believes.
+        identity: The caller's certificate and key, or its token, and the authorities that it believes.
 
     Raises:
         CertificateExpiredError: The caller's own certificate is not valid now.
     """
 
-    def __init__(self, endpoint: str, *, server_name: str, identity: TlsIdentity) -> None:
+    def __init__(self, endpoint: str, *, server_name: str, identity: TlsIdentity | TokenIdentity) -> None:
         super().__init__(endpoint, server_name=server_name, identity=identity, peer="the promotion service")
         self.promotions = promotions_pb2_grpc.PromotionServiceStub(self.channel)
         self.environments = environments_pb2_grpc.EnvironmentServiceStub(self.channel)

@@ -6,9 +6,10 @@ Responsible for asking each registry who it is and for saying where its answer d
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC
 from typing import TYPE_CHECKING
 
-from carnet.client.results import Environment
+from carnet.client.results import Environment, RefusedDocument
 from carnet.client.session import Session
 from carnet.errors import CarnetError
 from carnet.registry.v1 import environment_pb2
@@ -67,6 +68,15 @@ class Environments(Session):
             caller=message.caller,
             roles=tuple(message.caller_roles),
             targets=targets,
+            policy_version=message.policy_version,
+            trust_digest=message.trust_digest,
+            trust_version=message.trust_version,
+            refused_documents=tuple(
+                RefusedDocument(
+                    name=each.name, reason=each.reason, refused_at=each.refused_at.ToDatetime(UTC)
+                )
+                for each in message.refused_documents
+            ),
         )
 
     async def _routes(self) -> dict[str, tuple[str, ...]]:
@@ -88,7 +98,8 @@ def _difference(message: environment_pb2.Environment, pinned: PinnedEnvironment)
     stated = {
         "name": (message.name, pinned.name),
         "log key": (message.log_key, pinned.log.vkey),
-        "signing key": (message.signing_key.strip(), pinned.signing_key.pem.strip()),
     }
     wrong = [field for field, (said, wanted) in stated.items() if said != wanted]
+    if message.signing_key.strip() not in {key.pem.strip() for key in pinned.signing_keys.values()}:
+        wrong.append("signing key")
     return f"its {' and '.join(wrong)} is not what is pinned" if wrong else ""

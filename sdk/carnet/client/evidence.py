@@ -73,7 +73,8 @@ class EvidenceOperations(Models):
         resolved, statement = await self._statement(
             reference, content, kind=kind, options=Options(suite, result, fail_on)
         )
-        envelope = sign_statement(statement, self._signing_key())
+        signer = await self._signer(resolved.reference.environment)
+        envelope = await asyncio.to_thread(sign_statement, statement, signer)
         return await self._add_evidence(resolved.reference, resolved.bundle_digest, envelope.to_bytes())
 
     async def draft_statement(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from carnet.client.results import (
     Alias,
     AliasMove,
+    KeyUse,
     Model,
     PromotionEvent,
     PromotionState,
@@ -20,7 +21,7 @@ from carnet.client.results import (
 )
 from carnet.errors import CarnetError, InternalError
 from carnet.references import Reference, ResourceName, parse_resource_name
-from carnet.registry.v1 import admission_pb2, aliases_pb2, models_pb2, policy_pb2
+from carnet.registry.v1 import admission_pb2, aliases_pb2, identity_pb2, models_pb2, policy_pb2
 from carnet.sync.v1 import promotions_pb2
 from carnet.translog.receipt import Receipt
 
@@ -130,6 +131,24 @@ def version_of(message: models_pb2.Version, environment: str) -> Version:
     )
 
 
+def key_use_of(message: identity_pb2.KeyUse, environment: str) -> KeyUse:
+    """Return something that was signed with a key, as its registry states it."""
+    name = name_in_answer(message.version, want="version", peer=environment)
+    return KeyUse(
+        kind=_word(identity_pb2.KeyUseKind.Name, message.kind, "KEY_USE_KIND_"),
+        reference=Reference(environment, name.namespace, name.model, version=name.version),
+        bundle_digest=message.bundle_digest,
+        key_id=message.key_id,
+        subject=message.subject,
+        promotion=message.promotion,
+        created_at=time_of(message.create_time),
+        log_index=message.log_index,
+        since_compromise=message.since_compromise,
+        live=message.live,
+        aliases=tuple(message.aliases),
+    )
+
+
 def rules_of(messages: Iterable[policy_pb2.RuleResult]) -> tuple[RuleResult, ...]:
     """Return the rules' results, in the policy's order."""
     return tuple(
@@ -140,6 +159,8 @@ def rules_of(messages: Iterable[policy_pb2.RuleResult]) -> tuple[RuleResult, ...
             remedy=each.remedy,
             values=dict(each.values),
             awaits_people=each.awaits_people,
+            awaits_clock=each.awaits_clock,
+            opens_at=time_of(each.opens_at),
         )
         for each in messages
     )

@@ -32,9 +32,11 @@ from carnet.signing.promotion_request import PromotionRequest
 from carnet.sync.v1 import promotions_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from carnet.client.results import VerifiedReceipt
+    from carnet.signing.dsse import Envelope
+    from carnet.signing.predicate import Predicate
 
 _CREATE_SECONDS = 60.0
 _FIRST_PAUSE_SECONDS = 0.2
@@ -85,7 +87,12 @@ class Promotions(Models):
             requested_at=datetime.now(UTC),
             emergency=emergency,
         )
-        envelope = request.sign(resolved.manifest.subject_name, resolved.bundle_digest, self._signing_key())
+        envelope = await self._signed(
+            request,
+            resolved.manifest.subject_name,
+            resolved.bundle_digest,
+            certified_by=(to, resolved.reference.environment),
+        )
         service = self._promotion_service()
         answer = await service.call(
             service.promotions.CreatePromotion,
@@ -231,8 +238,12 @@ class Promotions(Models):
         """
         current = await self.promotion(promotion)
         resolved = await self.resolve(current.reference)
-        envelope = Cancellation(promotion=promotion, reason=reason, cancelled_at=datetime.now(UTC)).sign(
-            resolved.manifest.subject_name, resolved.bundle_digest, self._signing_key()
+        said = Cancellation(promotion=promotion, reason=reason, cancelled_at=datetime.now(UTC))
+        envelope = await self._signed(
+            said,
+            resolved.manifest.subject_name,
+            resolved.bundle_digest,
+            certified_by=(current.target, resolved.reference.environment),
         )
         service = self._promotion_service()
         answer = await service.call(
@@ -242,6 +253,20 @@ class Promotions(Models):
             ),
         )
         return self._promotion_of(answer.promotion)
+
+    async def _signed(
+        self, said: Predicate, subject_name: str, bundle_digest: str, *, certified_by: Sequence[str] = ()
+    ) -> Envelope:
+        """Sign with what this identity signs with, in a thread: a KMS is asked over the network.
+
+        Args:
+            said: What is said.
+            subject_name: The bundle's name.
+            bundle_digest: Its digest.
+            certified_by: The environments that may certify a job's key for this; none where jobs may not.
+        """
+        signer = await self._signer(*certified_by)
+        return await asyncio.to_thread(said.sign, subject_name, bundle_digest, signer)
 
     async def retry(self, promotion: str) -> Promotion:
         """Try a failed promotion again, from where it stood.

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from carnet.bundle.manifest import Manifest
     from carnet.client.connection import RegistryConnection
     from carnet.client.progress import Progress
+    from carnet.signing.dsse import OneTimeSigner
     from carnet.signing.keys import SigningKey
 
 DOCUMENT_NAME = "carnet.yaml"
@@ -75,7 +76,7 @@ class Publishing(Session):
         if not await asyncio.to_thread(folder.is_dir):
             raise FileUnreadableError(f"{folder} is not a folder: name the one with the model's files")
         document = await asyncio.to_thread(read_document, Path(manifest_file or folder / DOCUMENT_NAME))
-        key = self._signing_key()
+        key = await self._signer(target.environment)
         registry = self._registry(target.environment)
         wanted = version if version is not None else document.version
         draft = await _draft(document, folder, target, wanted, progress)
@@ -99,7 +100,11 @@ class Publishing(Session):
         raise AssertionError("unreachable")
 
     async def _publish(
-        self, registry: RegistryConnection, target: Reference, manifest: Manifest, key: SigningKey
+        self,
+        registry: RegistryConnection,
+        target: Reference,
+        manifest: Manifest,
+        key: SigningKey | OneTimeSigner,
     ) -> PushResult:
         files = [(file.path, file.digest) for file in manifest.files]
         signature = await asyncio.to_thread(

@@ -127,13 +127,14 @@ class Pulling(EvidenceOperations):
             if progress:
                 progress("verifying", done, total)
 
-        found = verify_directory(path, self.federation.keys, progress=count)
+        known = self.federation
+        found = verify_directory(path, known.keys, authorities=known.authorities, progress=count)
         files = found.manifest.files
         return VerifiedBundle(
             subject=found.manifest.subject_name,
             where=str(path),
             bundle_digest=found.digest,
-            signer=self.federation.statement_signer(found.key_id),
+            signer=known.statement_signer(found.key_id, found.certificate),
             file_count=len(files),
             size_bytes=sum(file.size_bytes for file in files),
             evidence_count=0,
@@ -166,7 +167,8 @@ class Pulling(EvidenceOperations):
     def _check_same(self, target: Path, resolved: ResolvedVersion) -> None:
         """Insist that what is at the target is this very bundle, to the last byte."""
         try:
-            found = verify_directory(target, self.federation.keys).digest
+            known = self.federation
+            found = verify_directory(target, known.keys, authorities=known.authorities).digest
         except CarnetError as error:
             raise AlreadyExistsError(
                 f"{target} exists and is not {resolved.reference} whole ({error.message}): it is left alone; "

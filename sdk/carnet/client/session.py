@@ -6,16 +6,27 @@ Every group of operations of the client is built on it. Keeps no state of any re
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from carnet.client.channel import TlsIdentity, TokenIdentity
 from carnet.client.connection import RegistryConnection, SyncConnection
-from carnet.client.federation import TOKEN_FILE_VARIABLE, TOKEN_VARIABLE, read_token, token_is_given
+from carnet.client.federation import (
+    PROMOTIONS_PEER,
+    TOKEN_FILE_VARIABLE,
+    TOKEN_VARIABLE,
+    read_token,
+    token_file_variable,
+    token_is_given,
+)
+from carnet.client.one_time import JobSigner
 from carnet.documents import read_file
 from carnet.errors import PreconditionFailedError
 
 if TYPE_CHECKING:
     from carnet.client.federation import Federation, Identity
+    from carnet.signing.dsse import OneTimeSigner
     from carnet.signing.keys import SigningKey
 
 
@@ -47,17 +58,13 @@ class Session:
         """
         pinned = self.federation.environment(environment)
         if environment not in self._registries:
-            by_token = token_is_given()
+            by_token = token_is_given(environment)
             if by_token and not pinned.bearer_endpoint:
-                raise PreconditionFailedError(
-                    f"{TOKEN_FILE_VARIABLE} or {TOKEN_VARIABLE} gives a token, and the federation names no "
-                    f"address of {environment} for tokens: set environments.{environment}.bearer_endpoint, "
-                    "or unset the variable to use a certificate"
-                )
+                raise _no_address_for_tokens(environment, f"environments.{environment}", environment)
             self._registries[environment] = RegistryConnection(
                 pinned.bearer_endpoint if by_token else pinned.endpoint,
                 server_name=pinned.server_name,
-                identity=self._token_identity() if by_token else self._tls_identity(),
+                identity=self._token_identity(environment) if by_token else self._tls_identity(),
                 environment=environment,
             )
         return self._registries[environment]
@@ -68,13 +75,40 @@ class Session:
         if address is None:
             raise PreconditionFailedError("this federation has no promotion service: `sync` is not set")
         if self._sync is None:
+            by_token = token_is_given(PROMOTIONS_PEER)
+            if by_token and not address.bearer_endpoint:
+                raise _no_address_for_tokens("the promotion service", "sync", PROMOTIONS_PEER)
             self._sync = SyncConnection(
-                address.endpoint, server_name=address.server_name, identity=self._tls_identity()
+                address.bearer_endpoint if by_token else address.endpoint,
+                server_name=address.server_name,
+                identity=self._token_identity(PROMOTIONS_PEER) if by_token else self._tls_identity(),
             )
         return self._sync
 
     def _signing_key(self) -> SigningKey:
         return self.identity.signing_key()
+
+    async def _signer(self, *environments: str) -> SigningKey | OneTimeSigner:
+        """Return what this identity signs with: its key, or as a job a new one each time.
+
+        Args:
+            environments: The environments that may certify a job's key, the best first.
+
+        Raises:
+            PreconditionFailedError: Only a token is given, and none of the environments certifies keys.
+            CarnetError: The key cannot be opened; see ``Identity.signing_key``.
+        """
+        if self.identity.can_sign or not any(map(token_is_given, environments)):
+            return await asyncio.to_thread(self._signing_key)
+        for name in environments:
+            pinned = self.federation.environment(name)
+            if token_is_given(name) and pinned.bearer_endpoint and pinned.authority is not None:
+                return JobSigner(self._registry(name), pinned.authority)
+        raise PreconditionFailedError(
+            f"a token is given and no signing key, and the federation names no signing authority of "
+            f"{' or '.join(environments)}: set environments.{environments[0]}.signing_authority and "
+            "bearer_endpoint, or act as an identity with a key"
+        )
 
     def _tls_identity(self) -> TlsIdentity:
         if self._tls is None:
@@ -83,8 +117,9 @@ class Session:
             )
         return self._tls
 
-    def _token_identity(self) -> TokenIdentity:
-        return TokenIdentity(read_file(self.federation.ca, what="CA certificate"), read_token)
+    def _token_identity(self, peer: str) -> TokenIdentity:
+        ca = read_file(self.federation.ca, what="CA certificate")
+        return TokenIdentity(ca, partial(read_token, peer))
 
     async def close(self) -> None:
         """Close all connections; calls under way are cancelled."""
@@ -98,3 +133,11 @@ class Session:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+
+def _no_address_for_tokens(whose: str, place: str, peer: str) -> PreconditionFailedError:
+    return PreconditionFailedError(
+        f"{TOKEN_FILE_VARIABLE} or {TOKEN_VARIABLE} gives a token, and the federation names no address of "
+        f"{whose} for tokens: set {place}.bearer_endpoint, or unset the variable to use a certificate; "
+        f"a token for one peer only is given as in {token_file_variable(peer)}"
+    )

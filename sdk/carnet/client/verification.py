@@ -25,7 +25,7 @@ from carnet.errors import (
 from carnet.signing.approval import Approval
 from carnet.signing.break_glass import BreakGlass, BreakGlassReview
 from carnet.signing.decision import Decision
-from carnet.signing.dsse import parse_envelope, verify_envelope
+from carnet.signing.dsse import parse_envelope, signers_of, verify_envelope
 from carnet.signing.evidence_content import content_of
 from carnet.signing.model_signature import check_covers, verify_model_signature
 from carnet.signing.statement import parse_statement
@@ -123,9 +123,9 @@ def checked_signature(signature: bytes, manifest: Manifest, federation: Federati
         KeyUntrustedError: It is not by a pinned key.
         StatementInvalidError: It does not cover exactly the bundle.
     """
-    verified = verify_model_signature(signature, federation.keys)
+    verified = verify_model_signature(signature, federation.keys, authorities=federation.authorities)
     check_covers(verified, manifest)
-    return federation.statement_signer(verified.key_id)
+    return federation.statement_signer(verified.key_id, verified.certificate)
 
 
 def checked_evidence(message: evidence_pb2.Evidence, bundle_digest: str, federation: Federation) -> Evidence:
@@ -143,7 +143,9 @@ def checked_evidence(message: evidence_pb2.Evidence, bundle_digest: str, federat
         raise DigestMismatchError(f"evidence {message.digest[:16]}… has the SHA-256 {digest}")
     envelope = parse_envelope(message.envelope)
     try:
-        signer = federation.statement_signer(verify_envelope(envelope, federation.statement_keys()))
+        keys, certified = signers_of(envelope, federation.statement_keys(), federation.authorities)
+        key_id = verify_envelope(envelope, keys)
+        signer = federation.statement_signer(key_id, certified.get(key_id))
     except KeyUntrustedError:
         signer = ""
     statement = parse_statement(envelope)
@@ -196,7 +198,7 @@ def checked_decision(
             f"promotion {promotion} is said to have succeeded, and no decision of {target.name} shows it"
         )
     parsed = parse_envelope(envelope)
-    verify_envelope(parsed, {target.signing_key.key_id: target.signing_key})
+    verify_envelope(parsed, target.signing_keys)
     statement = parse_statement(parsed)
     decision = Decision.parse(statement)
     said = (statement.subject_digest, decision.promotion, decision.environment, decision.passed)

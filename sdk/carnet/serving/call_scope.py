@@ -117,6 +117,15 @@ class CallScope(grpc.aio.ServerInterceptor, abc.ABC):
         """Return what changes when callers that are being answered must be looked at again."""
         return None
 
+    def refused(self, method: str, error: CarnetError, request: Any) -> None:
+        """Take note of a call that ends in an error; called before it is answered, in the call's own task.
+
+        Args:
+            method: The method's full name, ``/package.Service/Method``.
+            error: What it ends in, at its entry or later.
+            request: The request; of a stream its first message, None where it has none.
+        """
+
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
@@ -138,23 +147,19 @@ class CallScope(grpc.aio.ServerInterceptor, abc.ABC):
         wrapped: Any = wrap(method, behaviour, request_streaming=handler.request_streaming)
         return make(wrapped, handler.request_deserializer, handler.response_serializer)
 
-    async def _admit(
-        self, method: str, request: Any, context: ServicerContext, *, request_streaming: bool
-    ) -> Any:
-        """Enter the scope with the (first) request in hand, and return what the servicer is to be handed."""
+    async def _open(self, request: Any, *, request_streaming: bool) -> tuple[Any, Any]:
+        """Return the (first) request, and what the servicer is to be handed."""
         if self.draining:
             raise UnavailableError(
                 "the service is stopping: try again", retry_after_seconds=RETRY_WHILE_STOPPING_SECONDS
             )
         if not request_streaming:
-            await self._enter(method, request, context)
-            return request
+            return request, request
         messages = aiter(request)
         first = await anext(messages, None)
         if first is None:
             raise InvalidInputError("the stream ended before its first message")
-        await self._enter(method, first, context)
-        return _rejoin(first, messages)
+        return first, _rejoin(first, messages)
 
     async def _enter(self, method: str, request: Any, context: ServicerContext) -> None:
         entering = self.enter(method, request, context)
@@ -164,47 +169,57 @@ class CallScope(grpc.aio.ServerInterceptor, abc.ABC):
     def _single(self, method: str, behaviour: Any, *, request_streaming: bool) -> Any:
         async def call(request: Any, context: ServicerContext) -> Any:
             started = time.perf_counter()
+            first: Any = None
             try:
-                admitted = await self._admit(method, request, context, request_streaming=request_streaming)
-                return await behaviour(admitted, context)
+                first, handed = await self._open(request, request_streaming=request_streaming)
+                await self._enter(method, first, context)
+                return await behaviour(handed, context)
             except Exception as error:  # noqa: BLE001  the border: everything becomes a status
-                await _abort(method, error, context, started)
+                await self._abort(method, error, first, context, started)
 
         return call
 
     def _streaming(self, method: str, behaviour: Any, *, request_streaming: bool) -> Any:
         async def call(request: Any, context: ServicerContext) -> AsyncIterator[Any]:
             started = time.perf_counter()
+            first: Any = None
             try:
                 edition = self.edition()
-                admitted = await self._admit(method, request, context, request_streaming=request_streaming)
-                async for response in behaviour(admitted, context):
+                first, handed = await self._open(request, request_streaming=request_streaming)
+                await self._enter(method, first, context)
+                async for response in behaviour(handed, context):
                     if (now := self.edition()) != edition and not request_streaming:
-                        await self._enter(method, request, context)
+                        await self._enter(method, first, context)
                         edition = now
                     yield response
             except Exception as error:  # noqa: BLE001  the border: everything becomes a status
-                await _abort(method, error, context, started)
+                await self._abort(method, error, first, context, started)
 
         return call
+
+    async def _abort(
+        self, method: str, error: Exception, request: Any, context: ServicerContext, started: float
+    ) -> None:
+        """Answer a call with an error, after it was noted."""
+        if isinstance(error, grpc.aio.AbortError):
+            raise error
+        elapsed_ms = (time.perf_counter() - started) * 1000
+        if isinstance(error, CarnetError):
+            failure = error
+            logger.info("%s refused after %.1f ms: %s: %s", method, elapsed_ms, error.reason, error.message)
+            try:
+                self.refused(method, error, request)
+            except Exception:
+                logger.exception("taking note of a refused call failed")
+        else:
+            failure = InternalError(INTERNAL_MESSAGE)
+            logger.error("%s failed after %.1f ms", method, elapsed_ms, exc_info=error)
+        status = status_of(failure)
+        details = ((STATUS_DETAILS_KEY, status.SerializeToString()),)
+        await context.abort(code_of(failure), status.message, trailing_metadata=details)
 
 
 async def _rejoin(first: Any, rest: AsyncIterator[Any]) -> AsyncIterator[Any]:
     yield first
     async for message in rest:
         yield message
-
-
-async def _abort(method: str, error: Exception, context: ServicerContext, started: float) -> None:
-    if isinstance(error, grpc.aio.AbortError):
-        raise error
-    elapsed_ms = (time.perf_counter() - started) * 1000
-    if isinstance(error, CarnetError):
-        failure = error
-        logger.info("%s refused after %.1f ms: %s: %s", method, elapsed_ms, error.reason, error.message)
-    else:
-        failure = InternalError(INTERNAL_MESSAGE)
-        logger.error("%s failed after %.1f ms", method, elapsed_ms, exc_info=error)
-    status = status_of(failure)
-    details = ((STATUS_DETAILS_KEY, status.SerializeToString()),)
-    await context.abort(code_of(failure), status.message, trailing_metadata=details)

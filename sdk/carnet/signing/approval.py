@@ -10,13 +10,13 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from carnet.signing.fields import Digest, Hex32, Name, Reason, Time
-from carnet.signing.predicate import Predicate
+from carnet.signing.spoken import SpokenPredicate
 
 Meaning = Literal["reviewed", "approved", "rejected", "withdrawn"]
 
 
-class Approval(Predicate):
-    """An approval, a rejection, a review or a withdrawal.
+class Approval(SpokenPredicate):
+    """An approval, a rejection, a review or a withdrawal; says also how its signer was authenticated.
 
     Attributes:
         promotion: The promotion that it is about.

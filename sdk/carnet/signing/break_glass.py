@@ -1,8 +1,8 @@
 """A signed statement that an emergency outweighs named rules, and the review that follows it.
 
-Both are signed by people, with keys that never leave them. The first is over the dossier's digest and names
-the rules that it skips, so it holds for that bundle, policy, set of evidence and those rules, and for nothing
-else; the second is over the decision that it led to.
+Both are signed by people, with keys that never leave them, and say how their signer was authenticated. The
+first is over the dossier's digest and names the rules that it skips, so it holds for that bundle, policy, set
+of evidence and those rules, and for nothing else; the second is over the decision that it led to.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from carnet.signing.fields import Digest, Hex32, Line, Many, Name, Reason, Time
-from carnet.signing.predicate import Predicate
+from carnet.signing.spoken import SpokenPredicate
 
 Verdict = Literal["accepted", "rejected"]
 Ticket = Annotated[Line, Field(max_length=200)]
 
 
-class BreakGlass(Predicate):
+class BreakGlass(SpokenPredicate):
     """One person's part in breaking the glass.
 
     Attributes:
@@ -60,7 +60,7 @@ class BreakGlass(Predicate):
             raise self.inconsistent("expires_at", "is not after signed_at")
 
 
-class BreakGlassReview(Predicate):
+class BreakGlassReview(SpokenPredicate):
     """What somebody else says afterwards of an admission for which the glass was broken.
 
     Attributes:

@@ -11,16 +11,19 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from carnet.canonical import canonical_json, sha256_hex
 from carnet.errors import KeyUntrustedError, SignatureInvalidError
+from carnet.signing.certificate import certified_signers
+from carnet.signing.keys import SigningKey
 from carnet.signing.strict_json import parse_json_object
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-    from carnet.signing.keys import SigningKey, VerificationKey
+    from carnet.signing.certificate import SigningAuthority, SigningCertificate
+    from carnet.signing.keys import VerificationKey
 
 MAX_ENVELOPE_BYTES = 1 << 20
 MAX_SIGNATURES = 16
@@ -34,10 +37,12 @@ class Signature:
     Attributes:
         keyid: The id of the key that is said to have made it; a hint, and empty where none is given.
         sig: The signature's bytes.
+        cert: The signer's one-time certificate in PEM (in-toto ITE-7); empty for a key of its own.
     """
 
     keyid: str
     sig: bytes
+    cert: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +68,7 @@ class Envelope:
             {
                 "payload": base64.b64encode(self.payload).decode("ascii"),
                 "payloadType": self.payload_type,
-                "signatures": [
-                    {"keyid": each.keyid, "sig": base64.b64encode(each.sig).decode("ascii")}
-                    for each in self.signatures
-                ],
+                "signatures": [_signature_to_json(each) for each in self.signatures],
             }
         )
 
@@ -87,20 +89,39 @@ def pae(payload: bytes, payload_type: str) -> bytes:
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
 
-def sign_payload(payload: bytes, payload_type: str, key: SigningKey) -> Envelope:
+class OneTimeSigner(Protocol):
+    """Whoever signs with a new key each time, and has it certified for just that."""
+
+    def sign_once(self, data: bytes) -> Signature:
+        """Make a key, have it certified for these bytes, and sign them; may wait for the authority."""
+
+
+def sign_bytes(data: bytes, key: SigningKey | OneTimeSigner) -> Signature:
+    """Sign the pre-authentication encoding of a payload.
+
+    Args:
+        data: What ``pae`` made.
+        key: The signer's key, or whoever makes one for this.
+    """
+    if isinstance(key, SigningKey):
+        return Signature(keyid=key.key_id, sig=key.sign(data))
+    return key.sign_once(data)
+
+
+def sign_payload(payload: bytes, payload_type: str, key: SigningKey | OneTimeSigner) -> Envelope:
     """Sign a payload.
 
     Args:
         payload: The bytes to sign.
         payload_type: Their media type.
-        key: The signer's key; its id goes into the envelope.
+        key: The signer's key, whose id goes into the envelope; or whoever makes a key for just this, whose
+            certificate goes in too.
     """
-    signature = Signature(keyid=key.key_id, sig=key.sign(pae(payload, payload_type)))
-    return Envelope(payload, payload_type, (signature,))
+    return Envelope(payload, payload_type, (sign_bytes(pae(payload, payload_type), key),))
 
 
 def parse_envelope(data: bytes) -> Envelope:
-    """Read an envelope; its signatures are *not* verified here.
+    """Read an envelope; its signatures and certificates are *not* verified here.
 
     Args:
         data: The bytes as received.
@@ -157,6 +178,28 @@ def verify_envelope(envelope: Envelope, keys: Mapping[str, VerificationKey]) -> 
     return verified[0]
 
 
+def signers_of(
+    envelope: Envelope, keys: Mapping[str, VerificationKey], authorities: Iterable[SigningAuthority]
+) -> tuple[dict[str, VerificationKey], dict[str, SigningCertificate]]:
+    """Return the keys that are trusted for an envelope: pinned ones, and those of its one-time certificates.
+
+    Args:
+        envelope: The envelope; nothing of it is verified here.
+        keys: The pinned keys, by key id.
+        authorities: The pinned signing authorities.
+
+    Returns:
+        The keys by key id, and the certificates among them. A certificate adds nothing to a pinned key.
+    """
+    signed = pae(envelope.payload, envelope.payload_type)
+    certified = {
+        key_id: certificate
+        for key_id, certificate in certified_signers(envelope.signatures, signed, authorities).items()
+        if key_id not in keys
+    }
+    return {**keys, **{key_id: each.key for key_id, each in certified.items()}}, certified
+
+
 def decode_base64(value: Any, *, what: str) -> bytes:
     """Decode base64, standard or URL-safe, in its one canonical form.
 
@@ -181,7 +224,17 @@ def _parse_signature(value: Any) -> Signature:
     keyid = value.get("keyid", "")
     if not isinstance(keyid, str):
         raise SignatureInvalidError("a signature's keyid is not text")
-    return Signature(keyid=keyid, sig=decode_base64(value.get("sig"), what="a signature's sig"))
+    cert = value.get("cert", "")
+    if not isinstance(cert, str) or not cert.isascii():
+        raise SignatureInvalidError("a signature's cert is not a certificate in PEM form")
+    return Signature(
+        keyid=keyid, sig=decode_base64(value.get("sig"), what="a signature's sig"), cert=cert.encode("ascii")
+    )
+
+
+def _signature_to_json(signature: Signature) -> dict[str, str]:
+    value = {"keyid": signature.keyid, "sig": base64.b64encode(signature.sig).decode("ascii")}
+    return value | ({"cert": signature.cert.decode("ascii")} if signature.cert else {})
 
 
 def _signer(signed: bytes, signature: Signature, keys: Mapping[str, VerificationKey]) -> str:

@@ -2,23 +2,36 @@
 
 Responsible for making, reading, writing and using them, and for the one form of a key's id: the SHA-256 of
 its SPKI PEM bytes, which is also the hint of an OpenSSF Model Signing signature. A key is accepted only if
-the stock ``model_signing`` command takes it too: P-256, P-384 or P-521. Does not decide whom to trust.
+the stock ``model_signing`` command takes it too: P-256, P-384 or P-521. A file's key may have a passphrase;
+how whoever holds a key was authenticated is remembered with it. A key that a KMS or HSM keeps is a
+``SigningKey`` too (``carnet.signing.service_key``). Does not decide whom to trust, and asks nobody.
 """
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from carnet.canonical import sha256_hex
-from carnet.errors import AlreadyExistsError, FileUnreadableError, InvalidInputError, SignatureInvalidError
+from carnet.errors import (
+    AlreadyExistsError,
+    FileUnreadableError,
+    InvalidInputError,
+    SignatureInvalidError,
+    UnauthenticatedError,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from carnet.signing.passphrase import Passphrase
+
+# passphrase: a person typed it for this · service: a KMS or HSM let its holder sign · none: nobody was asked.
+Authentication = Literal["passphrase", "service", "none"]
 
 _CURVES: dict[str, type[ec.EllipticCurve]] = {
     "P-256": ec.SECP256R1,
@@ -30,7 +43,9 @@ _HASHES: dict[str, hashes.HashAlgorithm] = {
     "secp384r1": hashes.SHA384(),
     "secp521r1": hashes.SHA512(),
 }
+_NAMES = {kind().name: name for name, kind in _CURVES.items()}
 _ACCEPTED = "use an ECDSA key on P-256, P-384 or P-521"
+_ENCRYPTED = b"-----BEGIN ENCRYPTED PRIVATE KEY-----"
 
 
 def _require_supported_curve(key: object) -> None:
@@ -81,6 +96,11 @@ class VerificationKey:
         assert isinstance(key, ec.EllipticCurvePublicKey)
         return cls(key)
 
+    @property
+    def curve(self) -> str:
+        """Its curve: ``P-256``, ``P-384`` or ``P-521``."""
+        return _NAMES[self._key.curve.name]
+
     def verify(self, data: bytes, signature: bytes) -> None:
         """Verify a signature, with the hash that belongs to the curve (FIPS 186-5).
 
@@ -109,21 +129,31 @@ class VerificationKey:
         return f"VerificationKey({self.key_id[:16]}…)"
 
 
+def is_encrypted(pem: bytes) -> bool:
+    """Tell whether a private key in PEM has a passphrase (PKCS #8, RFC 5958)."""
+    return _ENCRYPTED in pem
+
+
 class SigningKey:
     """A private key; never shown by ``repr``.
 
     Make one with ``generate``, ``from_pem`` or ``load``.
+
+    Attributes:
+        verification_key: Its public key.
+        authentication: How its holder was authenticated.
     """
 
-    __slots__ = ("_key", "verification_key")
+    __slots__ = ("_key", "authentication", "verification_key")
 
-    def __init__(self, key: ec.EllipticCurvePrivateKey) -> None:
+    def __init__(self, key: ec.EllipticCurvePrivateKey, *, authentication: Authentication = "none") -> None:
         _require_supported_curve(key)
         self._key = key
+        self.authentication = authentication
         self.verification_key = VerificationKey(key.public_key())
 
-    @classmethod
-    def generate(cls, curve: str = "P-256") -> SigningKey:
+    @staticmethod
+    def generate(curve: str = "P-256") -> SigningKey:
         """Make a new key.
 
         Args:
@@ -134,32 +164,56 @@ class SigningKey:
         """
         if curve not in _CURVES:
             raise InvalidInputError(f"{curve!r} is not a curve that can be used: {_ACCEPTED}")
-        return cls(ec.generate_private_key(_CURVES[curve]()))
+        return SigningKey(ec.generate_private_key(_CURVES[curve]()))
 
-    @classmethod
-    def from_pem(cls, pem: bytes) -> SigningKey:
-        """Read an unencrypted private key (PKCS #8 or SEC 1, in PEM).
+    @staticmethod
+    def from_pem(pem: bytes, *, passphrase: Passphrase | None = None) -> SigningKey:
+        """Read a private key (PKCS #8, encrypted or not, or SEC 1, in PEM).
+
+        Args:
+            pem: The key.
+            passphrase: Its passphrase; passed over where it has none.
 
         Raises:
-            InvalidInputError: It is not such a key, is encrypted, or is of another kind or curve.
+            InvalidInputError: It is not such a key, or is of another kind or curve.
+            UnauthenticatedError: It has a passphrase, and none or another was given.
         """
+        password = None
+        encrypted = is_encrypted(pem)
+        if encrypted:
+            if passphrase is None or not passphrase.text:
+                raise UnauthenticatedError("the private key has a passphrase, and none was given")
+            password = passphrase.to_bytes()
         try:
-            key = serialization.load_pem_private_key(pem, password=None)
+            key = serialization.load_pem_private_key(pem, password=password)
         except TypeError as error:
-            raise InvalidInputError("the private key is encrypted: store it without a password") from error
+            raise InvalidInputError(
+                "the private key is encrypted in another form than PKCS #8: convert it with openssl pkcs8"
+            ) from error
         except (ValueError, UnsupportedAlgorithm) as error:
+            if encrypted and isinstance(error, ValueError):
+                # A wrong passphrase gives bytes that are no key: nothing tells it from a damaged file.
+                raise UnauthenticatedError(
+                    "the passphrase is not that of the private key, or its file is damaged"
+                ) from None
             raise InvalidInputError(f"not a private key in PEM form: {_ACCEPTED}") from error
         _require_supported_curve(key)
         assert isinstance(key, ec.EllipticCurvePrivateKey)
-        return cls(key)
+        asked = encrypted and passphrase is not None and passphrase.typed
+        return SigningKey(key, authentication="passphrase" if asked else "none")
 
-    @classmethod
-    def load(cls, path: Path) -> SigningKey:
+    @staticmethod
+    def load(path: Path, *, passphrase: Passphrase | None = None) -> SigningKey:
         """Read a private key from a file.
+
+        Args:
+            path: The file.
+            passphrase: Its passphrase; passed over where it has none.
 
         Raises:
             FileUnreadableError: The file is missing or cannot be read.
             InvalidInputError: It holds no key that can be used.
+            UnauthenticatedError: It has a passphrase, and none or another was given.
         """
         try:
             pem = path.read_bytes()
@@ -168,25 +222,39 @@ class SigningKey:
                 f"the private key {path} cannot be read: {error.strerror or error}"
             ) from error
         try:
-            return cls.from_pem(pem)
+            return SigningKey.from_pem(pem, passphrase=passphrase)
         except InvalidInputError as error:
             raise InvalidInputError(f"{path}: {error.message}") from error
+        except UnauthenticatedError as error:
+            raise UnauthenticatedError(f"{path}: {error.message}") from error
 
-    def to_pem(self) -> bytes:
-        """Return the key as unencrypted PKCS #8 in PEM."""
+    def to_pem(self, *, passphrase: Passphrase | None = None) -> bytes:
+        """Return the key as PKCS #8 in PEM, encrypted with AES-256 where a passphrase is given.
+
+        Raises:
+            PreconditionFailedError: The key is not in memory, but in a KMS or HSM.
+        """
         return self._key.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
+            serialization.BestAvailableEncryption(passphrase.to_bytes())
+            if passphrase
+            else serialization.NoEncryption(),
         )
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path, *, passphrase: Passphrase | None = None) -> None:
         """Write the key to a new file that only its owner can read (mode 0600).
+
+        Args:
+            path: The file.
+            passphrase: What to encrypt it with; None to write it as it is.
 
         Raises:
             AlreadyExistsError: The file exists; a key is never overwritten.
             FileUnreadableError: The file cannot be written.
+            PreconditionFailedError: The key is not in memory, but in a KMS or HSM.
         """
+        pem = self.to_pem(passphrase=passphrase)
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError as error:
@@ -198,12 +266,16 @@ class SigningKey:
                 f"the private key {path} cannot be written: {error.strerror or error}"
             ) from error
         with os.fdopen(descriptor, "wb") as file:
-            file.write(self.to_pem())
+            file.write(pem)
             file.flush()
             os.fsync(file.fileno())
 
     def sign(self, data: bytes) -> bytes:
-        """Sign bytes, with the hash that belongs to the curve; returns the ECDSA signature in DER."""
+        """Sign bytes, with the hash that belongs to the curve; returns the ECDSA signature in DER.
+
+        Where a KMS or HSM keeps the key this takes as long as the call, so not on an event loop, and raises
+        what ``ServiceKey.sign`` says.
+        """
         return self._key.sign(data, ec.ECDSA(_HASHES[self._key.curve.name]))
 
     @property

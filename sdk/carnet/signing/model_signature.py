@@ -1,16 +1,17 @@
 """The signature of a bundle's files, in OpenSSF Model Signing (OMS) form, version 1.0.
 
-Responsible for writing what the stock ``model_signing verify key`` accepts, and for reading it more strictly
-than that: the method is ``files`` with SHA-256, no symlinks, nothing ignored but the signature's own file,
-the root digest right, the resources in the order of their paths and each once. The root digest binds no
-names, so it identifies nothing; the bundle's identity is its manifest's digest, and the manifest is one of
-the resources. Does not read the files themselves.
+Responsible for writing what the stock ``model_signing verify key`` and ``verify certificate`` accept, and for
+reading it more strictly than that: the method is ``files`` with SHA-256, no symlinks, nothing ignored but the
+signature's own file, the root digest right, the resources in the order of their paths and each once. The root
+digest binds no names, so it identifies nothing; the bundle's identity is its manifest's digest, and the
+manifest is one of the resources. Does not read the files themselves.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,16 @@ from carnet.errors import (
     SignatureInvalidError,
     StatementInvalidError,
 )
-from carnet.signing.dsse import PAYLOAD_TYPE, Envelope, Signature, decode_base64, pae
+from carnet.signing.certificate import read_signing_certificate
+from carnet.signing.dsse import (
+    PAYLOAD_TYPE,
+    Envelope,
+    Signature,
+    decode_base64,
+    pae,
+    sign_bytes,
+    signers_of,
+)
 from carnet.signing.statement import Statement, parse_statement
 from carnet.signing.strict_json import parse_json_object, require_keys
 
@@ -31,12 +41,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from carnet.bundle.manifest import Manifest
+    from carnet.signing.certificate import SigningAuthority, SigningCertificate
+    from carnet.signing.dsse import OneTimeSigner
     from carnet.signing.keys import SigningKey, VerificationKey
 
 MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 PREDICATE_TYPE = "https://model_signing/signature/v1.0"
 # A signature names every file with its digest, as the manifest does, and base64 adds a third.
 MAX_SIGNATURE_BYTES = 4 << 20
+_MAX_CHAIN = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +59,24 @@ class ModelSignature:
     Attributes:
         key_id: The id of the key that made it.
         resources: The path and SHA-256 of every file that it covers, in the order of the paths.
+        certificate: The signer's one-time certificate; None for a key that is trusted by itself.
     """
 
     key_id: str
     resources: tuple[tuple[str, str], ...]
+    certificate: SigningCertificate | None = None
 
 
-def sign_model(directory_name: str, files: Sequence[tuple[str, str]], key: SigningKey) -> bytes:
+def sign_model(
+    directory_name: str, files: Sequence[tuple[str, str]], key: SigningKey | OneTimeSigner
+) -> bytes:
     """Sign the files of a bundle.
 
     Args:
         directory_name: The name of the subject; by convention the name of the model or its folder.
         files: The path and SHA-256 (64 hexadecimal digits) of every file, the manifest among them, in any
             order.
-        key: The signer's key.
+        key: The signer's key, or whoever makes one for just this and has it certified.
 
     Returns:
         The contents of ``model.sig``.
@@ -80,26 +97,46 @@ def sign_model(directory_name: str, files: Sequence[tuple[str, str]], key: Signi
         "resources": [{"name": path, "algorithm": "sha256", "digest": digest} for path, digest in resources],
     }
     payload = Statement(directory_name, _root_digest(resources), PREDICATE_TYPE, predicate).to_payload()
-    signature = key.sign(pae(payload, PAYLOAD_TYPE))
+    signature = sign_bytes(pae(payload, PAYLOAD_TYPE), key)
     return canonical_json(
         {
             "mediaType": MEDIA_TYPE,
-            "verificationMaterial": {"publicKey": {"hint": key.key_id}, "tlogEntries": []},
+            "verificationMaterial": _material_of(signature) | {"tlogEntries": []},
             "dsseEnvelope": {
                 "payload": base64.b64encode(payload).decode("ascii"),
                 "payloadType": PAYLOAD_TYPE,
-                "signatures": [{"sig": base64.b64encode(signature).decode("ascii"), "keyid": ""}],
+                "signatures": [{"sig": base64.b64encode(signature.sig).decode("ascii"), "keyid": ""}],
             },
         }
     )
 
 
-def verify_model_signature(data: bytes, keys: Mapping[str, VerificationKey]) -> ModelSignature:
+def read_model_signature(data: bytes) -> Envelope:
+    """Read the envelope of a bundle's signature, with its signer's certificate if it has one.
+
+    Nothing is verified: it is for finding out who is to be asked about the key.
+
+    Args:
+        data: The contents of ``model.sig``.
+
+    Raises:
+        SignatureInvalidError: It is not a signature in this form.
+    """
+    return _parse_bundle(data)[1]
+
+
+def verify_model_signature(
+    data: bytes,
+    keys: Mapping[str, VerificationKey],
+    *,
+    authorities: Iterable[SigningAuthority] = (),
+) -> ModelSignature:
     """Verify the signature of a bundle's files; the files themselves are not read.
 
     Args:
         data: The contents of ``model.sig``.
         keys: The trusted keys, by key id.
+        authorities: The trusted authorities of one-time certificates.
 
     Returns:
         Who signed, and what.
@@ -110,15 +147,16 @@ def verify_model_signature(data: bytes, keys: Mapping[str, VerificationKey]) -> 
         StatementInvalidError: It verifies, and is not a strict statement about files.
     """
     key_id, envelope = _parse_bundle(data)
-    if key_id not in keys:
+    known, certified = signers_of(envelope, keys, authorities)
+    if key_id not in known:
         raise KeyUntrustedError(
             f"the bundle is signed by key {key_id[:80]!r}, which is not trusted here: add the signer's "
             "public key to the trust document, or have a trusted key sign",
             metadata={"keyId": key_id[:80]},
         )
     signed = pae(envelope.payload, envelope.payload_type)
-    keys[key_id].verify(signed, envelope.signatures[0].sig)
-    return ModelSignature(key_id, _resources_of(parse_statement(envelope)))
+    known[key_id].verify(signed, envelope.signatures[0].sig)
+    return ModelSignature(key_id, _resources_of(parse_statement(envelope)), certified.get(key_id))
 
 
 def check_covers(signature: ModelSignature, manifest: Manifest) -> None:
@@ -154,23 +192,52 @@ def _parse_bundle(data: bytes) -> tuple[str, Envelope]:
     if value["mediaType"] != MEDIA_TYPE:
         raise SignatureInvalidError(f"{what}'s mediaType is {value['mediaType']!r:.80}, not {MEDIA_TYPE!r}")
     material = _object(value["verificationMaterial"], what="verificationMaterial")
-    require_keys(
-        material,
-        required={"publicKey"},
-        optional={"tlogEntries"},
-        what="the signature's verificationMaterial",
-    )
+    hint, cert = _parse_material(material)
+    envelope = _parse_envelope(_object(value["dsseEnvelope"], what="dsseEnvelope"), hint, cert)
+    return hint, envelope
+
+
+def _material_of(signature: Signature) -> dict[str, Any]:
+    """Return what says which key signed: its hint, or its certificate alone, as the format has it."""
+    if not signature.cert:
+        return {"publicKey": {"hint": signature.keyid}}
+    der = ssl.PEM_cert_to_DER_cert(signature.cert.decode("ascii"))
+    return {
+        "x509CertificateChain": {"certificates": [{"rawBytes": base64.b64encode(der).decode("ascii")}]},
+    }
+
+
+def _parse_material(material: dict[str, Any]) -> tuple[str, bytes]:
+    """Return the id of the key that is said to have signed, and its certificate in PEM, if it has one."""
+    what = "the signature's verificationMaterial"
+    named = material.keys() & {"publicKey", "x509CertificateChain"}
+    if len(named) != 1:
+        raise SignatureInvalidError(f"{what} names its key by a hint or by a certificate, and not by both")
+    require_keys(material, required=named, optional={"tlogEntries"}, what=what)
     if material.get("tlogEntries", []) != []:
-        raise SignatureInvalidError(f"{what}'s tlogEntries are not empty")
+        raise SignatureInvalidError("the signature's tlogEntries are not empty")
+    if "x509CertificateChain" in named:
+        return _parse_certificate(_object(material["x509CertificateChain"], what="x509CertificateChain"))
     public_key = _object(material["publicKey"], what="publicKey")
     require_keys(public_key, required={"hint"}, what="the signature's publicKey")
-    hint = public_key["hint"]
-    if not isinstance(hint, str):
-        raise SignatureInvalidError(f"{what}'s hint is not a key id")
-    return hint, _parse_envelope(_object(value["dsseEnvelope"], what="dsseEnvelope"), hint)
+    if not isinstance(public_key["hint"], str):
+        raise SignatureInvalidError("the signature's hint is not a key id")
+    return public_key["hint"], b""
 
 
-def _parse_envelope(value: dict[str, Any], hint: str) -> Envelope:
+def _parse_certificate(value: dict[str, Any]) -> tuple[str, bytes]:
+    require_keys(value, required={"certificates"}, what="the signature's x509CertificateChain")
+    listed = value["certificates"]
+    if not isinstance(listed, list) or not 1 <= len(listed) <= _MAX_CHAIN:
+        raise SignatureInvalidError(f"the signature's certificates are not a list of 1 to {_MAX_CHAIN}")
+    leaf = _object(listed[0], what="certificates[0]")
+    require_keys(leaf, required={"rawBytes"}, what="the signature's certificates[0]")
+    der = decode_base64(leaf["rawBytes"], what="the signer's certificate")
+    pem = ssl.DER_cert_to_PEM_cert(der).encode("ascii")
+    return read_signing_certificate(pem).key.key_id, pem
+
+
+def _parse_envelope(value: dict[str, Any], hint: str, cert: bytes) -> Envelope:
     require_keys(
         value, required={"payload", "payloadType", "signatures"}, what="the signature's dsseEnvelope"
     )
@@ -186,7 +253,8 @@ def _parse_envelope(value: dict[str, Any], hint: str) -> Envelope:
     if only.get("keyid", "") not in ("", hint):
         raise SignatureInvalidError("the signature's keyid and hint name different keys")
     payload = decode_base64(value["payload"], what="the signature's payload")
-    return Envelope(payload, PAYLOAD_TYPE, (Signature(hint, decode_base64(only["sig"], what="the sig")),))
+    signature = Signature(hint, decode_base64(only["sig"], what="the sig"), cert)
+    return Envelope(payload, PAYLOAD_TYPE, (signature,))
 
 
 def _resources_of(statement: Statement) -> tuple[tuple[str, str], ...]:

@@ -18,7 +18,7 @@ from carnet.signing.problems import describe, field_of
 from carnet.signing.statement import Statement, sign_statement
 
 if TYPE_CHECKING:
-    from carnet.signing.dsse import Envelope
+    from carnet.signing.dsse import Envelope, OneTimeSigner
     from carnet.signing.keys import SigningKey
 
 
@@ -111,13 +111,13 @@ class Predicate(FrozenModel):
         """Return the predicate as a JSON object; optional fields at their default are left out."""
         return self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
 
-    def sign(self, subject_name: str, subject_digest: str, key: SigningKey) -> Envelope:
+    def sign(self, subject_name: str, subject_digest: str, key: SigningKey | OneTimeSigner) -> Envelope:
         """Sign the predicate about a bundle.
 
         Args:
             subject_name: The bundle's name, ``HOME/NAMESPACE/MODEL@VERSION``.
             subject_digest: Its digest.
-            key: The key of whoever says it.
+            key: The key of whoever says it, or whoever makes one for just this.
 
         Returns:
             The signed envelope.

@@ -16,6 +16,7 @@ from carnet.signing.dsse import MAX_ENVELOPE_BYTES, PAYLOAD_TYPE, Envelope, sign
 from carnet.signing.strict_json import parse_json_object
 
 if TYPE_CHECKING:
+    from carnet.signing.dsse import OneTimeSigner
     from carnet.signing.keys import SigningKey
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
@@ -55,12 +56,12 @@ class Statement:
         return canonical_json(self.to_json())
 
 
-def sign_statement(statement: Statement, key: SigningKey) -> Envelope:
+def sign_statement(statement: Statement, key: SigningKey | OneTimeSigner) -> Envelope:
     """Sign a statement.
 
     Args:
         statement: What is said.
-        key: The key of whoever says it.
+        key: The key of whoever says it, or whoever makes one for just this.
 
     Raises:
         InvalidInputError: The predicate has no canonical form.

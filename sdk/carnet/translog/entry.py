@@ -59,6 +59,11 @@ class EntryType(StrEnum):
     VERSION_REVOKED = "version.revoked"
     PROMOTION_CANCELLED = "promotion.cancelled"
     PROMOTION_RECORDED = "promotion.recorded"
+    ACCESS_REFUSED = "access.refused"
+    CERTIFICATE_ISSUED = "certificate.issued"
+
+
+_KEEPS_SIGNATURES: Final = frozenset({EntryType.POLICY_CHANGED, EntryType.TRUST_CHANGED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +143,13 @@ class Entry:
         size = len(self.to_bytes())
         if size > ENTRY_MAX_BYTES:
             raise InvalidInputError(f"log entry: {size} bytes; at most {ENTRY_MAX_BYTES} fit")
+
+    @property
+    def documents(self) -> tuple[str, ...]:
+        """The digests of the documents kept with it: what it rests on, and who signed a changed document."""
+        signed = self.type in _KEEPS_SIGNATURES
+        named = (self.envelope_digest, self.request_digest if signed else None)
+        return tuple(digest for digest in named if digest is not None)
 
     def to_bytes(self) -> bytes:
         """Return the entry's bytes: canonical JSON, absent parts left out."""

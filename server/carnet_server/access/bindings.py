@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from carnet_server.access.claims import ClaimName, ClaimPattern, IssuerUrl, TokenPattern, matches_claims
-from carnet_server.access.subjects import OIDC_PREFIX, Strict, Subject
+from carnet.serving.callers.claims import ClaimName, ClaimPattern, IssuerUrl, TokenPattern, matches_claims
+from carnet.serving.callers.subjects import OIDC_PREFIX, Strict, Subject
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from carnet_server.access.claims import Token
+    from carnet.serving.callers.claims import Token
 
 Role = Literal[
     "reader",

@@ -7,18 +7,19 @@ at this call: not ended, by an authority that is believed now, and not revoked.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC
 from typing import TYPE_CHECKING
 
-from carnet.errors import UnauthenticatedError
 from carnet.serving.call_scope import certified_peer_of
+from carnet.serving.callers import revocations
+from carnet.serving.callers.certificates import read_certificate, require_valid
 from carnet.translog.entry import Actor
-from carnet_server.access.certificates import read_certificate, require_valid
 
 if TYPE_CHECKING:
     from carnet.client.renewal import FollowedIdentity
+    from carnet.errors import UnauthenticatedError
     from carnet.serving.call_scope import ServicerContext
-    from carnet_server.access.revocations import Revocation
+    from carnet.serving.callers.claims import Token
+    from carnet.serving.callers.revocations import Revocation
     from carnet_server.access.trust import Trust
 
 
@@ -32,6 +33,7 @@ class Caller:
         issuer: Who vouches for it: the SPIFFE trust domain, or the token's issuer.
         method: How it was authenticated: ``mtls`` or ``oidc``.
         trust: The trust document that it was recognised under, as it is for this caller.
+        token: What the token said that it showed; None for one that showed a certificate.
     """
 
     subject: str
@@ -39,6 +41,7 @@ class Caller:
     issuer: str
     method: str
     trust: Trust
+    token: Token | None = None
 
     @property
     def actor(self) -> Actor:
@@ -74,9 +77,5 @@ def recognise(context: ServicerContext, trust: Trust, identity: FollowedIdentity
 
 def revoked(subject: str, revocation: Revocation) -> UnauthenticatedError:
     """Return the error of a caller whose identity is revoked."""
-    what = subject if revocation.subject is not None else f"this certificate of {subject}"
-    return UnauthenticatedError(
-        f"{what} is revoked here, compromised since {revocation.since.astimezone(UTC):%Y-%m-%d %H:%M} UTC: "
-        "an administrator of this environment issues another identity",
-        metadata={"subject": subject},
-    )
+    mend = "an administrator of this environment issues another identity"
+    return revocations.revoked(subject, revocation, mend=mend)

@@ -1,127 +1,41 @@
-"""The trust document: whom an environment believes, and for what.
+"""The trust document in force: whom an environment believes, and for what.
 
-Responsible for reading ``trust.yaml`` and for looking things up in it: keys by purpose, people behind
-subjects, peer environments, role bindings. It is the environment's own file; nothing that a peer or the
-promotion service says changes it. Makes no decisions.
+Responsible for reading ``trust.yaml`` and for looking things up in it: keys by purpose and moment, people
+behind subjects, peer environments, signing authorities, role bindings. It is the environment's own file;
+nothing that a peer or the promotion service says changes it. Makes no decisions.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated, Literal, Self
-
-from pydantic import Field, StringConstraints, model_validator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from carnet.canonical import sha256_hex
 from carnet.documents import parse_document, read_file
 from carnet.errors import CarnetError, DocumentInvalidError
+from carnet.serving.callers.claims import Token, matches_claims
+from carnet.serving.callers.issuers import IssuerDocument, check_issuers
+from carnet.serving.callers.revocations import Revocation, Revocations
+from carnet.signing.certificate import SigningAuthority
 from carnet.signing.keys import VerificationKey
 from carnet.translog.keys import LogVerifier
-from carnet_server.access.bindings import (
-    ANY,
-    Bindings,
-    Denial,
-    NamePattern,
-    RoleBinding,
-    matches,
-)
-from carnet_server.access.claims import TokenPattern  # noqa: TC001  pydantic reads it
-from carnet_server.access.issuers import IssuerDocument, check_issuers
-from carnet_server.access.revocations import Revocation, Revocations
-from carnet_server.access.subjects import SpiffeId, Strict, Subject
+from carnet_server.access.bindings import Bindings, matches
+from carnet_server.access.key_ring import KeyRing, TrustedKey, outside
+from carnet_server.access.trust_document import TrustDocument
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from carnet_server.access.certificates import PeerCertificate
-    from carnet_server.access.claims import Token
+    from carnet.serving.callers.certificates import PeerCertificate
+    from carnet.serving.callers.claims import TokenPattern
+    from carnet.signing.certificate import SigningCertificate
+    from carnet_server.access.bindings import Denial
+    from carnet_server.access.trust_document import AuthorityDocument
 
 _KEPT_ANSWERS = 4096
 """How many answers about reading are kept, as every call asks twice; whoever has no role makes them too."""
-
-Purpose = Literal["bundle", "request", "approval", "break-glass", "cancellation"]
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*([-_][a-z0-9]+)*$", max_length=63)]
-
-
-class PersonDocument(Strict):
-    """A person, and the subjects and the tokens that act for them."""
-
-    name: Name
-    subjects: tuple[Subject, ...] = ()
-    claims: tuple[TokenPattern, ...] = ()
-
-    @model_validator(mode="after")
-    def _is_somebody(self) -> Self:
-        if not self.subjects and not self.claims:
-            raise ValueError("subjects or claims are wanted")
-        if any(pattern.endswith("*") for each in self.claims for pattern in each.claims.values()):
-            raise ValueError("claims: a person is meant by whole values, and not by the beginning of some")
-        return self
-
-
-class EvidenceGrant(Strict):
-    """A right to sign evidence of one predicate type, in a role that policies name."""
-
-    role: Name
-    type: str = Field(min_length=1, max_length=512)
-
-
-class KeyDocument(Strict):
-    """A public key, whose it is, and what its signatures are believed for."""
-
-    subject: Subject
-    pem: str
-    purposes: tuple[Purpose, ...] = ()
-    evidence: tuple[EvidenceGrant, ...] = ()
-    namespaces: tuple[NamePattern, ...] = ANY
-
-
-class PeerDocument(Strict):
-    """Another environment: where it is, who it is, and its keys."""
-
-    environment: Name
-    subject: SpiffeId
-    endpoint: str = Field(pattern=r"^.+:[0-9]{1,5}$")
-    server_name: str = Field(min_length=1)
-    signing_keys: tuple[str, ...] = Field(min_length=1)
-    log_key: str
-
-
-class TrustDocument(Strict):
-    """The schema of ``trust.yaml``."""
-
-    schema_: Literal["carnet.trust/v1"] = Field(alias="schema")
-    environment: Name
-    version: int = Field(ge=1)
-    people: tuple[PersonDocument, ...] = ()
-    keys: tuple[KeyDocument, ...] = ()
-    peers: tuple[PeerDocument, ...] = ()
-    roles: tuple[RoleBinding, ...] = ()
-    denied: tuple[Denial, ...] = ()
-    revoked: tuple[Revocation, ...] = ()
-    oidc: tuple[IssuerDocument, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class TrustedKey:
-    """A key that this environment knows."""
-
-    key_id: str
-    key: VerificationKey
-    subject: str
-    person: str | None
-    purposes: frozenset[str]
-    evidence: frozenset[tuple[str, str]]
-    namespaces: frozenset[str]
-
-    def covers(self, namespace: str) -> bool:
-        """Whether the key is believed in a namespace."""
-        return matches(self.namespaces, namespace)
-
-    def evidence_roles(self, predicate_type: str) -> frozenset[str]:
-        """The roles in which the key may sign evidence of a predicate type."""
-        return frozenset(role for role, granted in self.evidence if granted == predicate_type)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +48,21 @@ class Peer:
     server_name: str
     signing_keys: Mapping[str, VerificationKey]
     log: LogVerifier
+    namespaces: frozenset[str]
+    valid_from: datetime | None = None
+    valid_until: datetime | None = None
+
+    def covers(self, namespace: str) -> bool:
+        """Whether it is a peer for a namespace."""
+        return matches(self.namespaces, namespace)
+
+
+@dataclass(frozen=True, slots=True)
+class _Authority:
+    """A signing authority, and whose of its certificates are believed."""
+
+    document: AuthorityDocument
+    certificate: SigningAuthority
 
 
 @dataclass(frozen=True)
@@ -158,6 +87,7 @@ class Trust:
     _revocations: Revocations
     _people_by_claims: tuple[tuple[TokenPattern, str], ...]
     _issuers: Mapping[str, IssuerDocument]
+    _authorities: tuple[_Authority, ...] = ()
     _found: dict[tuple[str, str | None], frozenset[str]] = field(
         init=False, default_factory=dict, compare=False, repr=False
     )
@@ -171,13 +101,17 @@ class Trust:
 
         A token that the document takes for two people is nobody's.
         """
+        people = {subject: person for subject, person in self._people.items() if subject != token.subject}
+        person = self._person_of_token(token)
+        if person is not None:
+            people[token.subject] = person
+        return replace(self, _people=people, _bindings=self._bindings.for_token(token))
+
+    def _person_of_token(self, token: Token) -> str | None:
         known = self._people.get(token.subject)
         named = {person for pattern, person in self._people_by_claims if pattern.matches(token)}
         named |= {known} if known is not None else set()
-        people = {subject: person for subject, person in self._people.items() if subject != token.subject}
-        if len(named) == 1:
-            people[token.subject] = named.pop()
-        return replace(self, _people=people, _bindings=self._bindings.for_token(token))
+        return named.pop() if len(named) == 1 else None
 
     def revocation_of(self, subject: str, certificate: PeerCertificate | None = None) -> Revocation | None:
         """The entry by which a caller is revoked; None for one that is in order.
@@ -191,36 +125,97 @@ class Trust:
             found = self._revocations.of_certificate(certificate)
         return found
 
+    def revocation_of_key(self, key_id: str, subject: str) -> Revocation | None:
+        """The entry by which a key or its subject is revoked; None for one that is in order."""
+        return self._revocations.of_key(key_id) or self._revocations.of_subject(subject)
+
+    def ring(self, at: datetime) -> KeyRing:
+        """The keys as they are believed at a moment; a certificate is looked at as of when it was issued.
+
+        Args:
+            at: When what they signed arrived here, by this environment's clock.
+        """
+        keys = {key_id: key.at(at) for key_id, key in self._keys.items()} if self._bounded else self._keys
+        return KeyRing(keys, self._peers_keys(at), self._certified)
+
+    @property
+    def _bounded(self) -> bool:
+        return any(key.valid_from or key.valid_until for key in self._keys.values())
+
+    def _peers_keys(self, at: datetime) -> dict[str, VerificationKey]:
+        found: dict[str, VerificationKey] = {}
+        for peer in self._peers.values():
+            if not outside(peer.valid_from, peer.valid_until, at):
+                found |= peer.signing_keys
+        return found
+
     def key(self, key_id: str) -> TrustedKey | None:
-        """The key of an id; None for one that is unknown here."""
+        """The key of an id, whenever it is valid; None for one that is unknown here."""
         return self._keys.get(key_id)
 
-    def keys_for(self, purpose: str) -> dict[str, VerificationKey]:
-        """The keys whose signatures are believed for a purpose; ``evidence`` for any evidence at all."""
-        return {
-            key_id: trusted.key
-            for key_id, trusted in self._keys.items()
-            if purpose in trusted.purposes or (purpose == "evidence" and trusted.evidence)
-        }
+    def key_ids_of(self, subject: str) -> tuple[str, ...]:
+        """The ids of the keys of a subject, whenever they are valid."""
+        return tuple(key_id for key_id, key in self._keys.items() if key.subject == subject)
 
-    def all_keys(self) -> dict[str, VerificationKey]:
-        """Every key that is known here, whatever for; peers' too."""
-        known = {key_id: trusted.key for key_id, trusted in self._keys.items()}
-        for peer in self._peers.values():
-            known.update(peer.signing_keys)
-        return known
+    def _certified(self, certificate: SigningCertificate) -> TrustedKey | None:
+        """The key of a one-time certificate; None where no authority that is known here issued it."""
+        authority = next((each for each in self._authorities if each.certificate.issued(certificate)), None)
+        if authority is None:
+            return None
+        token = Token(certificate.subject, certificate.issuer, certificate.claims)
+        document, who = authority.document, f"the one-time certificate of {certificate.subject}"
+        # The first that means a job counts, as in a firewall: grants do not add up over namespaces.
+        granted = next(
+            (each for each in document.signers if matches_claims(each.issuer, each.claims, token)), None
+        )
+        key = TrustedKey(
+            key_id=certificate.key.key_id,
+            key=certificate.key,
+            subject=certificate.subject,
+            person=self._person_of_token(token),
+            purposes=frozenset(granted.purposes if granted else ()),
+            evidence=frozenset((each.role, each.type) for each in (granted.evidence if granted else ())),
+            namespaces=frozenset(granted.namespaces if granted else ()),
+            token=token,
+        )
+        if granted is None:
+            return key.not_believed(
+                f"{who} is by the authority of {document.environment}, and none of its signers in the trust "
+                "document means this job"
+            )
+        problem = outside(document.valid_from, document.valid_until, certificate.issued_at)
+        if problem:
+            return key.not_believed(f"{who} is by the authority of {document.environment}, which {problem}")
+        if self._revocations.of_signing_certificate(certificate) or self._revocations.of_subject(key.subject):
+            return key.not_believed(f"{who}, or its subject, is revoked here")
+        return key
 
     def person_of(self, subject: str) -> str | None:
         """The person behind a subject; None where it maps to nobody."""
         return self._people.get(subject)
 
-    def peer(self, environment: str) -> Peer | None:
-        """The peer of a name; None for one that is unknown here."""
-        return self._peers.get(environment)
+    def peer(self, environment: str, namespace: str | None = None) -> Peer | None:
+        """The peer of a name; None for one that is unknown here, or not now, or not for a namespace.
 
-    def peer_by_subject(self, subject: str) -> Peer | None:
-        """The peer whose registry is a subject; None where it is none, or is revoked."""
-        return next((peer for peer in self._peers.values() if peer.subject == subject), None)
+        Args:
+            environment: Its name.
+            namespace: The namespace; None for any.
+        """
+        found = self._peers.get(environment)
+        return found if self._is_peer(found, namespace) else None
+
+    def peer_by_subject(self, subject: str, namespace: str | None = None) -> Peer | None:
+        """The peer whose registry is a subject; None where it is none, not now, or not for a namespace."""
+        found = next((peer for peer in self._peers.values() if peer.subject == subject), None)
+        return found if self._is_peer(found, namespace) else None
+
+    @staticmethod
+    def _is_peer(peer: Peer | None, namespace: str | None) -> bool:
+        return (
+            peer is not None
+            and (namespace is None or peer.covers(namespace))
+            and not outside(peer.valid_from, peer.valid_until, _now())
+        )
 
     def roles(self, subject: str, namespace: str | None) -> frozenset[str]:
         """The roles in which a subject may read.
@@ -231,8 +226,8 @@ class Trust:
         """
         found = self._found.get((subject, namespace))
         if found is None:
-            found = self._held(subject, self._bindings.reading_roles(subject, namespace))
-            if len(self._found) < _KEPT_ANSWERS:
+            found = self._held(subject, self._bindings.reading_roles(subject, namespace), namespace)
+            if not self._is_bounded_peer(subject) and len(self._found) < _KEPT_ANSWERS:
                 self._found[subject, namespace] = found
         return found
 
@@ -250,12 +245,17 @@ class Trust:
             namespace: The namespace.
             alias: The alias that is acted on; empty where none is.
         """
-        return self._held(subject, self._bindings.acting_roles(subject, namespace, alias))
+        return self._held(subject, self._bindings.acting_roles(subject, namespace, alias), namespace)
 
-    def _held(self, subject: str, roles: frozenset[str]) -> frozenset[str]:
+    def _held(self, subject: str, roles: frozenset[str], namespace: str | None) -> frozenset[str]:
         if self._revocations.of_subject(subject) is not None:
             return frozenset()
-        return roles if self.peer_by_subject(subject) is None else roles | {"peer"}
+        return roles if self.peer_by_subject(subject, namespace) is None else roles | {"peer"}
+
+    def _is_bounded_peer(self, subject: str) -> bool:
+        return any(
+            peer.subject == subject and (peer.valid_from or peer.valid_until) for peer in self._peers.values()
+        )
 
     def denial_of(self, subject: str, roles: frozenset[str], namespace: str, alias: str) -> Denial | None:
         """The denial that takes one of some roles away from a subject at a place; None where none does."""
@@ -303,6 +303,7 @@ def load_trust(data: bytes, *, name: str = "trust.yaml", environment: str) -> Tr
             (pattern, person.name) for person in document.people for pattern in person.claims
         ),
         _issuers=issuers,
+        _authorities=_load_authorities(document, name),
     )
 
 
@@ -318,11 +319,12 @@ def _check_issuers_are_known(
             for j, pattern in enumerate(person.claims)
         ),
     ]
+    known = {*issuers, *(job.issuer for each in document.authorities for job in each.signers)}
     for where, issuer in named:
-        if issuer is not None and issuer not in issuers:
+        if issuer is not None and issuer not in known:
             raise DocumentInvalidError(
-                f"{name}: {where}.issuer: {issuer} is not among the issuers of `oidc`; it has "
-                f"{', '.join(issuers) or 'none'}"
+                f"{name}: {where}.issuer: {issuer} is not among the issuers of `oidc` or of the signers of "
+                f"`authorities`: {', '.join(sorted(known)) or 'there are none'}"
             )
 
 
@@ -338,18 +340,24 @@ def _load_keys(
             raise DocumentInvalidError(f"{name}: keys[{i}].pem: {error.message}") from error
         if key.key_id in keys:
             raise DocumentInvalidError(f"{name}: keys[{i}]: the key of {keys[key.key_id].subject} once more")
-        revoked = revocations.of_subject(entry.subject) is not None
-        keys[key.key_id] = TrustedKey(
+        known = TrustedKey(
             key_id=key.key_id,
             key=key,
             subject=entry.subject,
             person=people.get(entry.subject),
-            purposes=frozenset(() if revoked else entry.purposes),
-            evidence=frozenset(
-                () if revoked else ((grant.role, grant.type) for grant in entry.evidence),
-            ),
+            purposes=frozenset(entry.purposes),
+            evidence=frozenset((grant.role, grant.type) for grant in entry.evidence),
             namespaces=frozenset(entry.namespaces),
+            valid_from=entry.valid_from,
+            valid_until=entry.valid_until,
         )
+        revoked = revocations.of_key(key.key_id) or revocations.of_subject(entry.subject)
+        if revoked is not None:
+            since = revoked.since.astimezone(UTC)
+            known = known.not_believed(
+                f"the key of {entry.subject} is revoked here, compromised since {since:%Y-%m-%d %H:%M} UTC"
+            )
+        keys[key.key_id] = known
     return keys
 
 
@@ -373,10 +381,37 @@ def _load_peers(document: TrustDocument, revocations: Revocations, name: str) ->
             subject=entry.subject,
             endpoint=entry.endpoint,
             server_name=entry.server_name,
-            signing_keys={key.key_id: key for key in signing_keys},
+            signing_keys={key.key_id: key for key in signing_keys if revocations.of_key(key.key_id) is None},
             log=log,
+            namespaces=frozenset(entry.namespaces),
+            valid_from=entry.valid_from,
+            valid_until=entry.valid_until,
         )
     return peers
+
+
+def _load_authorities(document: TrustDocument, name: str) -> tuple[_Authority, ...]:
+    """Read the signing authorities: of this environment, and of peers."""
+    environments = {document.environment, *(peer.environment for peer in document.peers)}
+    found: list[_Authority] = []
+    for i, entry in enumerate(document.authorities):
+        where = f"{name}: authorities[{i}]"
+        if entry.environment not in environments:
+            raise DocumentInvalidError(
+                f"{where}.environment: {entry.environment!r} is neither this environment nor a peer"
+            )
+        try:
+            certificate = SigningAuthority.from_pem(entry.certificate)
+        except CarnetError as error:
+            raise DocumentInvalidError(f"{where}.certificate: {error.message}") from error
+        if any(each.certificate == certificate for each in found):
+            raise DocumentInvalidError(f"{where}.certificate: it is there already")
+        found.append(_Authority(entry, certificate))
+    return tuple(found)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 class TrustStore:

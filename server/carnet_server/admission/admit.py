@@ -122,7 +122,9 @@ async def admit_version(
             ):
                 raise _unmet(parts.state.name, promotion, evaluation)
             continue
-        admitting = _Admitting(
+        # Made in a thread: it signs, which a key in a KMS does over the network.
+        admitting = await asyncio.to_thread(
+            _Admitting,
             parts,
             caller,
             stored,
@@ -145,6 +147,7 @@ def _verify(parts: AdmissionParts, admission: Admission, release: bytes) -> Veri
         signature=admission.signature,
         release=release,
         source_receipt=parse_receipt(admission.source_receipt),
+        arrived_at=admission.created_at,
     )
     return verify_input(
         given,

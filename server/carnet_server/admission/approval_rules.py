@@ -17,6 +17,8 @@ from carnet.errors import (
     StatementInvalidError,
 )
 from carnet.signing.approval import Approval
+from carnet.signing.dsse import parse_envelope
+from carnet.signing.statement import parse_statement
 from carnet_policies.facts import ApprovalFact
 from carnet_server.admission.ages import CLOCK_SKEW
 
@@ -131,6 +133,18 @@ def check_independent(approver: Signer, admission: Admission) -> None:
             )
 
 
+def with_people_of_today(admission: Admission, trust: Trust) -> Admission:
+    """Return a promotion with the people behind its publisher and its requester as they are today.
+
+    Whom a job's token stood for is known of the time at which it signed only, and stays.
+    """
+    return replace(
+        admission,
+        publisher_person=trust.person_of(admission.publisher) or admission.publisher_person,
+        requester_person=trust.person_of(admission.requester) or admission.requester_person,
+    )
+
+
 def approvals_of_dossier(
     approvals: Iterable[HeldApproval], dossier_digest: str | None
 ) -> tuple[HeldApproval, ...]:
@@ -161,7 +175,7 @@ def approval_as_of_today(
         purpose: What its key must be trusted for.
         role: The role that its signer must have.
     """
-    key = trust.key(approval.approver_key_id)
+    key = trust.ring(approval.created_at).key(approval.approver_key_id)
     believed = (
         key is not None
         and key.subject == approval.approver
@@ -174,8 +188,14 @@ def approval_as_of_today(
 
 def approval_fact(approval: HeldApproval) -> ApprovalFact:
     """Return a statement as policies see it; its time is that of its arrival here."""
+    said = Approval.parse(parse_statement(parse_envelope(approval.envelope)))
     return ApprovalFact(
-        approval.person, approval.approver, approval.meaning, approval.created_at, approval.expires_at
+        approval.person,
+        approval.approver,
+        approval.meaning,
+        approval.created_at,
+        approval.expires_at,
+        said.authentication,
     )
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from carnet.errors import ConflictError, PermissionDeniedError, PreconditionFailedError, StatementInvalidError
 from carnet.translog.entry import EntryType
 from carnet_server.access.authorize import require_acting
 from carnet_server.admission import queries
-from carnet_server.admission.approval_rules import check_approval
+from carnet_server.admission.approval_rules import check_approval, with_people_of_today
 from carnet_server.admission.domain import HeldApproval
 from carnet_server.admission.dossier import standing_dossier
 from carnet_server.admission.signers import open_signed, require_covers, signer_of
@@ -94,7 +94,7 @@ def _open(
     parts: AdmissionParts, caller: Caller, admission: Admission, envelope: bytes
 ) -> tuple[Statement, Signer, str]:
     trust = parts.state.trust.current
-    key, statement, digest = open_signed(envelope, trust, trust.keys_for("approval"))
+    key, statement, digest = open_signed(envelope, trust.ring(parts.clock()), "approval")
     require_covers(key, admission.namespace, "approvals")
     if key.subject != caller.subject:
         raise PermissionDeniedError(
@@ -114,12 +114,7 @@ def _checked(parts: AdmissionParts, statement: Statement, approver: Signer, admi
             f"promotion {admission.promotion} {state}: it is issued once everything but people is there",
             metadata={"promotion": admission.promotion},
         )
-    trust = parts.state.trust.current
-    today = replace(
-        admission,
-        publisher_person=trust.person_of(admission.publisher),
-        requester_person=trust.person_of(admission.requester),
-    )
+    today = with_people_of_today(admission, parts.state.trust.current)
     return check_approval(statement, approver, today, dossier, now=now)
 
 

@@ -7,7 +7,7 @@ admission for which the glass was broken is overdue for review, nobody breaks it
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from carnet.errors import (
@@ -21,6 +21,7 @@ from carnet.signing.times import format_time
 from carnet.translog.entry import EntryType
 from carnet_server.access.authorize import require_acting
 from carnet_server.admission import queries
+from carnet_server.admission.approval_rules import with_people_of_today
 from carnet_server.admission.approve import Submission
 from carnet_server.admission.break_glass_rules import (
     MEANING,
@@ -149,7 +150,7 @@ def _open(
     parts: AdmissionParts, caller: Caller, admission: Admission, envelope: bytes, purpose: str
 ) -> _Signed:
     trust = parts.state.trust.current
-    key, statement, digest = open_signed(envelope, trust, trust.keys_for(purpose))
+    key, statement, digest = open_signed(envelope, trust.ring(parts.clock()), purpose)
     require_covers(key, admission.namespace, f"{purpose} statements")
     if key.subject != caller.subject:
         raise PermissionDeniedError(
@@ -162,16 +163,6 @@ def _open(
 
 def _same(held: Held, signed: _Signed) -> HeldApproval | None:
     return next((each for each in held.approvals if each.digest == signed.digest), None)
-
-
-def _today(parts: AdmissionParts, admission: Admission) -> Admission:
-    """Return the promotion with the people behind its publisher and requester as they are today."""
-    trust = parts.state.trust.current
-    return replace(
-        admission,
-        publisher_person=trust.person_of(admission.publisher),
-        requester_person=trust.person_of(admission.requester),
-    )
 
 
 def _breaking(
@@ -187,7 +178,12 @@ def _breaking(
             metadata={"promotion": read.promotion},
         )
     said = check_break_glass(
-        signed.statement, signed.signer, _today(parts, read), dossier, policy.document, now=now
+        signed.statement,
+        signed.signer,
+        with_people_of_today(read, parts.state.trust.current),
+        dossier,
+        policy.document,
+        now=now,
     )
     terms = policy.document.break_glass
     assert terms is not None
@@ -231,7 +227,7 @@ def _reviewing(
         said = check_review(
             signed.statement,
             signed.signer,
-            _today(parts, read),
+            with_people_of_today(read, parts.state.trust.current),
             broken,
             environment=parts.state.name,
             now=tx.now,

@@ -152,6 +152,13 @@ def said_in(held: HeldApproval) -> BreakGlass:
     return BreakGlass.parse(parse_statement(parse_envelope(held.envelope)))
 
 
+def _breaking(held: HeldApproval) -> break_glass.Breaking:
+    said = said_in(held)
+    return break_glass.Breaking(
+        held.person, frozenset(said.skips), said.ticket, said.signed_at, held.expires_at
+    )
+
+
 def counted_breakers(
     held: Iterable[HeldApproval],
     rules: Iterable[str],
@@ -171,17 +178,13 @@ def counted_breakers(
         terms: The policy's terms.
         now: This environment's clock.
     """
-    excluded = {publisher.person}
-    if terms.count == 1:
-        excluded.add(requester.person if requester else None)
-    if None in excluded:
+    excluded = break_glass.excluded_people(terms, publisher, requester)
+    if excluded is None:
         return ()
     wanted = set(rules)
     found: dict[str, HeldApproval] = {}
     for each in held:
-        if each.person is None or each.person in excluded or each.expires_at <= now:
-            continue
-        if wanted <= set(said_in(each).skips):
+        if each.person is not None and break_glass.counts(_breaking(each), wanted, excluded, now=now):
             found[each.person] = each
     return tuple(found[person] for person in sorted(found))
 
@@ -224,7 +227,7 @@ def with_break_glass(
         tickets = ", ".join(dict.fromkeys(said_in(each).ticket for each in counted))
         return break_glass.skip_open(evaluation, people, terms.count, tickets), counted
     if emergency or people:
-        return break_glass.hold_open(evaluation, people, terms.count), ()
+        return break_glass.hold_open(evaluation, people, terms), ()
     return evaluation, ()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from carnet.errors import StatementInvalidError
@@ -23,13 +24,12 @@ from carnet_server.log.writer import EntryDraft
 from carnet_server.models.domain import version_subject
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from carnet.references import Reference
     from carnet.signing.statement import Statement
     from carnet.translog.receipt import Receipt
     from carnet_server.access.identity import Caller
-    from carnet_server.access.trust import Trust, TrustedKey
+    from carnet_server.access.key_ring import TrustedKey
+    from carnet_server.access.trust import Trust
     from carnet_server.admission.parts import AdmissionParts
     from carnet_server.log.writer import Transaction
 
@@ -74,8 +74,7 @@ async def cancel_admission(parts: AdmissionParts, caller: Caller, promotion: str
 
 def _open(trust: Trust, promotion: str, envelope: bytes) -> _Signed:
     # Whoever may ask may also take it back, with the same key.
-    keys = trust.keys_for("cancellation") | trust.keys_for("request")
-    key, statement, digest = open_signed(envelope, trust, keys)
+    key, statement, digest = open_signed(envelope, trust.ring(datetime.now(UTC)), "cancellation", "request")
     cancellation = Cancellation.parse(statement)
     if cancellation.promotion != promotion:
         raise StatementInvalidError(

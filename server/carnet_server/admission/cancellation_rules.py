@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from carnet.signing.statement import Statement
-    from carnet_server.access.trust import Trust, TrustedKey
+    from carnet_server.access.key_ring import TrustedKey
+    from carnet_server.access.trust import Trust
     from carnet_server.admission.domain import Admission, HeldCancellation
 
 
@@ -51,7 +52,8 @@ def check_canceller(
     if is_operator(trust, key.subject, namespace) and "cancellation" in key.purposes:
         return
     if admission is None:
-        allowed = "requester" in trust.acting_roles(key.subject, namespace)
+        asked_under = trust.for_token(key.token) if key.token else trust
+        allowed = "requester" in asked_under.acting_roles(key.subject, namespace)
     else:
         allowed = key.subject == admission.requester
     if not allowed:

@@ -45,7 +45,9 @@ async def assess_carried(
         trust, own_key = parts.state.trust.current, parts.state.signing_key.verification_key
         found: list[tuple[Assessment, bytes]] = []
         for envelope in dict.fromkeys(envelopes):
-            assessment = assess(envelope, namespace=name.namespace, trust=trust, own_key=own_key)
+            assessment = assess(
+                envelope, namespace=name.namespace, trust=trust, own_key=own_key, at=parts.clock()
+            )
             if assessment.bundle_digest != bundle_digest:
                 raise StatementInvalidError(
                     f"evidence {assessment.digest} is about the bundle {assessment.bundle_digest}, and the "
@@ -109,6 +111,7 @@ def believed_of(
                 signer.roles,
                 content.time,
                 metrics,
+                signer_person=signer.person,
             )
         )
     return attestations, decisions

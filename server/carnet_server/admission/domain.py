@@ -64,6 +64,7 @@ class AdmissionInput:
         release: The source's release statement.
         source_receipt: The source's receipt for the version's arrival there.
         evidence: Envelopes that the release names.
+        arrived_at: When the request arrived here first; None for now.
     """
 
     request: bytes
@@ -72,6 +73,7 @@ class AdmissionInput:
     release: bytes
     source_receipt: Receipt
     evidence: tuple[bytes, ...] = ()
+    arrived_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,8 @@ class Admission:
     log_index: int | None
     created_at: datetime
     updated_at: datetime
+    requester_key_id: str = ""
+    request_log_index: int = 0
 
     @property
     def subject_name(self) -> str:

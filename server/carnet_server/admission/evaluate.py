@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING
 
 from carnet.errors import AlreadyExistsError, IllegalTransitionError
 from carnet.references import ResourceName
+from carnet.signing.dsse import parse_envelope
+from carnet.signing.promotion_request import PromotionRequest
+from carnet.signing.statement import parse_statement
 from carnet_server.access.authorize import require_acting
 from carnet_server.admission.cancellation_rules import binding_cancellation
 from carnet_server.admission.carried import assess_carried, keep_carried
 from carnet_server.admission.domain import AdmissionView
 from carnet_server.admission.judging import MOST_ATTEMPTS, judge, moving
+from carnet_server.admission.queries import read_admission
 from carnet_server.admission.recording import new_admission, record_evaluation
 from carnet_server.admission.situation import arrival_of
 from carnet_server.admission.source_rules import check_nothing_withheld
@@ -59,6 +63,7 @@ async def evaluate_admission(
         StaleEpochError: Another worker took the promotion over.
         ConflictError: The facts kept moving.
     """
+    given = await _as_it_arrived(parts, given)
     verified = await asyncio.to_thread(_verify, parts, given)
     request = verified.request.request
     require_acting(caller, "promoter", namespace=request.namespace)
@@ -100,6 +105,17 @@ async def evaluate_admission(
     else:
         raise moving(request.promotion)
     return await view_admission(parts, request.promotion)
+
+
+async def _as_it_arrived(parts: AdmissionParts, given: AdmissionInput) -> AdmissionInput:
+    """Return what is carried with the time at which its request arrived here first, if it did before.
+
+    Nothing is believed of the request yet but its promotion's id, under which the same bytes must be held.
+    """
+    wish = PromotionRequest.parse(parse_statement(parse_envelope(given.request)))
+    held = await parts.database.read(lambda connection: read_admission(connection, wish.promotion))
+    known = held is not None and held.request == given.request
+    return replace(given, arrived_at=held.created_at if held is not None and known else None)
 
 
 def _verify(parts: AdmissionParts, given: AdmissionInput) -> VerifiedInput:

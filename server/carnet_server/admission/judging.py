@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from carnet.errors import ConflictError
+from carnet_policies.break_glass import name_overdue
 from carnet_server.admission.break_glass_rules import with_break_glass
 from carnet_server.admission.revocation import with_revocation
 from carnet_server.admission.situation import read_situation
@@ -73,6 +74,8 @@ async def judge(
         emergency=verified.request.request.emergency,
         now=now,
     )
+    if situation.overdue_review:
+        evaluation = name_overdue(evaluation, situation.overdue_review)
     return replace(situation, broken_by=broken_by), StoredEvaluation(evaluation, log_size, now)
 
 

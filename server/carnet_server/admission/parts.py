@@ -42,7 +42,13 @@ class AdmissionParts:
     clock: Callable[[], datetime]
 
     def sign(self, predicate: Predicate, admission: Admission) -> Envelope:
-        """Sign a statement about a promotion's bundle with the environment's key."""
+        """Sign a statement about a promotion's bundle with the environment's key.
+
+        A key in a KMS takes a call over the network for that: not on the event loop, nor in a transaction.
+
+        Raises:
+            UnavailableError: The service that keeps the key does not sign.
+        """
         return predicate.sign(admission.subject_name, admission.bundle_digest, self.state.signing_key)
 
 

@@ -15,7 +15,9 @@ from carnet_server.log.proto import receipt_from_proto, receipt_to_proto
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from carnet_policies.evaluation import RuleResult
     from carnet_server.admission.domain import AdmissionView, HeldApproval
+    from carnet_server.admission.replay import Replayed
     from carnet_server.admission.stored_evaluation import StoredEvaluation
 
 _STATES = {
@@ -72,19 +74,41 @@ def evaluation_to_proto(stored: StoredEvaluation) -> admission_pb2.Evaluation:
     return admission_pb2.Evaluation(
         outcome=_STATUSES[stored.outcome],
         policy_digest=stored.evaluation.policy_digest,
-        results=[
-            policy_pb2.RuleResult(
-                rule=result.rule,
-                status=_STATUSES[result.status],
-                message=result.message,
-                remedy=result.remedy,
-                values=dict(result.values),
-                awaits_people=result.awaits_people,
-            )
-            for result in stored.evaluation.results
-        ],
+        results=[rule_to_proto(result) for result in stored.evaluation.results],
         log_size=stored.log_size,
         evaluate_time=timestamp(stored.evaluated_at),
+    )
+
+
+def rule_to_proto(result: RuleResult) -> policy_pb2.RuleResult:
+    """Return what became of a rule as the message that carries it."""
+    return policy_pb2.RuleResult(
+        rule=result.rule,
+        status=_STATUSES[result.status],
+        message=result.message,
+        remedy=result.remedy,
+        values=dict(result.values),
+        awaits_people=result.awaits_people,
+        awaits_clock=result.awaits_a_time,
+        opens_at=None if result.opens_at is None else timestamp(result.opens_at),
+    )
+
+
+def replayed_to_proto(replayed: Replayed) -> admission_pb2.ReplayedDecision:
+    """Return a past decision under another policy as the message that carries it."""
+    past, decision, evaluation = replayed.past, replayed.decision, replayed.evaluation
+    return admission_pb2.ReplayedDecision(
+        version=str(past.version),
+        bundle_digest=past.text("bundle_digest"),
+        promotion=past.text("promotion"),
+        alias=past.text("alias"),
+        decide_time=timestamp(decision.time_verified if decision else past.decided_at),
+        log_index=past.log_index,
+        policy_digest=decision.policy.digest.sha256 if decision else "",
+        decided=past.result,
+        replayed=str(evaluation.outcome) if evaluation else "",
+        rules=[rule_to_proto(result) for result in evaluation.results] if evaluation else [],
+        problem=replayed.problem,
     )
 
 

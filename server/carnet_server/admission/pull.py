@@ -80,7 +80,7 @@ async def pull_blobs(
     """
     admission = await parts.writer.commit(lambda tx: _fence(tx, parts.state.name, promotion, caller, epoch))
     _check_files(admission, blobs)
-    peer = known_peer(parts.state.trust.current, admission.source)
+    peer = known_peer(parts.state.trust.current, admission.source, admission.namespace)
     latest: list[FetchProgress] = []
 
     def note(progress: FetchProgress) -> None:

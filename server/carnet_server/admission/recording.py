@@ -6,6 +6,7 @@ changed is not written; a refusal is an entry with a signed decision, and final.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -86,6 +87,7 @@ def new_admission(
         log_index=None,
         created_at=now,
         updated_at=now,
+        requester_key_id=verified.request.requester.key_id,
     )
 
 
@@ -168,7 +170,7 @@ async def record_evaluation(
             now=evaluation.evaluated_at,
             emergency=emergency,
         )
-        dossier = parts.sign(issued, after)
+        dossier = await asyncio.to_thread(parts.sign, issued, after)
         after = replace(
             after,
             dossier=dossier.to_bytes(),
@@ -176,7 +178,7 @@ async def record_evaluation(
             dossier_expires_at=issued.expires_at,
         )
     if evaluation.outcome is RuleStatus.FAILED:
-        decision = sign_decision(parts, after, verified, situation, evaluation)
+        decision = await asyncio.to_thread(sign_decision, parts, after, verified, situation, evaluation)
         after = replace(after, decision=decision.to_bytes(), decision_digest=decision.digest)
     finding = _Finding(before, after, verified, dossier, decision)
     return await parts.writer.commit(lambda tx: _write(tx, caller, situation, finding, epoch))
@@ -188,9 +190,10 @@ def _write(tx: Transaction, caller: Caller, situation: Situation, finding: _Find
     before, after = finding.before, finding.after
     stored = queries.read_admission(tx.connection, after.promotion)
     if stored is None:
-        _request(tx, finding)
+        index = _request(tx, finding)
         queries.insert_admission(
-            tx.connection, replace(after, epoch=epoch, created_at=tx.now, updated_at=tx.now)
+            tx.connection,
+            replace(after, epoch=epoch, created_at=tx.now, updated_at=tx.now, request_log_index=index),
         )
     else:
         stored.check_epoch(epoch)
@@ -212,11 +215,11 @@ def _write(tx: Transaction, caller: Caller, situation: Situation, finding: _Find
     return True
 
 
-def _request(tx: Transaction, finding: _Finding) -> None:
+def _request(tx: Transaction, finding: _Finding) -> int:
     """Write the entry of a promotion's first appearance, which is its requester's."""
     after = finding.after
     digest = tx.store_document(after.request, ENVELOPE_MEDIA_TYPE)
-    tx.append(
+    return tx.append(
         EntryDraft(
             EntryType.PROMOTION_REQUESTED,
             signing_actor(finding.verified.request.requester),

@@ -48,8 +48,14 @@ class VerifiedRequest:
     digest: str
 
 
-def verify_request(data: bytes, *, environment: str, trust: Trust) -> VerifiedRequest:
+def verify_request(data: bytes, *, environment: str, trust: Trust, at: datetime) -> VerifiedRequest:
     """Verify a promotion request: its signer, the signer's role, and that it is for this environment.
+
+    Args:
+        data: The envelope's bytes.
+        environment: This environment.
+        trust: Its trust document.
+        at: When the request arrived here.
 
     Raises:
         SignatureInvalidError: The envelope is malformed or does not verify.
@@ -57,10 +63,11 @@ def verify_request(data: bytes, *, environment: str, trust: Trust) -> VerifiedRe
         PermissionDeniedError: The signer has not the role ``requester`` in that namespace.
         StatementInvalidError: It is not a request, or one for another environment.
     """
-    key, statement, digest = open_signed(data, trust, trust.keys_for("request"))
+    key, statement, digest = open_signed(data, trust.ring(at), "request")
     request = PromotionRequest.parse(statement)
     require_covers(key, request.namespace, "promotion requests")
-    if "requester" not in trust.acting_roles(key.subject, request.namespace, request.alias):
+    asked_under = trust.for_token(key.token) if key.token else trust
+    if "requester" not in asked_under.acting_roles(key.subject, request.namespace, request.alias):
         on_alias = f" for the alias {request.alias!r}" if request.alias else ""
         raise PermissionDeniedError(
             f"{key.subject} signed the promotion request and has not the role requester in namespace "

@@ -15,6 +15,7 @@ from carnet_server.admission.cancel import cancel_admission
 from carnet_server.admission.evaluate import evaluate_admission
 from carnet_server.admission.parts import AdmissionParts
 from carnet_server.admission.pull import connect_to_peer, pull_blobs
+from carnet_server.admission.replay import replay_policy
 from carnet_server.admission.view import require_known, view_admission
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from carnet_server.access.trust import Peer
     from carnet_server.admission.approve import Submission
     from carnet_server.admission.domain import AdmissionInput, AdmissionView
+    from carnet_server.admission.replay import Replayed
     from carnet_server.blobs.domain import Blob
     from carnet_server.blobs.fetch import FetchProgress
     from carnet_server.blobs.service import BlobsService
@@ -122,3 +124,7 @@ class AdmissionService:
     async def cancel(self, caller: Caller, promotion: str, envelope: bytes) -> Receipt:
         """End a promotion; see ``cancel_admission``."""
         return await cancel_admission(self._parts, caller, promotion, envelope)
+
+    async def replay(self, policy: bytes, *, page_size: int, page_token: str) -> tuple[list[Replayed], str]:
+        """Evaluate a policy that is not in force over past decisions; see ``replay_policy``."""
+        return await replay_policy(self._parts, policy, page_size=page_size, page_token=page_token)

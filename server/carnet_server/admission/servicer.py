@@ -9,7 +9,12 @@ from carnet.errors import InvalidInputError
 from carnet.registry.v1 import admission_pb2, admission_pb2_grpc
 from carnet_server.access.scope import current_caller
 from carnet_server.admission.domain import parse_admission_name
-from carnet_server.admission.proto import admission_to_proto, approval_to_proto, input_from_proto
+from carnet_server.admission.proto import (
+    admission_to_proto,
+    approval_to_proto,
+    input_from_proto,
+    replayed_to_proto,
+)
 from carnet_server.blobs.domain import check_blob, check_find
 from carnet_server.log.proto import receipt_to_proto
 
@@ -101,6 +106,17 @@ class AdmissionServicer(admission_pb2_grpc.AdmissionServiceServicer):
             current_caller(), parse_admission_name(request.name), request.envelope
         )
         return admission_pb2.CancelAdmissionResponse(receipt=receipt_to_proto(receipt))
+
+    async def ReplayPolicy(
+        self, request: admission_pb2.ReplayPolicyRequest, context: ServicerContext
+    ) -> admission_pb2.ReplayPolicyResponse:
+        """Evaluate a policy that is not in force over decisions that were made here."""
+        replayed, token = await self._service.replay(
+            request.policy, page_size=request.page_size, page_token=request.page_token
+        )
+        return admission_pb2.ReplayPolicyResponse(
+            decisions=[replayed_to_proto(each) for each in replayed], next_page_token=token
+        )
 
 
 def _check_epoch(epoch: int) -> int:

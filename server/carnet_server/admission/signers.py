@@ -10,48 +10,53 @@ from carnet.signing.statement import parse_statement
 from carnet_server.admission.domain import Signer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from carnet.signing.keys import VerificationKey
     from carnet.signing.statement import Statement
-    from carnet_server.access.trust import Peer, Trust, TrustedKey
+    from carnet_server.access.key_ring import KeyRing, TrustedKey
+    from carnet_server.access.trust import Peer, Trust
 
 
-def known_peer(trust: Trust, environment: str) -> Peer:
+def known_peer(trust: Trust, environment: str, namespace: str) -> Peer:
     """Return the peer of a name.
 
+    Args:
+        trust: The trust document.
+        environment: The peer's name.
+        namespace: The namespace that it must be a peer for.
+
     Raises:
-        KeyUntrustedError: This environment knows no such peer.
+        KeyUntrustedError: This environment knows no such peer, or not now, or not for that namespace.
     """
-    peer = trust.peer(environment)
+    peer = trust.peer(environment, namespace)
     if peer is None:
         raise KeyUntrustedError(
-            f"{trust.environment} knows no environment {environment!r}: an administrator adds it, with its "
-            "keys, to the trust document"
+            f"{trust.environment} knows no environment {environment!r} as a peer for namespace "
+            f"{namespace!r}: an administrator adds it, with its keys, to the trust document"
         )
     return peer
 
 
-def open_signed(
-    data: bytes, trust: Trust, keys: Mapping[str, VerificationKey]
-) -> tuple[TrustedKey, Statement, str]:
-    """Verify an envelope against some of this environment's trusted keys.
+def open_signed(data: bytes, ring: KeyRing, *purposes: str) -> tuple[TrustedKey, Statement, str]:
+    """Verify an envelope against the keys that this environment believes.
 
     Args:
         data: The envelope's bytes.
-        trust: The trust document.
-        keys: Those of its keys that will do.
+        ring: The keys, as they are believed.
+        purposes: What the signer's key must be believed for, any of them.
 
     Returns:
         The signer's key, the statement, and the envelope's digest.
 
     Raises:
         SignatureInvalidError: The envelope is malformed or does not verify.
-        KeyUntrustedError: No signature is by such a key.
+        KeyUntrustedError: No signature is by such a key; the message says why a known one will not do.
         StatementInvalidError: The payload is not a statement.
     """
     envelope = parse_envelope(data)
-    key = trust.key(verify_envelope(envelope, keys))
+    ring = ring.with_certificates_of(envelope)
+    try:
+        key = ring.key(verify_envelope(envelope, ring.for_purposes(*purposes)))
+    except KeyUntrustedError as error:
+        raise ring.say_why(error, envelope) from error
     assert key is not None
     return key, parse_statement(envelope), envelope.digest
 

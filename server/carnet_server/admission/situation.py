@@ -10,16 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from carnet.bundle.manifest import parse_manifest
 from carnet.references import ResourceName
-from carnet_policies.facts import Facts, SignatureFact
+from carnet_policies.facts import SignatureFact
 from carnet_server.admission import break_glass_rules as glass
 from carnet_server.admission.approval_rules import approval_as_of_today, approval_fact, approvals_of_dossier
 from carnet_server.admission.carried import believed_of
 from carnet_server.admission.dossier import standing_dossier
+from carnet_server.admission.overdue_reviews import read_overdue_review
 from carnet_server.admission.view import read_held
 from carnet_server.aliases.queries import read_alias
-from carnet_server.evidence.believed import peer_decisions, trusted_attestations
 from carnet_server.log.revisions import (
     POLICY_SCOPE,
     TRUST_SCOPE,
@@ -30,16 +29,17 @@ from carnet_server.log.revisions import (
 )
 from carnet_server.models.arrival import find_registered
 from carnet_server.models.domain import Arrival
-from carnet_server.models.queries import read_version
+from carnet_server.models.facts import Candidate, FactReader
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
 
     from carnet.signing.dossier import Dossier
-    from carnet_policies.facts import Attestation, Party
+    from carnet_policies.facts import Facts, Party
+    from carnet_server.access.trust import Trust
     from carnet_server.admission.domain import HeldApproval
     from carnet_server.admission.verification import VerifiedInput
     from carnet_server.admission.view import Held
@@ -63,6 +63,7 @@ class Situation:
         alias_version: The version that it points at; 0 where it is not set.
         facts: What the policy sees.
         evidence: The digests of all evidence that the policy sees, sorted.
+        overdue_review: A promotion whose review is overdue, where the glass might be broken; empty for none.
         broken_by: The statements that count for skipping what stands open; empty unless they are enough.
     """
 
@@ -76,6 +77,7 @@ class Situation:
     alias_version: int
     facts: Facts
     evidence: tuple[str, ...]
+    overdue_review: str = ""
     broken_by: tuple[HeldApproval, ...] = ()
 
     @property
@@ -134,38 +136,38 @@ def read_situation(
         model_scope(namespace, model),
     ]
     revisions = read_revisions(connection, scopes)
-    baseline = _read_baseline(connection, state, namespace, model)
+    trust = state.trust.current
+    reader = FactReader(connection, trust, state.signing_key.verification_key)
+    baseline = reader.baseline(namespace, model, state.policy.document.baseline_alias)
     if baseline is not None:
         revisions |= read_revisions(connection, [bundle_scope(baseline.bundle_digest)])
     held = read_held(connection, wish.promotion)
     dossier = standing_dossier(held.admission, policy_digest=state.policy.digest, now=now)
-    standing_digest = held.admission.dossier_digest if held.admission and dossier else None
-    approvals = tuple(
-        approval_as_of_today(each, namespace, state.trust.current, alias=wish.alias)
-        for each in approvals_of_dossier(held.approvals, standing_digest)
-    )
-    breaking = tuple(
-        approval_as_of_today(
-            each,
-            namespace,
-            state.trust.current,
-            alias=wish.alias,
-            purpose=glass.PURPOSE,
-            role=glass.ROLE,
-        )
-        for each in held.approvals
-        if each.meaning == glass.MEANING and each.dossier_digest == standing_digest
+    words = words_about(
+        held.approvals,
+        held.admission.dossier_digest if held.admission and dossier else None,
+        namespace=namespace,
+        alias=wish.alias,
+        trust=trust,
     )
     alias = read_alias(connection, ResourceName(namespace, model, alias=wish.alias)) if wish.alias else None
-    facts = _read_facts(
-        connection, verified, state=state, baseline=baseline, approvals=approvals, carried=carried, now=now
+    facts = reader.facts(
+        _candidate_of(verified),
+        baseline=baseline,
+        approvals=[approval_fact(each) for each in words.approvals],
+        now=now,
     )
+    facts = _with_carried(facts, carried, reader)
+    terms = state.policy.document.break_glass
+    overdue = ""
+    if terms is not None and (wish.emergency or words.breaking):
+        overdue = read_overdue_review(connection, terms.review_within, now=now)
     return Situation(
         revisions=revisions,
         held=held,
         dossier=dossier,
-        approvals=approvals,
-        breaking=breaking,
+        approvals=words.approvals,
+        breaking=words.breaking,
         present=find_registered(connection, arrival),
         alias_revision=alias.revision if alias else 0,
         alias_version=alias.version if alias else 0,
@@ -173,56 +175,75 @@ def read_situation(
         evidence=tuple(
             sorted({each.digest for each in facts.evidence} | {each.digest for each in facts.decisions})
         ),
+        overdue_review=overdue,
     )
 
 
-def _read_baseline(
-    connection: Connection, state: EnvironmentState, namespace: str, model: str
-) -> Version | None:
-    name = state.policy.document.baseline_alias
-    if name is None:
-        return None
-    alias = read_alias(connection, ResourceName(namespace, model, alias=name))
-    return read_version(connection, namespace, model, alias.version) if alias else None
-
-
-def _read_facts(
-    connection: Connection,
-    verified: VerifiedInput,
-    *,
-    state: EnvironmentState,
-    baseline: Version | None,
-    approvals: Sequence[HeldApproval],
-    carried: Sequence[Assessment],
-    now: datetime,
-) -> Facts:
-    wish, digest = verified.request.request, verified.request.bundle_digest
-    trust, own_key = state.trust.current, state.signing_key.verification_key
-
-    def attested(bundle_digest: str) -> list[Attestation]:
-        return trusted_attestations(connection, wish.namespace, bundle_digest, trust=trust, own_key=own_key)
-
-    evidence = attested(digest)
-    decisions = peer_decisions(connection, wish.namespace, digest, trust=trust, own_key=own_key)
-    more_evidence, more_decisions = believed_of(carried, environment=state.name)
-    known = {each.digest for each in evidence} | {each.digest for each in decisions}
-    publisher = verified.publisher
-    return Facts(
-        source=wish.source,
-        target=state.name,
+def _candidate_of(verified: VerifiedInput) -> Candidate:
+    """Return what a promotion brings as policies are shown it."""
+    wish, publisher = verified.request.request, verified.publisher
+    return Candidate(
+        manifest=verified.manifest,
+        bundle_digest=verified.request.bundle_digest,
         namespace=wish.namespace,
-        alias=wish.alias,
-        manifest=verified.manifest.to_json(),
         signature=SignatureFact(publisher.key_id, publisher.subject, publisher.person),
         publisher=publisher.party,
         requester=verified.request.requester.party,
-        evidence=tuple(
-            replace(each, signer_person=trust.person_of(each.signer_subject))
-            for each in (*evidence, *(each for each in more_evidence if each.digest not in known))
+        source=wish.source,
+        alias=wish.alias,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What people signed about one dossier: approvals and their like, and statements to break the glass."""
+
+    approvals: tuple[HeldApproval, ...]
+    breaking: tuple[HeldApproval, ...]
+
+
+def words_about(
+    said: Iterable[HeldApproval],
+    dossier_digest: str | None,
+    *,
+    namespace: str,
+    alias: str,
+    trust: Trust,
+) -> Words:
+    """Return what counts of the words about a dossier, with the persons as they count today.
+
+    Args:
+        said: Everything that was signed about the promotion.
+        dossier_digest: The dossier; None where none stands.
+        namespace: The promotion's namespace.
+        alias: The alias that it is to move; empty for none.
+        trust: The trust document.
+    """
+    words = tuple(said)
+    return Words(
+        approvals=tuple(
+            approval_as_of_today(each, namespace, trust, alias=alias)
+            for each in approvals_of_dossier(words, dossier_digest)
         ),
-        decisions=(*decisions, *(each for each in more_decisions if each.digest not in known)),
-        approvals=tuple(approval_fact(each) for each in approvals),
-        baseline_manifest=parse_manifest(baseline.manifest).to_json() if baseline else None,
-        baseline_evidence=tuple(attested(baseline.bundle_digest)) if baseline else (),
-        now=now,
+        breaking=tuple(
+            approval_as_of_today(each, namespace, trust, alias=alias, purpose=glass.PURPOSE, role=glass.ROLE)
+            for each in words
+            if each.meaning == glass.MEANING and each.dossier_digest == dossier_digest
+        ),
+    )
+
+
+def _with_carried(facts: Facts, carried: Sequence[Assessment], reader: FactReader) -> Facts:
+    """Return facts with evidence that is looked at although it is not kept here."""
+    if not carried:
+        return facts
+    evidence, decisions = believed_of(carried, environment=facts.target)
+    known = {each.digest for each in facts.evidence} | {each.digest for each in facts.decisions}
+    return replace(
+        facts,
+        evidence=(
+            *facts.evidence,
+            *(reader.with_person(each) for each in evidence if each.digest not in known),
+        ),
+        decisions=(*facts.decisions, *(each for each in decisions if each.digest not in known)),
     )

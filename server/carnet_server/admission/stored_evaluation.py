@@ -51,12 +51,21 @@ class StoredEvaluation:
     def from_json(cls, text: str) -> StoredEvaluation:
         """Read what ``to_json`` wrote."""
         value = json.loads(text)
-        results = tuple(
-            RuleResult(**{**result, "status": RuleStatus(result["status"])}) for result in value["results"]
-        )
+        results = tuple(_read_result(result) for result in value["results"])
         return cls(
             Evaluation(value["policy_digest"], results), value["log_size"], parse_time(value["evaluated_at"])
         )
+
+
+def _read_result(value: dict[str, Any]) -> RuleResult:
+    opens_at = value.get("opens_at")
+    return RuleResult(
+        **{
+            **value,
+            "status": RuleStatus(value["status"]),
+            "opens_at": None if opens_at is None else parse_time(opens_at),
+        }
+    )
 
 
 def describe_unmet(evaluation: Evaluation) -> str:
@@ -81,6 +90,7 @@ def _to_json(evaluation: Evaluation) -> dict[str, Any]:
                 "values": dict(result.values),
                 "awaits_people": result.awaits_people,
                 "awaits_clock": result.awaits_clock,
+                "opens_at": None if result.opens_at is None else format_time(result.opens_at),
                 "held_open": result.held_open,
                 "skipped": result.skipped,
             }

@@ -32,7 +32,7 @@ class AdmissionRow(SQLModel, table=True):
     bundle_digest: str = Field(index=True)
     publisher: str
     publisher_person: str | None
-    requester: str
+    requester: str = Field(index=True)
     requester_person: str | None
     request: bytes = Field(sa_type=LargeBinary)
     request_digest: str
@@ -48,6 +48,8 @@ class AdmissionRow(SQLModel, table=True):
     log_index: int | None = Field(sa_type=BigInteger)
     created_at: datetime = Field(sa_type=UtcDateTime)
     updated_at: datetime = Field(sa_type=UtcDateTime)
+    requester_key_id: str = Field(index=True)
+    request_log_index: int = Field(sa_type=BigInteger)
 
 
 class ApprovalRow(SQLModel, table=True):
@@ -58,7 +60,7 @@ class ApprovalRow(SQLModel, table=True):
 
     promotion: str = Field(primary_key=True, foreign_key="admissions.promotion")
     digest: str = Field(primary_key=True)
-    approver: str
+    approver: str = Field(index=True)
     approver_key_id: str
     person: str | None
     meaning: str

@@ -11,9 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from carnet.signing.model_signature import check_covers, verify_model_signature
+from carnet.signing.model_signature import check_covers
+from carnet_server.access.bundle_signer import verify_bundle_signer
 from carnet_server.admission.request_rules import check_request_age, verify_manifest, verify_request
-from carnet_server.admission.signers import known_peer, require_covers, signer_of
+from carnet_server.admission.signers import known_peer, signer_of
 from carnet_server.admission.source_rules import verify_arrival, verify_release
 
 if TYPE_CHECKING:
@@ -63,17 +64,18 @@ def verify_input(
         ProofInvalidError: The source's receipt does not hold.
         PreconditionFailedError: The request or the release statement is too old.
     """
-    request = verify_request(given.request, environment=environment, trust=trust)
+    arrived_at = given.arrived_at or now
+    request = verify_request(given.request, environment=environment, trust=trust, at=arrived_at)
     check_request_age(request.request, max_age=policy.request_max_age, now=now)
-    peer = known_peer(trust, request.request.source)
+    peer = known_peer(trust, request.request.source, request.request.namespace)
     manifest = verify_manifest(given.manifest, request)
-    publisher = verify_publisher(given.signature, manifest, trust)
+    publisher = verify_publisher(given.signature, manifest, trust, at=arrived_at)
     release = verify_release(given.release, request, peer, max_age=policy.release_max_age, now=now)
     verify_arrival(given.source_receipt, request, peer, release.release)
     return VerifiedInput(request, manifest, publisher, peer, release)
 
 
-def verify_publisher(signature: bytes, manifest: Manifest, trust: Trust) -> Signer:
+def verify_publisher(signature: bytes, manifest: Manifest, trust: Trust, *, at: datetime) -> Signer:
     """Verify the model signature: by a trusted publisher, over exactly the manifest's files and the manifest.
 
     Raises:
@@ -82,9 +84,6 @@ def verify_publisher(signature: bytes, manifest: Manifest, trust: Trust) -> Sign
         StatementInvalidError: It covers other files.
         DigestMismatchError: It covers files of other contents.
     """
-    verified = verify_model_signature(signature, trust.keys_for("bundle"))
-    key = trust.key(verified.key_id)
-    assert key is not None
-    require_covers(key, manifest.namespace, "bundles")
+    key, verified = verify_bundle_signer(signature, manifest.namespace, trust.ring(at))
     check_covers(verified, manifest)
     return signer_of(key)

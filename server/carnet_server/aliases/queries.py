@@ -66,6 +66,12 @@ _UPDATE_ALIAS = (
 )
 _DELETE_ALIAS = delete(ALIASES).where(*_OF_ALIAS)
 _READ_LAST_MOVE = select(MOVES).where(*_MOVES_OF_ALIAS).order_by(MOVES.c.revision.desc()).limit(1)
+_READ_LAST_MOVE_BEFORE = (
+    select(MOVES)
+    .where(*_MOVES_OF_ALIAS, MOVES.c.log_index < bindparam("before_index", type_=BigInteger))
+    .order_by(MOVES.c.revision.desc())
+    .limit(1)
+)
 _READ_MOVE_BY_REQUEST = select(MOVES).where(*_MOVES_OF_ALIAS, MOVES.c.request_id == bindparam("of_request"))
 _READ_MOVES = (
     select(MOVES)
@@ -138,6 +144,12 @@ def write_alias(connection: Connection, alias: Alias, *, is_new: bool) -> None:
 def read_last_move(connection: Connection, name: ResourceName) -> AliasMove | None:
     """Read the last move of an alias, without its note; None where it never moved."""
     row = connection.execute(_READ_LAST_MOVE, _of(name)).first()
+    return None if row is None else AliasMove(**row._mapping)  # noqa: SLF001  as above
+
+
+def read_last_move_before(connection: Connection, name: ResourceName, log_index: int) -> AliasMove | None:
+    """Read the last move of an alias before an entry of the log, without its note; None for none."""
+    row = connection.execute(_READ_LAST_MOVE_BEFORE, _of(name) | {"before_index": log_index}).first()
     return None if row is None else AliasMove(**row._mapping)  # noqa: SLF001  as above
 
 

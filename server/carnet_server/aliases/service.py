@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from carnet.errors import GateRefusedError, NotFoundError
 from carnet.references import check_version_number
 from carnet.serving.paging import decode_page_token, encode_page_token, page_limit
+from carnet_policies.protection import needs_decision
 from carnet_server.aliases import queries
 from carnet_server.aliases.domain import (
     Move,
@@ -254,7 +255,7 @@ class AliasesService:
         return watch_alias(self._database, self._log, name, after_revision)
 
     async def _move_unprotected(self, move: Move) -> Moved:
-        if move.alias in self._state.policy.document.protected_aliases:
+        if needs_decision(self._state.policy.document, alias=move.alias):
             repeated = await self._database.read(
                 lambda connection: find_repeated(connection, move.name, move.request_id, move.request_digest)
             )

@@ -4,29 +4,35 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, insert, select, update
-from sqlmodel import SQLModel
+from sqlalchemy import bindparam, insert, update
 
+from carnet.errors import ConflictError
 from carnet.translog.entry import Actor, EntryType
-from carnet_server.environment.tables import DocumentInForceRow
+from carnet_server.environment.queries import TABLE, read_digests
 from carnet_server.log.revisions import POLICY_SCOPE, TRUST_SCOPE
 from carnet_server.log.writer import EntryDraft, Transaction, Writer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from carnet_policies.document import Policy
     from carnet_server.access.trust import Trust
     from carnet_server.environment.state import EnvironmentState
 
 POLICY_MEDIA_TYPE = "application/vnd.carnet.policy+yaml"
 TRUST_MEDIA_TYPE = "application/vnd.carnet.trust+yaml"
-_TABLE = SQLModel.metadata.tables[str(DocumentInForceRow.__tablename__)]
-_READ = select(_TABLE.c.digest).where(_TABLE.c.kind == bindparam("wanted"))
-_INSERT = insert(_TABLE)
-_UPDATE = update(_TABLE).where(_TABLE.c.kind == bindparam("wanted")).values(digest=bindparam("new_digest"))
+SIGNATURES_MEDIA_TYPE = "application/vnd.carnet.document-signatures+jsonl"
+_INSERT = insert(TABLE)
+_UPDATE = update(TABLE).where(TABLE.c.kind == bindparam("wanted")).values(digest=bindparam("new_digest"))
 
 
 async def record_documents(
-    writer: Writer, state: EnvironmentState, *, documents: tuple[Policy, Trust] | None = None
+    writer: Writer,
+    state: EnvironmentState,
+    *,
+    documents: tuple[Policy, Trust] | None = None,
+    signatures: Mapping[str, bytes] | None = None,
+    recorded: Mapping[str, str] | None = None,
 ) -> None:
     """Log the environment's birth, and a policy or trust document that is not the one in force before.
 
@@ -34,6 +40,11 @@ async def record_documents(
         writer: The environment's writer.
         state: Its documents as they are now.
         documents: Those that are put in force with their entries; None for those of ``state``.
+        signatures: The envelopes that they were signed with, one a line, by kind.
+        recorded: The digests that the database must still say are in force, by kind; None for any.
+
+    Raises:
+        ConflictError: Another process put a document in force meanwhile; nothing is changed.
     """
     policy, trust = documents or (state.policy, state.trust.current)
     actor = Actor(subject=f"urn:carnet:environment:{state.name}", issuer=state.log_key.name, method="local")
@@ -43,26 +54,32 @@ async def record_documents(
     )
 
     def change(tx: Transaction) -> None:
-        before = {kind: tx.connection.execute(_READ, {"wanted": kind}).scalar() for kind, *_ in kinds}
-        if not any(before.values()):
+        before = read_digests(tx.connection)
+        if recorded is not None and before != dict(recorded):
+            raise ConflictError(
+                "another process of this environment put a document in force meanwhile: look again"
+            )
+        if not before:
             tx.append(EntryDraft(EntryType.ENVIRONMENT_INITIALIZED, actor, {}, new=state.name))
         for kind, entry_type, scope, data, media_type in kinds:
             digest = tx.store_document(data, media_type)
-            if digest == before[kind]:
+            if digest == before.get(kind):
                 continue
-            if before[kind] is None:
+            if kind not in before:
                 tx.connection.execute(_INSERT, {"kind": kind, "digest": digest})
             else:
                 tx.connection.execute(_UPDATE, {"wanted": kind, "new_digest": digest})
+            signed = (signatures or {}).get(kind)
             tx.touch(scope)
             tx.append(
                 EntryDraft(
                     entry_type,
                     actor,
                     {kind: digest} if kind == "policy" else {},
-                    old=before[kind],
+                    old=before.get(kind),
                     new=digest,
                     envelope_digest=digest,
+                    request_digest=tx.store_document(signed, SIGNATURES_MEDIA_TYPE) if signed else None,
                 )
             )
         state.put_in_force(policy, trust)

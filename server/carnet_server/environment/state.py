@@ -6,25 +6,50 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from carnet.documents import read_file
-from carnet.errors import DocumentInvalidError
-from carnet.signing.keys import SigningKey
 from carnet.translog.keys import LogKey
-from carnet_policies.document import load_policy
 from carnet_server.access.trust import TrustStore
+from carnet_server.environment.documents import load_environment_policy
+from carnet_server.environment.key import open_environment_key
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from carnet.client.channel import TlsIdentity
+    from carnet.signing.keys import SigningKey
     from carnet_policies.document import Policy
     from carnet_server.access.trust import Trust
     from carnet_server.config import RegistryConfig
+    from carnet_server.environment.opening import OpenedDocuments
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedDocument:
+    """A document that stands in a file and is not in force.
+
+    Attributes:
+        name: The file's name.
+        reason: Why it was refused.
+        refused_at: When it was refused first for this reason.
+    """
+
+    name: str
+    reason: str
+    refused_at: datetime
+
+
+class _OpenedTrust(TrustStore):
+    """The trust document in force, which was read already."""
+
+    def __init__(self, trust: Trust) -> None:
+        self.current = trust
 
 
 @dataclass
 class EnvironmentState:
     """What every feature of a registry shares.
 
-    ``policy``, ``trust.current`` and ``identity`` are replaced as a whole by ``DocumentReload`` while the
-    registry runs, and by nobody else.
+    ``policy``, ``trust.current``, ``identity`` and ``refused`` are replaced as a whole by ``DocumentReload``
+    while the registry runs, and by nobody else.
 
     Attributes:
         name: The environment's name.
@@ -33,6 +58,7 @@ class EnvironmentState:
         policy: The policy in force.
         trust: The trust document in force.
         identity: Its certificate and the authorities that it believes, for dialling peers.
+        refused: The documents that stand in the files and are not in force.
     """
 
     name: str
@@ -41,6 +67,7 @@ class EnvironmentState:
     policy: Policy
     trust: TrustStore
     identity: TlsIdentity
+    refused: tuple[RefusedDocument, ...] = ()
 
     @property
     def documents(self) -> tuple[str, str]:
@@ -53,37 +80,27 @@ class EnvironmentState:
         self.trust.current = trust
 
 
-def load_state(config: RegistryConfig) -> EnvironmentState:
-    """Read keys and documents as the configuration names them.
+def load_state(config: RegistryConfig, documents: OpenedDocuments | None = None) -> EnvironmentState:
+    """Read the keys as the configuration names them.
+
+    Args:
+        config: The configuration.
+        documents: What is in force; None to take the files for it, where nothing is served.
 
     Raises:
         FileUnreadableError: A file is missing or cannot be read.
         DocumentInvalidError: A document is not what it must be.
     """
-    policy = load_environment_policy(read_file(config.policy, what="the policy"), config)
+    if documents is None:
+        policy = load_environment_policy(read_file(config.policy, what="the policy"), config)
+        trust = TrustStore(config.trust, environment=config.name)
+    else:
+        policy, trust = documents.policy.content, _OpenedTrust(documents.trust.content)
     return EnvironmentState(
         name=config.name,
-        signing_key=SigningKey.load(config.signing_key),
+        signing_key=open_environment_key(config.signing_key),
         log_key=LogKey.load(config.log_origin, config.log_key),
         policy=policy,
-        trust=TrustStore(config.trust, environment=config.name),
+        trust=trust,
         identity=config.tls_identity(),
     )
-
-
-def load_environment_policy(data: bytes, config: RegistryConfig) -> Policy:
-    """Read the environment's policy.
-
-    Args:
-        data: Its bytes.
-        config: The environment that it must be for.
-
-    Raises:
-        DocumentInvalidError: It is not a sound policy, or another environment's.
-    """
-    policy = load_policy(data, name=config.policy.name)
-    if policy.document.environment != config.name:
-        raise DocumentInvalidError(
-            f"{config.policy.name}: environment: is {policy.document.environment!r}, must be {config.name!r}"
-        )
-    return policy

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from carnet.canonical import DIGEST_PATTERN
 from carnet.errors import StatementInvalidError
 from carnet.signing.decision import Decision
+from carnet.signing.dsse import parse_envelope
 from carnet.translog.entry import EVIDENCE_UNTRUSTED, EntryType
 from carnet_server.evidence import queries
 from carnet_server.evidence.assessment import own_signer
@@ -101,7 +103,7 @@ def add_evidence(
         suite=assessment.content.suite,
         result=assessment.content.result,
         signer=assessment.signer.subject,
-        signer_key_id=assessment.signer.key_id,
+        signer_key_id=assessment.signer.key_id or _named_key(envelope),
         trusted=assessment.trusted,
         created_at=tx.now,
         log_index=index,
@@ -109,6 +111,12 @@ def add_evidence(
     )
     insert_evidence(tx, added)
     return added, True
+
+
+def _named_key(envelope: bytes) -> str:
+    """Return the key that an unknown signer's attestation names, by which it is found once that is known."""
+    named = (each.keyid for each in parse_envelope(envelope).signatures)
+    return next((key_id for key_id in named if DIGEST_PATTERN.fullmatch(key_id)), "")
 
 
 def insert_evidence(tx: Transaction, evidence: Evidence) -> None:

@@ -24,11 +24,13 @@ from carnet.signing.statement import parse_statement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from carnet.references import ResourceName
     from carnet.signing.dsse import Envelope
     from carnet.signing.keys import VerificationKey
     from carnet.signing.statement import Statement
+    from carnet_server.access.key_ring import KeyRing
     from carnet_server.access.trust import Trust
 
 
@@ -41,12 +43,16 @@ class Signer:
         subject: Whose it is; empty where it is unknown here.
         roles: The roles in which it may sign this predicate type.
         environment: The environment that it signs decisions for; empty where it is none's.
+        person: The person behind it; None for nobody.
+        unbelieved: Why its key is believed for nothing; empty where that is not so.
     """
 
     key_id: str = ""
     subject: str = ""
     roles: frozenset[str] = frozenset()
     environment: str = ""
+    person: str | None = None
+    unbelieved: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +78,9 @@ class Assessment:
     trusted: bool
 
 
-def assess(data: bytes, *, namespace: str, trust: Trust, own_key: VerificationKey) -> Assessment:
+def assess(
+    data: bytes, *, namespace: str, trust: Trust, own_key: VerificationKey, at: datetime
+) -> Assessment:
     """Assess an attestation.
 
     Args:
@@ -80,6 +88,7 @@ def assess(data: bytes, *, namespace: str, trust: Trust, own_key: VerificationKe
         namespace: Where the bundle is that it is about.
         trust: This environment's trust document.
         own_key: The key that this environment's own decisions are signed with.
+        at: When it arrived here.
 
     Raises:
         SignatureInvalidError: The envelope is malformed, or a signature that names a known key is bad.
@@ -87,15 +96,16 @@ def assess(data: bytes, *, namespace: str, trust: Trust, own_key: VerificationKe
     """
     envelope = parse_envelope(data)
     statement = parse_statement(envelope)
-    known = trust.all_keys() | {own_key.key_id: own_key}
+    ring = trust.ring(at).with_certificates_of(envelope)
+    known = {**ring.everybody, own_key.key_id: own_key}
     try:
         known_id = verify_envelope(envelope, known)
     except KeyUntrustedError:
         return _assessment(envelope, statement, _content_if_any(statement), Signer(), trusted=False)
-    believed = _believed(statement, namespace, trust, own_key)
+    believed = _believed(statement, namespace, trust, ring, own_key)
     key_id = _first_signer(envelope, {key_id: known[key_id] for key_id in believed})
     if not key_id:
-        signer = _known_signer(known_id, trust)
+        signer = _known_signer(known_id, ring)
         return _assessment(envelope, statement, _content_if_any(statement), signer, trusted=False)
     return _assessment(envelope, statement, content_of(statement), believed[key_id], trusted=True)
 
@@ -130,6 +140,8 @@ def require_trusted(assessment: Assessment) -> None:
     if assessment.trusted:
         return
     signer, kind = assessment.signer, assessment.predicate_type
+    if signer.unbelieved:
+        raise KeyUntrustedError(signer.unbelieved, metadata={"keyId": signer.key_id})
     if signer.key_id:
         who = signer.subject or f"key {signer.key_id[:16]}…"
         problem = f"is signed by {who}, who is not trusted here to attest {kind[:200]!r}"
@@ -148,17 +160,16 @@ def own_signer(environment: str, own_key: VerificationKey) -> Signer:
 
 
 def _believed(
-    statement: Statement, namespace: str, trust: Trust, own_key: VerificationKey
+    statement: Statement, namespace: str, trust: Trust, ring: KeyRing, own_key: VerificationKey
 ) -> dict[str, Signer]:
     """Return who is believed when they say this in a namespace, by key id."""
-    believed: dict[str, Signer] = {}
-    for key_id in trust.keys_for("evidence"):
-        key = trust.key(key_id)
-        roles = key.evidence_roles(statement.predicate_type) if key else frozenset()
-        if key and roles and key.covers(namespace):
-            believed[key_id] = Signer(key_id, key.subject, roles)
+    kind = statement.predicate_type
+    believed = {
+        key_id: Signer(key_id, key.subject, key.evidence_roles(kind), person=key.person)
+        for key_id, key in ring.for_evidence(kind, namespace).items()
+    }
     decided_by = _decided_by(statement)
-    peer = trust.peer(decided_by)
+    peer = trust.peer(decided_by, namespace)
     if peer is not None:
         believed |= {
             key_id: Signer(key_id, peer.subject, environment=decided_by) for key_id in peer.signing_keys
@@ -178,9 +189,9 @@ def _decided_by(statement: Statement) -> str:
         return ""
 
 
-def _known_signer(key_id: str, trust: Trust) -> Signer:
-    key = trust.key(key_id)
-    return Signer(key_id, key.subject if key else "")
+def _known_signer(key_id: str, ring: KeyRing) -> Signer:
+    key = ring.key(key_id)
+    return Signer(key_id, key.subject, unbelieved=key.unbelieved) if key else Signer(key_id)
 
 
 def _first_signer(envelope: Envelope, keys: Mapping[str, VerificationKey]) -> str:

@@ -51,6 +51,7 @@ def trusted_attestations(
             result=found.content.result,
             signer_subject=found.signer.subject,
             signer_roles=found.signer.roles,
+            signer_person=found.signer.person,
             time=found.content.time,
             metrics=tuple(
                 MetricValue(
@@ -115,7 +116,13 @@ def _assess_held(evidence: Evidence, trust: Trust, own_key: VerificationKey) -> 
             "database"
         )
     try:
-        found = assess(evidence.envelope, namespace=evidence.namespace, trust=trust, own_key=own_key)
+        found = assess(
+            evidence.envelope,
+            namespace=evidence.namespace,
+            trust=trust,
+            own_key=own_key,
+            at=evidence.created_at,
+        )
     except IntegrityError:
         return None
     return found if found.bundle_digest == evidence.bundle_digest else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from carnet.canonical import check_digest
@@ -136,6 +137,7 @@ class EvidenceService:
             namespace=name.namespace,
             trust=self._state.trust.current,
             own_key=self._state.signing_key.verification_key,
+            at=datetime.now(UTC),
         )
         check_subject(found, name)
         if CARRIER_ROLE not in caller.trust.acting_roles(caller.subject, name.namespace):

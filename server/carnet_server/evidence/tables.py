@@ -28,8 +28,8 @@ class EvidenceRow(SQLModel, table=True):
     predicate_type: str = Field(sa_type=Text)
     suite: str = Field(sa_type=Text)
     result: str
-    signer: str
-    signer_key_id: str
+    signer: str = Field(index=True)
+    signer_key_id: str = Field(index=True)
     trusted: bool
     created_at: datetime = Field(sa_type=UtcDateTime)
     log_index: int = Field(sa_type=BigInteger)

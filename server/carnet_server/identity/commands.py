@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from carnet.cli.output import emit, print_table
+from carnet.cli.reauthentication import new_passphrase
 from carnet.cli.settings import Group, Settings, pass_settings
 from carnet_server.access.bindings import Role
-from carnet_server.access.trust import Purpose
+from carnet_server.access.trust_document import Purpose
 from carnet_server.identity.households import trust_file
+from carnet_server.identity.key_commands import authority, uses
 from carnet_server.identity.listing import Listed, list_identities
 from carnet_server.identity.making import Wish, make_identity
 from carnet_server.identity.revoking import revoke_identity
@@ -60,6 +62,12 @@ def identity() -> None:
     type=click.Choice(get_args(Purpose)),
     help="What its signatures are to be believed for; makes a signing key.",
 )
+@click.option(
+    "--passphrase",
+    "encrypts",
+    is_flag=True,
+    help="Encrypt its signing key; the passphrase is asked for twice (or CARNET_KEY_PASSPHRASE_FILE has it).",
+)
 @click.option("--environment", default="", help="The environment whose trust.yaml the lines are for.")
 @click.option(
     "--days",
@@ -77,6 +85,7 @@ def create(  # noqa: PLR0917  click names them
     roles: tuple[str, ...],
     namespaces: tuple[str, ...],
     purposes: tuple[str, ...],
+    encrypts: bool,
     environment: str,
     days: int,
 ) -> None:
@@ -85,9 +94,12 @@ def create(  # noqa: PLR0917  click names them
     The identity is named in federation.yaml, so that --as NAME finds it. No trust.yaml is changed: the new
     identity may do nothing until the lines stand there.
 
-    Example:
+    Examples:
       carnet identity create nightly --role publisher --namespace risk --purpose bundle --environment dev
+      carnet identity create erin --kind person --role approver --purpose approval --passphrase
     """
+    if encrypts and not purposes:
+        raise click.UsageError("--passphrase is for a signing key: say what it is for with --purpose")
     folder = settings.federation().directory
     target = str(trust_file(folder, environment).path) if environment else "trust.yaml"
     wish = Wish(
@@ -98,6 +110,7 @@ def create(  # noqa: PLR0917  click names them
         namespaces,
         purposes,
         timedelta(days=days),
+        new_passphrase(f"{name}'s signing key") if encrypts else None,
     )
     made = make_identity(folder, wish)
     answer = {
@@ -155,7 +168,8 @@ def list_them(settings: Settings) -> None:
 
 
 @identity.command()
-@click.argument("who", metavar="IDENTITY|SUBJECT")
+@click.argument("who", metavar="[IDENTITY|SUBJECT]", required=False, default="")
+@click.option("--key", default="", metavar="KEY_ID", help="Revoke this signing key alone, and no identity.")
 @click.option("--reason", required=True, help="Why, for people; it stands in trust.yaml.")
 @click.option(
     "--since",
@@ -169,24 +183,31 @@ def list_them(settings: Settings) -> None:
 def revoke(  # noqa: PLR0917  click names them
     settings: Settings,
     who: str,
+    key: str,
     reason: str,
     since: datetime | None,
     environments: tuple[str, ...],
     certificate_only: bool,
 ) -> None:
-    """Add an identity to `revoked` in trust.yaml, and raise the document's version.
+    """Add an identity or a key to `revoked` in trust.yaml, and raise the document's version.
 
-    A registry that runs takes the document within seconds; connections that are open are refused too.
-    Nothing that a revoked subject's keys signed is believed any more, whenever it was signed.
+    A registry that runs takes the document within seconds, where signatures are demanded once people have
+    signed it; connections that are open are refused too.
+    Nothing that a revoked subject's keys signed is believed any more, whenever it was signed. With --key only
+    that key is believed no more, and its subject goes on with another.
 
     Examples:
       carnet identity revoke nightly --reason "the runner was broken into" --since 2026-01-31T08:00Z
       carnet identity revoke ci --certificate-only --environment prod --reason "key left the vault"
+      carnet identity revoke --key KEY_ID --since 2026-01-31T08:00Z --reason "the laptop was stolen"
     """
+    if bool(who) == bool(key) or (key and certificate_only):
+        raise click.UsageError("Name either an identity or a subject, or a signing key with --key.")
     compromised = (since or datetime.now(UTC)).replace(tzinfo=UTC, microsecond=0)
     done = revoke_identity(
         settings.federation().directory,
         who,
+        key=key,
         since=compromised,
         reason=reason,
         environments=environments,
@@ -195,15 +216,34 @@ def revoke(  # noqa: PLR0917  click names them
     answer = {
         "revoked": done.entry,
         "environments": [
-            {"name": name, "trust_version": version} for name, version in done.documents.items()
+            {
+                "name": name,
+                "trust_version": version,
+                "signatures_needed": done.unsigned[name].signatures if name in done.unsigned else 0,
+            }
+            for name, version in done.documents.items()
         ],
     }
 
     def show(page: Console) -> None:
         for name, version in done.documents.items():
-            page.print(f"{who} is revoked in {name}: trust.yaml is version {version} now.")
+            page.print(f"{who or key} is revoked in {name}: trust.yaml is version {version} now.")
+        for name, file in done.unsigned.items():
+            people = "a person has" if file.signatures == 1 else f"{file.signatures} different people have"
+            page.print(
+                f"{name} takes it only once {people} signed it, with: "
+                f"carnet document sign {file.path} --environment {name} --as NAME",
+                soft_wrap=True,
+            )
+        page.print("What it touched, as an auditor sees it:")
+        for name in done.documents:
+            page.print(f"  carnet identity uses {who or key} --environment {name}", soft_wrap=True)
 
     emit(settings, answer, show)
+
+
+identity.add_command(uses)
+identity.add_command(authority)
 
 
 def _as_answer(each: Listed) -> dict[str, object]:

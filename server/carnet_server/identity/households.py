@@ -27,10 +27,11 @@ _SPIFFE = "spiffe://"
 
 @dataclass(frozen=True, slots=True)
 class TrustFile:
-    """The trust document of an environment."""
+    """The trust document of an environment, and how many people must sign it."""
 
     environment: str
     path: Path
+    signatures: int = 0
 
     def load(self, data: bytes | None = None) -> Trust:
         """Read the document, or what it is to be.
@@ -68,7 +69,14 @@ def trust_files(folder: Path) -> dict[str, TrustFile]:
         DocumentInvalidError: A configuration breaks its schema.
     """
     configs = [load_config(path) for path in sorted(folder.glob("environments/*/environment.yaml"))]
-    return {config.name: TrustFile(config.name, config.trust) for config in configs}
+    return {
+        config.name: TrustFile(
+            config.name,
+            config.trust,
+            config.document_signers.wanted if config.document_signers else 0,
+        )
+        for config in configs
+    }
 
 
 def trust_file(folder: Path, environment: str) -> TrustFile:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from carnet.errors import CarnetError
-from carnet_server.access.certificates import PeerCertificate
+from carnet.serving.callers.certificates import PeerCertificate
 from carnet_server.identity.households import load_federation, read_facts, trust_files
 
 if TYPE_CHECKING:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from pathlib import Path
 
+    from carnet.signing.passphrase import Passphrase
+
 
 @dataclass(frozen=True, slots=True)
 class Wish:
@@ -40,6 +42,7 @@ class Wish:
         namespaces: Where; empty for everywhere.
         purposes: What its signatures are to be believed for; empty for an identity without a signing key.
         valid_for: How long its certificate is valid.
+        passphrase: What its signing key is encrypted with; None to write it as it is.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Wish:
     namespaces: Sequence[str]
     purposes: Sequence[str]
     valid_for: timedelta
+    passphrase: Passphrase | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,7 @@ def make_identity(folder: Path, wish: Wish) -> Made:
     subject = f"spiffe://{domain}/{wish.kind}/{wish.name}"
     authority.issue(making, spiffe_id=subject, valid_for=wish.valid_for)
     if key is not None:
-        key.save(making / "signing-key.pem")
+        key.save(making / "signing-key.pem", passphrase=wish.passphrase)
     making.rename(place)
     replace_text(document, changed)
     return Made(wish.name, place, read_facts(place / "tls.pem"), _trust_lines(subject, wish, key))

@@ -1,7 +1,7 @@
-"""A small private certificate authority with SPIFFE identities.
+"""A small private certificate authority with SPIFFE identities, and the signing authority of an environment.
 
 Responsible for the certificates that ``carnet init`` makes: ECDSA P-256, one SPIFFE URI in each leaf, a DNS
-name too in those of servers. Does not revoke and does not renew.
+name too in those of servers. Does not revoke, and renews only signing authorities.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 AUTHORITY_VALID_FOR = timedelta(days=3650)
 LEAF_VALID_FOR = timedelta(days=397)
 CLOCK_SKEW = timedelta(minutes=5)
+SIGNING_AUTHORITY_VALID_FOR = timedelta(days=365)
+SIGNING_AUTHORITY_FILE = "signing-authority.pem"
+SIGNING_AUTHORITY_KEY_FILE = "signing-authority-key.pem"
 
 
 def _name(common_name: str) -> x509.Name:
@@ -53,24 +56,49 @@ class Authority:
         now = now or datetime.now(UTC)
         key = ec.generate_private_key(ec.SECP256R1())
         name = _name(f"Carnet authority of {trust_domain}")
-        certificate = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - CLOCK_SKEW)
-            .not_valid_after(now + AUTHORITY_VALID_FOR)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .add_extension(_key_usage(signs_certificates=True), critical=True)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-            .add_extension(
-                x509.SubjectAlternativeName([x509.UniformResourceIdentifier(f"spiffe://{trust_domain}")]),
-                critical=False,
-            )
-            .sign(key, hashes.SHA256())
+        builder = _self_issued(
+            name, key, begins=now - CLOCK_SKEW, ends=now + AUTHORITY_VALID_FOR
+        ).add_extension(
+            x509.SubjectAlternativeName([x509.UniformResourceIdentifier(f"spiffe://{trust_domain}")]),
+            critical=False,
         )
-        return cls(certificate, key)
+        return cls(builder.sign(key, hashes.SHA256()), key)
+
+    @classmethod
+    def create_for_signing(cls, environment: str, *, now: datetime | None = None) -> Authority:
+        """Make the signing authority of an environment, which certifies keys of jobs and no callers.
+
+        Args:
+            environment: The environment.
+            now: When it begins to be valid.
+        """
+        now = now or datetime.now(UTC)
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = _name(f"Carnet signing authority of {environment}")
+        builder = _self_issued(name, key, begins=now - CLOCK_SKEW, ends=now + SIGNING_AUTHORITY_VALID_FOR)
+        return cls(builder.sign(key, hashes.SHA256()), key)
+
+    def renewed(self, *, now: datetime | None = None) -> Authority:
+        """Return this signing authority with a later end.
+
+        Name, key and begin stay, so that what it certified before is still by it.
+
+        Args:
+            now: From when on it is valid for another year.
+        """
+        now = now or datetime.now(UTC)
+        builder = _self_issued(
+            self.certificate.subject,
+            self.key,
+            begins=self.certificate.not_valid_before_utc,
+            ends=now + SIGNING_AUTHORITY_VALID_FOR,
+        )
+        return Authority(builder.sign(self.key, hashes.SHA256()), self.key)
+
+    @property
+    def pem(self) -> str:
+        """The certificate in PEM."""
+        return self.certificate.public_bytes(serialization.Encoding.PEM).decode("ascii")
 
     @classmethod
     def load(cls, folder: Path) -> Authority:
@@ -84,6 +112,11 @@ class Authority:
         """Write the certificate and its key into a folder."""
         write_new_file(folder / "ca.pem", self.certificate.public_bytes(serialization.Encoding.PEM))
         write_new_file(folder / "ca-key.pem", _key_pem(self.key), secret=True)
+
+    def save_for_signing(self, folder: Path) -> None:
+        """Write a signing authority and its key into an environment's folder."""
+        write_new_file(folder / SIGNING_AUTHORITY_FILE, self.pem.encode())
+        write_new_file(folder / SIGNING_AUTHORITY_KEY_FILE, _key_pem(self.key), secret=True)
 
     def issue(
         self,
@@ -129,6 +162,24 @@ class Authority:
         )
         write_new_file(folder / "tls.pem", certificate.public_bytes(serialization.Encoding.PEM))
         write_new_file(folder / "tls-key.pem", _key_pem(key), secret=True)
+
+
+def _self_issued(
+    name: x509.Name, key: ec.EllipticCurvePrivateKey, *, begins: datetime, ends: datetime
+) -> x509.CertificateBuilder:
+    """Return what an authority's own certificate says (RFC 5280, section 4.2.1.9)."""
+    return (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(begins)
+        .not_valid_after(ends)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_key_usage(signs_certificates=True), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    )
 
 
 def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:

@@ -102,6 +102,10 @@ def init(folder: Path, base_port: int, database: DatabaseKind, blobs: BlobsKind,
         click.echo(json.dumps({"directory": str(folder), "processes": names}))
         return
     click.echo(f"Made {', '.join(names)} in {folder}.\nStart them with: carnet up --dir {folder}")
+    click.echo(
+        "The people's keys here have no passphrase, so that a demo needs nobody: for approvals that count, "
+        "carnet identity create NAME --kind person --purpose approval --passphrase"
+    )
 
 
 @click.command(

@@ -11,7 +11,12 @@ from carnet.errors import AlreadyExistsError, InvalidInputError, UnavailableErro
 from carnet.signing.keys import SigningKey
 from carnet.translog.keys import LogKey
 from carnet_policies.shipped import shipped_policy
-from carnet_server.local.authority import Authority
+from carnet_server.local.authority import (
+    SIGNING_AUTHORITY_FILE,
+    SIGNING_AUTHORITY_KEY_FILE,
+    Authority,
+)
+from carnet_server.local.document_signing import sign_documents
 from carnet_server.local.files import write_new_file, write_yaml
 from carnet_server.local.plan import (
     DEFAULT_PLAN,
@@ -74,6 +79,7 @@ class _Maker:
         self._endpoints = {name: f"{_HOST}:{self._ports[name]}" for name in (SYNC, *plan.environments)}
         self._signing_keys = {name: SigningKey.generate() for name in plan.environments}
         self._log_keys = {name: LogKey.generate(f"{TRUST_DOMAIN}/{name}") for name in plan.environments}
+        self._signing_authorities = {name: Authority.create_for_signing(name) for name in plan.environments}
         self._identity_keys = {
             identity.name: SigningKey.generate() for identity in plan.identities if identity.signs
         }
@@ -99,6 +105,7 @@ class _Maker:
         self._authority.issue(folder, spiffe_id=_registry(name), server_name=_server_name(name))
         self._signing_keys[name].save(folder / "signing-key.pem")
         self._log_keys[name].save(folder / "log-key.pem")
+        self._signing_authorities[name].save_for_signing(folder)
         write_new_file(folder / "policy.yaml", shipped_policy(name))
         write_yaml(
             folder / "trust.yaml",
@@ -116,11 +123,27 @@ class _Maker:
                 "tls": {"certificate": "tls.pem", "key": "tls-key.pem", "ca": "../../ca/ca.pem"},
                 "log": {"origin": f"{TRUST_DOMAIN}/{name}", "key": "log-key.pem"},
                 "signing_key": "signing-key.pem",
+                "signing_authority": {
+                    "certificate": SIGNING_AUTHORITY_FILE,
+                    "key": SIGNING_AUTHORITY_KEY_FILE,
+                },
                 "policy": "policy.yaml",
                 "trust": "trust.yaml",
+                **self._document_signers(name),
             },
             comment=f"The registry of {name}. Paths are relative to this file.",
         )
+        sign_documents(self._folder, name)
+
+    def _document_signers(self, name: str) -> dict[str, Any]:
+        demanded = self._plan.documents.get(name)
+        if demanded is None:
+            return {}
+        signers = [
+            {"person": person, "pem": self._identity_keys[person].verification_key.pem}
+            for person in demanded.signers
+        ]
+        return {"documents": {"signatures": demanded.signatures, "signers": signers}}
 
     def _trust(self, name: str) -> dict[str, Any]:
         identities = self._plan.identities
@@ -215,6 +238,7 @@ class _Maker:
                         "server_name": _server_name(name),
                         "log_key": self._log_keys[name].verifier.vkey,
                         "signing_key": self._signing_keys[name].verification_key.pem,
+                        "signing_authority": self._signing_authorities[name].pem,
                     }
                     for name in self._plan.environments
                 },

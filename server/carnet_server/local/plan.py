@@ -6,6 +6,10 @@ The result is a starting point that works; every file of it is meant to be edite
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 TRUST_DOMAIN = "carnet.internal"
 # What a signer of evidence is believed for: results, verification results, attribute reports, provenance.
@@ -51,6 +55,19 @@ class Identity:
 
 
 @dataclass(frozen=True)
+class SignedDocuments:
+    """Who signs the policy and the trust document of an environment.
+
+    Attributes:
+        signatures: How many different people must.
+        signers: The people who may: identities with a signing key.
+    """
+
+    signatures: int
+    signers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Plan:
     """A federation to be made.
 
@@ -58,11 +75,13 @@ class Plan:
         environments: Their names, in the order of the road.
         routes: Which promotions there can be: source, target, and how blobs travel.
         identities: The clients.
+        documents: The environments whose documents must be signed, and by whom.
     """
 
     environments: tuple[str, ...]
     routes: tuple[tuple[str, str, str], ...]
     identities: tuple[Identity, ...]
+    documents: Mapping[str, SignedDocuments] = field(default_factory=dict)
 
 
 DEFAULT_PLAN = Plan(
@@ -119,4 +138,5 @@ DEFAULT_PLAN = Plan(
             purposes=("cancellation", "break-glass"),
         ),
     ),
+    documents={"prod": SignedDocuments(2, ("bob", "carol", "dave"))},
 )

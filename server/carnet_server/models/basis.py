@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from carnet.errors import PreconditionFailedError
 from carnet.references import ResourceName
-from carnet_policies.facts import Facts
-from carnet_server.aliases.queries import read_alias
 from carnet_server.blobs.domain import Blob
 from carnet_server.blobs.queries import require_blobs
-from carnet_server.evidence.believed import peer_decisions, trusted_attestations
 from carnet_server.log.revisions import (
     POLICY_SCOPE,
     TRUST_SCOPE,
@@ -23,13 +19,14 @@ from carnet_server.log.revisions import (
 )
 from carnet_server.models import queries
 from carnet_server.models.domain import check_next_number
+from carnet_server.models.facts import Candidate, FactReader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sqlalchemy import Connection
 
-    from carnet_policies.facts import Attestation
+    from carnet_policies.facts import Facts
     from carnet_server.access.trust import Trust
     from carnet_server.environment.state import EnvironmentState
     from carnet_server.models.domain import Arrival, Version
@@ -70,37 +67,19 @@ def read_basis(
     blobs = [Blob(file.digest, file.size_bytes) for file in manifest.files]
     require_blobs(connection, manifest.namespace, blobs)
     revisions = read_revisions(connection, _scopes(arrival))
-    baseline = _read_baseline(connection, arrival, state)
+    reader = FactReader(connection, trust, state.signing_key.verification_key)
+    alias = state.policy.document.baseline_alias
+    baseline = reader.baseline(manifest.namespace, manifest.model, alias)
     if baseline is not None:
         revisions |= read_revisions(connection, [bundle_scope(baseline.bundle_digest)])
-    own_key = state.signing_key.verification_key
-
-    def attested(bundle_digest: str) -> tuple[Attestation, ...]:
-        found = trusted_attestations(
-            connection, manifest.namespace, bundle_digest, trust=trust, own_key=own_key
-        )
-        return tuple(found)
-
-    facts = Facts(
-        source="",
-        target=state.name,
+    candidate = Candidate(
+        manifest=manifest,
+        bundle_digest=arrival.bundle_digest,
         namespace=manifest.namespace,
-        alias="",
-        manifest=manifest.to_json(),
         signature=verified.signature,
         publisher=verified.publisher,
-        requester=None,
-        evidence=attested(arrival.bundle_digest),
-        decisions=tuple(
-            peer_decisions(
-                connection, manifest.namespace, arrival.bundle_digest, trust=trust, own_key=own_key
-            )
-        ),
-        approvals=(),
-        baseline_manifest=json.loads(baseline.manifest) if baseline else None,
-        baseline_evidence=attested(baseline.bundle_digest) if baseline else (),
-        now=datetime.now(UTC),
     )
+    facts = reader.facts(candidate, baseline=baseline, now=datetime.now(UTC))
     return Basis(facts, revisions)
 
 
@@ -151,11 +130,3 @@ def _scopes(arrival: Arrival) -> list[str]:
         bundle_scope(arrival.bundle_digest),
         model_scope(manifest.namespace, manifest.model),
     ]
-
-
-def _read_baseline(connection: Connection, arrival: Arrival, state: EnvironmentState) -> Version | None:
-    """Read what the policy compares with: the version behind its baseline alias."""
-    baseline = state.policy.document.baseline_alias
-    namespace, model = arrival.manifest.namespace, arrival.manifest.model
-    alias = read_alias(connection, ResourceName(namespace, model, alias=baseline)) if baseline else None
-    return queries.read_version(connection, namespace, model, alias.version) if alias else None

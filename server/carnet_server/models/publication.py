@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING
 
 from carnet.bundle.manifest import parse_manifest
 from carnet.errors import InvalidInputError
-from carnet.signing.model_signature import check_covers, verify_model_signature
+from carnet.signing.model_signature import check_covers
 from carnet_policies.facts import Party, SignatureFact
+from carnet_server.access.bundle_signer import verify_bundle_signer
 from carnet_server.models.domain import Arrival
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from carnet.bundle.manifest import Manifest
     from carnet.references import ResourceName
     from carnet_server.access.trust import Trust
@@ -37,7 +40,13 @@ class VerifiedPublication:
 
 
 def verify_publication(
-    parent: ResourceName, data: bytes, signature: bytes, *, environment: str, trust: Trust
+    parent: ResourceName,
+    data: bytes,
+    signature: bytes,
+    *,
+    environment: str,
+    trust: Trust,
+    now: datetime,
 ) -> VerifiedPublication:
     """Verify a publication.
 
@@ -47,6 +56,7 @@ def verify_publication(
         signature: The model signature.
         environment: This environment.
         trust: Its trust document.
+        now: Its clock.
 
     Raises:
         DocumentInvalidError: The manifest is malformed or not canonical.
@@ -58,15 +68,8 @@ def verify_publication(
     """
     manifest = parse_manifest(data)
     _check_names(manifest, parent, environment)
-    keys = {
-        key_id: key
-        for key_id, key in trust.keys_for("bundle").items()
-        if (known := trust.key(key_id)) and known.covers(manifest.namespace)
-    }
-    verified = verify_model_signature(signature, keys)
+    signer, verified = verify_bundle_signer(signature, manifest.namespace, trust.ring(now))
     check_covers(verified, manifest)
-    signer = trust.key(verified.key_id)
-    assert signer is not None
     arrival = Arrival.of(manifest, signature, publisher=signer.subject, publisher_key_id=verified.key_id)
     return VerifiedPublication(
         arrival,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -104,7 +105,13 @@ class Publisher:
         """Publish a version; see ``ModelsService.publish``."""
         environment, trust = self._state.name, self._state.trust.current
         verified = await asyncio.to_thread(
-            verify_publication, parent, data, signature, environment=environment, trust=trust
+            verify_publication,
+            parent,
+            data,
+            signature,
+            environment=environment,
+            trust=trust,
+            now=datetime.now(UTC),
         )
         arrival = verified.arrival
         for _ in range(MAX_ATTEMPTS):

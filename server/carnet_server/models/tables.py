@@ -65,8 +65,8 @@ class VersionRow(SQLModel, table=True):
     stage: Stage = Field(sa_type=_STAGE)
     size_bytes: int = Field(sa_type=BigInteger)
     file_count: int
-    publisher: str
-    publisher_key_id: str
+    publisher: str = Field(index=True)
+    publisher_key_id: str = Field(index=True)
     source: str
     promotion: str
     created_at: datetime = Field(sa_type=UtcDateTime)

@@ -7,6 +7,7 @@ that was committed before it can be left out of it.
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from carnet.references import ResourceName
+    from carnet.signing.dsse import Envelope
+    from carnet.signing.predicate import Predicate
     from carnet.translog.receipt import Receipt
     from carnet_server.access.identity import Caller
     from carnet_server.database.engine import Database
@@ -83,7 +86,7 @@ class ReleaseService:
             InvalidInputError: The promotion's id is malformed.
         """
         require_acting(caller, "promoter", namespace=name.namespace)
-        peer = known_peer(self._state.trust.current, target)
+        peer = known_peer(self._state.trust.current, target, name.namespace)
         arrived = await self._database.read(lambda connection: self._version(connection, name))
         # The receipt comes first: what is read after it is at least as new as its tree.
         receipt = await self._log.signed_receipt(arrived.log_index)
@@ -106,7 +109,7 @@ class ReleaseService:
             log_size=receipt.tree_size,
             issued_at=self._clock(),
         )
-        signed = release.sign(_subject_name(version), version.bundle_digest, self._state.signing_key)
+        signed = await self._sign(release, version)
         return SignedRelease(signed.to_bytes(), receipt)
 
     async def create_read_capability(
@@ -135,7 +138,7 @@ class ReleaseService:
             InvalidInputError: The promotion's id or a digest is malformed.
         """
         require_acting(caller, "promoter", namespace=name.namespace)
-        peer = known_peer(self._state.trust.current, target)
+        peer = known_peer(self._state.trust.current, target, name.namespace)
 
         def query(connection: Connection) -> tuple[Version, set[str]]:
             version = self._version(connection, name)
@@ -158,7 +161,7 @@ class ReleaseService:
             digests=tuple(sorted(set(digests))),
             expires_at=expires_at,
         )
-        signed = capability.sign(_subject_name(version), version.bundle_digest, self._state.signing_key)
+        signed = await self._sign(capability, version)
         return SignedCapability(signed.to_bytes(), expires_at)
 
     async def record_admission(
@@ -190,6 +193,12 @@ class ReleaseService:
             self._writer, self._state, caller, version, decision=decision, target_receipt=target_receipt
         )
         return await self._log.signed_receipt(index)
+
+    async def _sign(self, predicate: Predicate, version: Version) -> Envelope:
+        """Sign in a thread, since a key in a KMS does so over the network."""
+        return await asyncio.to_thread(
+            predicate.sign, _subject_name(version), version.bundle_digest, self._state.signing_key
+        )
 
     def _version(self, connection: Connection, name: ResourceName) -> Version:
         version = read_version(connection, name.namespace, name.model, name.version)

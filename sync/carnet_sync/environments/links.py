@@ -15,7 +15,7 @@ from carnet_sync.environments.registry import Registry
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from carnet.client.channel import TlsIdentity
+    from carnet.client.renewal import FollowedIdentity
     from carnet_sync.config import EnvironmentLink, Route
 
 
@@ -25,14 +25,14 @@ class Links:
     Args:
         environments: Where the registries are, by environment.
         routes: The ways that versions may be carried.
-        identity: This service's certificate, and the authorities of the registries.
+        identity: This service's certificate, and the authorities of the registries, which follow their files.
     """
 
     def __init__(
         self,
         environments: Mapping[str, EnvironmentLink],
         routes: Sequence[Route],
-        identity: TlsIdentity,
+        identity: FollowedIdentity,
     ) -> None:
         self.environments = environments
         self._routes = {(route.source, route.target): route for route in routes}
@@ -79,7 +79,7 @@ class Links:
             RegistryConnection(
                 link.endpoint,
                 server_name=link.server_name,
-                identity=self._identity,
+                identity=self._identity.look(),
                 environment=environment,
             )
         )

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from carnet.signing.dsse import Envelope
     from carnet_sync.database import Database
     from carnet_sync.environments.links import Links
     from carnet_sync.promotions.changes import Changes
@@ -196,6 +197,9 @@ class PromotionsService:
     ) -> Promotion:
         """End a promotion at a signed word, which the target verifies and keeps first.
 
+        A requester is known by its subject, or by the key that signed the request too: a job with a token and
+        a key has another subject here than its key has at the target.
+
         Args:
             promotion_id: The promotion.
             envelope: The signed cancellation.
@@ -204,13 +208,15 @@ class PromotionsService:
 
         Raises:
             NotFoundError: It is unknown here.
-            PermissionDeniedError: It is another requester's, or the target does not accept the signer.
+            PermissionDeniedError: It is another requester's by caller and key, or the target does not accept
+                the signer.
             IntegrityError: The envelope is not a cancellation of this promotion, or not one that the target
                 accepts.
             IllegalTransitionError: It has ended otherwise, here or at the target.
             UnavailableError: The target cannot be reached; nothing was changed.
         """
-        cancellation = Cancellation.parse(parse_statement(parse_envelope(envelope)))
+        signed = parse_envelope(envelope)
+        cancellation = Cancellation.parse(parse_statement(signed))
         if cancellation.promotion != promotion_id:
             raise StatementInvalidError(
                 f"the cancellation is of promotion {cancellation.promotion}, not of {promotion_id}",
@@ -218,7 +224,7 @@ class PromotionsService:
             )
         promotion = await self._whole(promotion_id)
         # A target that has not heard of a promotion cannot tell yet whose it is.
-        if not is_operator and caller != promotion.requester:
+        if not is_operator and caller != promotion.requester and not _same_key(signed, promotion):
             raise PermissionDeniedError(
                 f"promotion {promotion_id} was asked for by {promotion.requester}: {caller} needs the role "
                 "operator here to cancel it",
@@ -286,6 +292,13 @@ class PromotionsService:
         if found is None:
             raise _unknown(promotion_id)
         return found
+
+
+def _same_key(cancellation: Envelope, promotion: Promotion) -> bool:
+    """Whether a cancellation says that it is by the request's key and no other, which the target verifies."""
+    request = parse_envelope(promotion.request)
+    keys = [[each.keyid for each in envelope.signatures] for envelope in (request, cancellation)]
+    return keys[0] == keys[1] and len(keys[0]) == 1 and keys[0] != [""]
 
 
 def _unknown(promotion_id: str) -> NotFoundError:

@@ -121,3 +121,22 @@ def test_it_passes_only_by_two_independent_people_and_whatever_the_order(
     shuffled = random.sample(statements, len(statements))
     again = check_approvals(TWO, make_facts(publisher="ana", requester="ben", approvals=shuffled))
     assert again.status is result.status
+
+
+@pytest.mark.parametrize(
+    ("dans", "status", "says"),
+    [
+        ({"authentication": "passphrase"}, PASSED, "2 of 2"),
+        ({"authentication": "service"}, AWAITING, "dan (authenticated by service, not by passphrase)"),
+        ({}, AWAITING, "dan (authenticated by none, not by passphrase)"),
+    ],
+)
+def test_approvals_count_where_people_were_asked_who_they_are(
+    make_facts: Callable[..., Facts], dans: dict[str, str], status: RuleStatus, says: str
+) -> None:
+    demand = TWO.model_copy(update={"authentication": ("passphrase",)})
+    facts = make_facts(approvals=[CLEO | {"authentication": "passphrase"}, DAN | dans])
+    found = check_approvals(demand, facts)
+    assert (found.status, says in found.message) == (status, True), found.message
+    if status is AWAITING:
+        assert "with a key that asks who they are (passphrase)" in found.remedy

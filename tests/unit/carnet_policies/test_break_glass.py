@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
 import pytest
 
 from carnet.errors import DocumentInvalidError
 from carnet_policies import break_glass
 from carnet_policies.document import load_policy
 from carnet_policies.evaluation import Evaluation, RuleResult, RuleStatus
+from carnet_policies.facts import Party
 
 HEAD = """\
 schema: carnet.policy/v1
@@ -96,13 +100,103 @@ def test_without_terms_nothing_can_be_skipped() -> None:
 
 
 def test_what_is_held_open_waits_for_people_and_names_what_for() -> None:
-    held = break_glass.hold_open(evaluation(evaluation=FAILED, people=AWAITING), ["bob"], 2)
+    terms = policy(more=", max_validity: 2h").break_glass
+    assert terms is not None
+    held = break_glass.hold_open(evaluation(evaluation=FAILED, people=AWAITING), ["bob"], terms)
     assert held.outcome is AWAITING
     assert [each.status for each in held.results] == [FAILED, AWAITING, AWAITING]
     asked = held.results[-1]
     assert (asked.rule, asked.awaits_people) == ("break-glass", True)
     assert asked.message == "1 of 2 people (bob) signed to skip evaluation, people"
     assert not held.skipped
+    assert asked.values == {
+        "signed": "1",
+        "needed": "2",
+        "open": "evaluation, people",
+        "max_validity": "2h",
+        "review_within": "3d",
+    }
+    named = break_glass.name_overdue(held, "1" * 32)
+    assert named.results[:-1] == held.results[:-1]
+    assert named.results[-1].values["review_overdue"] == "1" * 32
+    assert named.results[-1].message.endswith(f"nobody can before the overdue review of promotion {'1' * 32}")
+
+
+def test_an_overdue_review_is_named_where_the_glass_is_asked_for_only() -> None:
+    for found in (
+        evaluation(evaluation=FAILED),
+        break_glass.skip_open(evaluation(people=AWAITING), ["b"], 1, "T"),
+    ):
+        assert break_glass.name_overdue(found, "1" * 32) == found
+
+
+NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
+ANA, BEN, NOBODY = Party("ana", "ana"), Party("ben", "ben"), Party("bot", None)
+
+
+def said(person: str | None = "cleo", **changes: Any) -> break_glass.Breaking:
+    given = {
+        "skips": frozenset({"evaluation", "people"}),
+        "ticket": "INC-7",
+        "time": NOW,
+        "expires": NOW + timedelta(hours=1),
+    }
+    return break_glass.Breaking(person, **{**given, **changes})
+
+
+@pytest.mark.parametrize(
+    ("count", "statements", "publisher", "requester", "breaks"),
+    [
+        (1, [said()], ANA, BEN, True),
+        (1, [], ANA, BEN, False),
+        (1, [said("ana")], ANA, BEN, False),
+        (1, [said("ben")], ANA, BEN, False),
+        (2, [said("ben"), said()], ANA, BEN, True),
+        (2, [said("ana"), said()], ANA, BEN, False),
+        (2, [said(), said()], ANA, BEN, False),
+        (1, [said(None)], ANA, BEN, False),
+        (1, [said()], NOBODY, BEN, False),
+        (1, [said()], ANA, NOBODY, False),
+        (2, [said(), said("dan")], ANA, NOBODY, True),
+        (1, [said()], ANA, None, False),
+        (1, [said(expires=NOW)], ANA, BEN, False),
+        (1, [said(skips=frozenset({"people"}))], ANA, BEN, False),
+        (1, [said(skips=frozenset({"evaluation", "people", "other"}))], ANA, BEN, False),
+        (1, [said(expires=NOW + timedelta(hours=3))], ANA, BEN, False),
+    ],
+)
+def test_the_glass_is_broken_by_enough_people_who_may(
+    count: int,
+    statements: list[break_glass.Breaking],
+    publisher: Party,
+    requester: Party | None,
+    breaks: bool,
+) -> None:
+    document = load_policy(
+        f"{HEAD}break_glass: {{skips: [evaluation, people], count: {count}}}\n".encode()
+    ).document
+    found = break_glass.with_statements(
+        evaluation(evaluation=FAILED, people=AWAITING),
+        document,
+        statements,
+        publisher=publisher,
+        requester=requester,
+        emergency=True,
+        now=NOW,
+    )
+    assert found.skipped == (("evaluation", "people") if breaks else ())
+    assert found.outcome is (PASSED if breaks else AWAITING)
+
+
+def test_what_failed_is_shown_to_people_in_an_emergency_only() -> None:
+    def asked(found: Evaluation) -> Evaluation:
+        return break_glass.with_statements(
+            found, policy(), [said(), said("dan")], publisher=ANA, requester=BEN, emergency=False, now=NOW
+        )
+
+    assert asked(evaluation(evaluation=FAILED)).outcome is FAILED
+    people = Evaluation("a" * 64, (RuleResult("people", AWAITING, "found", awaits_people=True),))
+    assert asked(people).skipped == ("people",)
 
 
 def test_what_is_skipped_says_so_beside_what_it_was() -> None:

@@ -60,7 +60,7 @@ def result(evaluation: Evaluation, rule: str) -> RuleResult:
 def test_a_change_window(engine: PolicyEngine, now: str, status: RuleStatus, says: str) -> None:
     found = result(evaluate(engine, f"change_windows: [{json.dumps(WINDOW)}]\n", now=now), "change-window")
     assert (found.status, says in found.message) == (status, True), found.message
-    assert (found.values.get("opens_at") is not None) is (status is AWAITING)
+    assert (found.opens_at is not None) is found.awaits_a_time is (status is AWAITING)
     assert found.awaits_clock is (status is AWAITING)
 
 
@@ -87,7 +87,8 @@ def test_a_freeze_and_what_is_exempt_from_it(
     text = f"freezes: [{json.dumps(FREEZE)}]\n"
     found = result(evaluate(engine, text, now=now, manifest={"labels": labels}), "year-end")
     assert (found.status, says in found.message) == (status, True), found.message
-    assert found.values.get("opens_at") == ("2027-01-04T08:00:00Z" if status is AWAITING else None)
+    opens_at = datetime(2027, 1, 4, 8, tzinfo=UTC) if status is AWAITING else None
+    assert (found.opens_at, found.awaits_a_time) == (opens_at, status is AWAITING)
 
 
 @pytest.mark.parametrize(

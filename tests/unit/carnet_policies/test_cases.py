@@ -157,3 +157,41 @@ def test_fields_can_be_taken_out_of_every_element_of_a_list() -> None:
     form = FactsForm.model_validate_json('{"without": ["lineage.datasets.name", "no.such.field"]}')
     assert "name" not in form.spell_out("lab").manifest["lineage"]["datasets"][0]
     assert "name" in FactsForm().spell_out("lab").manifest["lineage"]["datasets"][0]
+
+
+GLASS = (
+    "schema: carnet.policy/v1\nenvironment: lab\nversion: 1\nsources: [dev]\n"
+    "approvals: {rule: people, count: 1}\nbreak_glass: {skips: [people], count: 1}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected", "mismatch"),
+    [
+        ("break_glass: [{person: cleo}]", "people: SKIPPED", None),
+        ("break_glass: [{person: cleo}]", "people: AWAITING", "people: expected AWAITING, was SKIPPED"),
+        ("break_glass: [{person: publisher}]", "people: SKIPPED", "people: expected SKIPPED, was AWAITING"),
+        ("break_glass: []", "people: AWAITING", None),
+        ("emergency: true", "people: AWAITING, break-glass: AWAITING", None),
+        ("emergency: true", "people: AWAITING", "break-glass: expected PASSED, was AWAITING"),
+    ],
+)
+def test_a_case_can_break_the_glass(
+    folder: Path, engine: PolicyEngine, facts: str, expected: str, mismatch: str | None
+) -> None:
+    (folder / "lab.yaml").write_text(GLASS)
+    case = f"{{case: c, facts: {{source: dev, {facts}}}, expect: {{{expected}}}}}"
+    (outcome,) = run_cases(write(folder, f"cases: [{case}]"), engine).outcomes
+    assert outcome.passed is (mismatch is None), outcome.mismatches
+    assert mismatch is None or outcome.mismatches[0].startswith(mismatch)
+
+
+def test_a_skip_shows_no_refusal(folder: Path, engine: PolicyEngine) -> None:
+    (folder / "lab.yaml").write_text(GLASS)
+    case = "{case: c, facts: {source: dev, break_glass: [{person: cleo}]}, expect: {people: SKIPPED}}"
+    assert "people" in run_cases(write(folder, f"cases: [{case}]"), engine).never_refused
+
+
+def test_where_no_glass_can_be_broken_its_rule_is_unknown(folder: Path, engine: PolicyEngine) -> None:
+    with pytest.raises(DocumentInvalidError, match="has no rule 'break-glass'"):
+        run_cases(write(folder, "cases: [{case: c, expect: {break-glass: PASSED}}]"), engine)

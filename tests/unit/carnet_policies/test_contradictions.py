@@ -27,6 +27,7 @@ FLOOR = "metrics:\n  - {rule: floor, needs: [evaluation], metric: recall, at_lea
             "7:49: approvals.when.sources[0]",
             "nothing comes from 'dev' here",
         ),
+        ("traffic_share_above: 0.1\n", "7:1: traffic_share_above", "no alias is protected"),
         (
             "decisions: [{rule: d, environment: prod}]\n",
             "7:23: decisions[0].environment",

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from carnet.signing.times import format_time
 from carnet_policies.decisions import check_decision
 from carnet_policies.evaluation import RuleStatus
 from carnet_policies.schema import DecisionDemand
@@ -88,6 +89,7 @@ def test_a_bundle_must_have_been_there_for_long_enough(
 ) -> None:
     demand = DecisionDemand(rule="r", environment="staging", soak="72h")
     found = check_decision(demand, make_facts(decisions=decisions))
-    assert (found.status, found.values.get("opens_at")) == (status, opens_at), found.message
-    assert not found.awaits_clock
+    assert (found.status, found.opens_at and format_time(found.opens_at)) == (status, opens_at), found.message
+    assert found.awaits_a_time is (opens_at is not None)
+    assert not found.awaits_clock  # people do not review before a soak is over
     assert opens_at is None or opens_at in found.message

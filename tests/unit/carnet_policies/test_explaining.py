@@ -1,16 +1,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
 
+from carnet.cli.promotion_page import earliest_opening
 from carnet.cli.settings import Settings
 from carnet.client.results import Promotion, PromotionState, RuleResult
 from carnet.references import parse_reference
 from carnet_policies.commands import policy
-from carnet_policies.explaining import earliest_opening
 
 if TYPE_CHECKING:
     from typing import Self
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from click.testing import Result
 
 SOON, LATER = "2026-01-16T08:00:00Z", "2026-01-19T08:00:00Z"
+SOON_AT, LATER_AT = datetime(2026, 1, 16, 8, tzinfo=UTC), datetime(2026, 1, 19, 8, tzinfo=UTC)
 
 
 def rule(name: str, status: str, **fields: Any) -> RuleResult:
@@ -26,15 +29,15 @@ def rule(name: str, status: str, **fields: Any) -> RuleResult:
 
 
 METADATA = rule("metadata", "PASSED")
-WINDOW = rule("window", "AWAITING", values={"opens_at": SOON, "hours": "mon 09:00-12:00"}, remedy="Wait.")
-SOAK = rule("soak", "AWAITING", values={"opens_at": LATER})
+WINDOW = rule("window", "AWAITING", values={"hours": "mon 09:00-12:00"}, opens_at=SOON_AT, remedy="Wait.")
+SOAK = rule("soak", "AWAITING", opens_at=LATER_AT)
 PEOPLE = rule("approvals", "AWAITING", awaits_people=True)
 FLOOR = rule("floor", "FAILED", values={"recall": "0.9", "digest": "a" * 64}, remedy="Train \x1b[31mmore.")
 
 
 class FakeClient:
-    def __init__(self, *rules: RuleResult) -> None:
-        self.rules = rules
+    def __init__(self, *rules: RuleResult, emergency: tuple[RuleResult, ...] = ()) -> None:
+        self.rules, self.emergency = rules, emergency
         self.asked: list[tuple[str, str, dict[str, Any]]] = []
 
     def __enter__(self) -> Self:
@@ -54,7 +57,7 @@ class FakeClient:
             alias=options["alias"],
             bundle_digest="b" * 64,
             requester="ana",
-            rules=self.rules,
+            rules=self.emergency if options.get("emergency") else self.rules,
             policy_digest="c" * 64,
             awaits_dossier=False,
             transferred_bytes=0,
@@ -69,7 +72,7 @@ class FakeClient:
 
 
 def explain(monkeypatch: pytest.MonkeyPatch, client: FakeClient, *more: str) -> Result:
-    monkeypatch.setattr(Settings, "client", lambda _: client)
+    monkeypatch.setattr(Settings, "client", lambda _, *, signs: client)
     arguments = ["explain", "staging/risk/fraud@3", "--to", "prod", *more]
     return CliRunner().invoke(policy, arguments, catch_exceptions=False)
 
@@ -96,6 +99,55 @@ def test_nothing_but_a_dry_run_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> 
     client = FakeClient(METADATA)
     explain(monkeypatch, client, "--alias", "champion")
     assert client.asked == [("staging/risk/fraud@3", "prod", {"alias": "champion", "dry_run": True})]
+
+
+GLASS = rule(
+    "break-glass",
+    "AWAITING",
+    awaits_people=True,
+    values={
+        "signed": "0",
+        "needed": "2",
+        "open": "window, approvals",
+        "max_validity": "4h",
+        "review_within": "3d",
+    },
+)
+
+
+def test_what_people_could_skip_is_asked_for_where_something_stands_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = FakeClient(METADATA, PEOPLE, emergency=(METADATA, PEOPLE, GLASS))
+    page = explain(monkeypatch, client).stdout
+    assert [asked[2].get("emergency", False) for asked in client.asked] == [False, True]
+    assert all(asked[2]["dry_run"] for asked in client.asked)
+    assert (
+        "in an emergency: 2 people could skip window, approvals, each for 4h at most, to be reviewed within 3d\n"
+    ) in page
+    assert "break-glass AWAITING" not in page
+
+
+def test_an_overdue_review_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    overdue = replace(GLASS, values={**GLASS.values, "needed": "1", "review_overdue": "2" * 32})
+    client = FakeClient(PEOPLE, emergency=(PEOPLE, overdue))
+    page = explain(monkeypatch, client).stdout
+    assert "in an emergency: 1 person could skip" in page
+    assert f"nobody can before the overdue review of promotion {'2' * 32}" in page
+    told = json.loads(explain(monkeypatch, client, "-o", "json").stdout)["break_glass"]
+    assert told == {
+        "skips": ["window", "approvals"],
+        "people": 1,
+        "max_validity": "4h",
+        "review_within": "3d",
+        "review_overdue": "2" * 32,
+    }
+
+
+def test_where_something_cannot_be_skipped_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = FakeClient(FLOOR, emergency=(FLOOR,))
+    assert "something cannot be skipped" in explain(monkeypatch, client).stdout
+    assert json.loads(explain(monkeypatch, client, "-o", "json").stdout)["break_glass"] is None
 
 
 def test_every_rule_is_shown_with_what_it_saw_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,7 +179,7 @@ def test_one_json_object_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_time_of_a_rule_that_passed_is_none_to_wait_for() -> None:
-    assert earliest_opening([rule("w", "PASSED", values={"opens_at": LATER}), WINDOW]) == SOON
+    assert earliest_opening([rule("w", "PASSED", opens_at=LATER_AT), WINDOW]) == SOON_AT
 
 
 def test_the_schema_is_printed() -> None:

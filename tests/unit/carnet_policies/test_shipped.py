@@ -22,6 +22,6 @@ def test_dev_takes_publications_and_nothing_else() -> None:
 def test_prod_protects_its_champion_and_demands_two_independent_people() -> None:
     document = load_policy(shipped_policy("prod")).document
     assert document.sources == ("staging",)
-    assert document.protected_aliases == ("champion",)
+    assert (document.protected_aliases, document.traffic_share_above) == (("champion",), 0.1)
     (approvals,) = document.approvals
     assert (approvals.count, approvals.independent_of) == (2, ("publisher", "requester"))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from carnet.client.renewal import FollowedIdentity
 from carnet_sync.config import load_config
 from carnet_sync.database import Database
 from carnet_sync.environments.links import Links
@@ -30,7 +31,7 @@ class Bench:
     def __init__(self, config: SyncConfig) -> None:
         self.config = config
         self.changes = Changes()
-        self.links = Links(config.environments, config.routes, config.tls_identity())
+        self.links = Links(config.environments, config.routes, FollowedIdentity(config.tls_identity()))
         self.database = Database(config.database)
         self.worker = self.another_worker()
         self.service = PromotionsService(self.database, self.links, self.worker, self.changes)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +19,7 @@ from carnet.errors import (
     StatementInvalidError,
     UnavailableError,
 )
+from carnet.signing.keys import SigningKey
 from carnet.signing.statement import Statement, sign_statement
 from carnet_sync.promotions import queries
 from carnet_sync.promotions.domain import State
@@ -212,6 +214,7 @@ async def test_only_its_requester_or_an_operator_cancels_a_promotion(
 ) -> None:
     gate = federation.dev.script.held["GetVersion"] = asyncio.Event()
     promotion = await bench.service.create(federation.request(), caller=CI)
+    federation.key = SigningKey.generate()
     envelope = federation.cancellation(promotion.id)
     with pytest.raises(PermissionDeniedError, match="needs the role operator"):
         await bench.service.cancel(promotion.id, envelope, caller=DAVE)
@@ -220,6 +223,31 @@ async def test_only_its_requester_or_an_operator_cancels_a_promotion(
     assert cancelled.state is State.CANCELLED
     gate.set()
     await bench.worker.idle()
+
+
+async def test_who_holds_the_key_of_the_request_cancels_it_under_another_subject(
+    bench: Bench, federation: SimulatedFederation
+) -> None:
+    federation.staging.script.answers = [int(AWAITING)]
+    promotion = await bench.begin(federation.request())
+    assert promotion.requester == CI
+    envelope = federation.cancellation(promotion.id)
+    cancelled = await bench.service.cancel(promotion.id, envelope, caller="oidc:issuer.example:job")
+    assert cancelled.state is State.CANCELLED
+
+
+@pytest.mark.parametrize("named", ["both", "nobody"])
+async def test_a_cancellation_that_only_names_the_key_of_the_request_among_others_is_another_requesters(
+    bench: Bench, federation: SimulatedFederation, named: str
+) -> None:
+    federation.staging.script.answers = [int(AWAITING)]
+    promotion = await bench.begin(federation.request())
+    forged = json.loads(federation.cancellation(promotion.id))
+    own = {"keyid": SigningKey.generate().key_id, "sig": forged["signatures"][0]["sig"]}
+    forged["signatures"] = [*forged["signatures"], own] if named == "both" else [own | {"keyid": ""}]
+    with pytest.raises(PermissionDeniedError, match="needs the role operator"):
+        await bench.service.cancel(promotion.id, json.dumps(forged).encode(), caller=DAVE)
+    assert "CancelAdmission" not in federation.staging.calls
 
 
 async def test_what_was_cancelled_at_the_target_before_it_came_there_is_cancelled(

@@ -7,8 +7,9 @@ protobuf.
 
 from carnet.client.results.admissions import Admission, Approval, ApprovalResult
 from carnet.client.results.bundles import PulledBundle, PushResult, VerifiedBundle
-from carnet.client.results.environments import Environment, ExportResult
+from carnet.client.results.environments import Environment, ExportResult, RefusedDocument
 from carnet.client.results.evidence import AttestResult, Evidence, Metric
+from carnet.client.results.key_uses import KeyUse
 from carnet.client.results.models import (
     Alias,
     AliasChange,
@@ -26,6 +27,7 @@ from carnet.client.results.promotions import (
     RuleResult,
 )
 from carnet.client.results.receipts import VerifiedReceipt
+from carnet.client.results.replays import ReplayedDecision
 
 __all__ = [
     "Admission",
@@ -38,6 +40,7 @@ __all__ = [
     "Environment",
     "Evidence",
     "ExportResult",
+    "KeyUse",
     "Metric",
     "Model",
     "Promotion",
@@ -46,6 +49,8 @@ __all__ = [
     "PromotionUpdate",
     "PulledBundle",
     "PushResult",
+    "RefusedDocument",
+    "ReplayedDecision",
     "ResolvedVersion",
     "RevokeResult",
     "RuleResult",

@@ -16,7 +16,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleResult:
-    """What became of one rule: ``status`` is PASSED, FAILED or AWAITING."""
+    """What became of one rule.
+
+    Attributes:
+        rule: The rule's id.
+        status: PASSED, FAILED or AWAITING.
+        message: What it found.
+        remedy: What to do about it.
+        values: The values that it saw, by name.
+        awaits_people: Whether all that is awaited is people's statements.
+        awaits_clock: Whether all that is awaited is the clock: a soak, a window, or the end of a freeze.
+        opens_at: The earliest time at which it could pass; None where that is not known.
+    """
 
     rule: str
     status: str
@@ -24,6 +35,8 @@ class RuleResult:
     remedy: str
     values: Mapping[str, str]
     awaits_people: bool
+    awaits_clock: bool = False
+    opens_at: datetime | None = None
 
 
 class PromotionState(StrEnum):

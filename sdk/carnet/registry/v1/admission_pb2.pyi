@@ -761,3 +761,121 @@ class RecordAdmissionResponse(message.Message):
     _ClearFieldArgType: _TypeAlias = typing.Literal["receipt", b"receipt"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ReplayPolicyRequest(message.Message):
+    """Asks for a page of past decisions under another policy."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    POLICY_FIELD_NUMBER: builtins.int
+    PAGE_SIZE_FIELD_NUMBER: builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    policy: builtins.bytes
+    """The policy, YAML."""
+    page_size: builtins.int
+    """At most how many decisions; 0 for 50, at most 200."""
+    page_token: builtins.str
+    """Where to go on."""
+    def __init__(
+        self,
+        *,
+        policy: builtins.bytes = ...,
+        page_size: builtins.int = ...,
+        page_token: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["page_size", b"page_size", "page_token", b"page_token", "policy", b"policy"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ReplayedDecision(message.Message):
+    """One past decision, and what another policy says about the same facts."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: builtins.int
+    BUNDLE_DIGEST_FIELD_NUMBER: builtins.int
+    PROMOTION_FIELD_NUMBER: builtins.int
+    ALIAS_FIELD_NUMBER: builtins.int
+    DECIDE_TIME_FIELD_NUMBER: builtins.int
+    LOG_INDEX_FIELD_NUMBER: builtins.int
+    POLICY_DIGEST_FIELD_NUMBER: builtins.int
+    DECIDED_FIELD_NUMBER: builtins.int
+    REPLAYED_FIELD_NUMBER: builtins.int
+    RULES_FIELD_NUMBER: builtins.int
+    PROBLEM_FIELD_NUMBER: builtins.int
+    version: builtins.str
+    """The version that was decided on: `namespaces/{namespace}/models/{model}/versions/{version}`."""
+    bundle_digest: builtins.str
+    """Its bundle digest."""
+    promotion: builtins.str
+    """The promotion; empty for a publication."""
+    alias: builtins.str
+    """The alias that it was to move; empty for none."""
+    log_index: builtins.int
+    """The entry of the decision in the log."""
+    policy_digest: builtins.str
+    """The digest of the policy that decided."""
+    decided: builtins.str
+    """What was decided: `PASSED` or `FAILED`."""
+    replayed: builtins.str
+    """What the other policy says: `PASSED`, `FAILED` or `AWAITING`."""
+    problem: builtins.str
+    """Why the decision could not be replayed; empty where it could."""
+    @builtins.property
+    def decide_time(self) -> timestamp_pb2.Timestamp:
+        """When it was decided."""
+
+    @builtins.property
+    def rules(self) -> containers.RepeatedCompositeFieldContainer[policy_pb2.RuleResult]:
+        """The rules of the other policy."""
+
+    def __init__(
+        self,
+        *,
+        version: builtins.str = ...,
+        bundle_digest: builtins.str = ...,
+        promotion: builtins.str = ...,
+        alias: builtins.str = ...,
+        decide_time: timestamp_pb2.Timestamp | None = ...,
+        log_index: builtins.int = ...,
+        policy_digest: builtins.str = ...,
+        decided: builtins.str = ...,
+        replayed: builtins.str = ...,
+        rules: abc.Iterable[policy_pb2.RuleResult] | None = ...,
+        problem: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["decide_time", b"decide_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["alias", b"alias", "bundle_digest", b"bundle_digest", "decide_time", b"decide_time", "decided", b"decided", "log_index", b"log_index", "policy_digest", b"policy_digest", "problem", b"problem", "promotion", b"promotion", "replayed", b"replayed", "rules", b"rules", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ReplayPolicyResponse(message.Message):
+    """Answers with past decisions, the newest first."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    DECISIONS_FIELD_NUMBER: builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    next_page_token: builtins.str
+    """Where to go on; empty at the end."""
+    @builtins.property
+    def decisions(self) -> containers.RepeatedCompositeFieldContainer[ReplayedDecision]:
+        """The decisions."""
+
+    def __init__(
+        self,
+        *,
+        decisions: abc.Iterable[ReplayedDecision] | None = ...,
+        next_page_token: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["decisions", b"decisions", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...

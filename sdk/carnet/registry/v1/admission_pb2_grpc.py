@@ -67,6 +67,11 @@ class AdmissionServiceStub:
                 request_serializer=carnet_dot_registry_dot_v1_dot_admission__pb2.CancelAdmissionRequest.SerializeToString,
                 response_deserializer=carnet_dot_registry_dot_v1_dot_admission__pb2.CancelAdmissionResponse.FromString,
                 _registered_method=True)
+        self.ReplayPolicy = channel.unary_unary(
+                '/carnet.registry.v1.AdmissionService/ReplayPolicy',
+                request_serializer=carnet_dot_registry_dot_v1_dot_admission__pb2.ReplayPolicyRequest.SerializeToString,
+                response_deserializer=carnet_dot_registry_dot_v1_dot_admission__pb2.ReplayPolicyResponse.FromString,
+                _registered_method=True)
 
 
 class AdmissionServiceServicer:
@@ -118,6 +123,14 @@ class AdmissionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReplayPolicy(self, request, context):
+        """Evaluates a policy that is not in force over decisions that were made here, on what is known about each as of
+        its time; changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdmissionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -150,6 +163,11 @@ def add_AdmissionServiceServicer_to_server(servicer, server):
                     servicer.CancelAdmission,
                     request_deserializer=carnet_dot_registry_dot_v1_dot_admission__pb2.CancelAdmissionRequest.FromString,
                     response_serializer=carnet_dot_registry_dot_v1_dot_admission__pb2.CancelAdmissionResponse.SerializeToString,
+            ),
+            'ReplayPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReplayPolicy,
+                    request_deserializer=carnet_dot_registry_dot_v1_dot_admission__pb2.ReplayPolicyRequest.FromString,
+                    response_serializer=carnet_dot_registry_dot_v1_dot_admission__pb2.ReplayPolicyResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -317,6 +335,33 @@ class AdmissionService:
             '/carnet.registry.v1.AdmissionService/CancelAdmission',
             carnet_dot_registry_dot_v1_dot_admission__pb2.CancelAdmissionRequest.SerializeToString,
             carnet_dot_registry_dot_v1_dot_admission__pb2.CancelAdmissionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReplayPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carnet.registry.v1.AdmissionService/ReplayPolicy',
+            carnet_dot_registry_dot_v1_dot_admission__pb2.ReplayPolicyRequest.SerializeToString,
+            carnet_dot_registry_dot_v1_dot_admission__pb2.ReplayPolicyResponse.FromString,
             options,
             channel_credentials,
             insecure,

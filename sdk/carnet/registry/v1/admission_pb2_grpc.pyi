@@ -33,6 +33,10 @@ class AdmissionServiceStub:
     """Admits the version: decides once more, and commits version, evidence, decision, alias and log entries as one."""
     CancelAdmission: _aio.UnaryUnaryMultiCallable[_admission_pb2.CancelAdmissionRequest, _admission_pb2.CancelAdmissionResponse]
     """Ends a promotion at its requester's or an operator's signed word; a later `Admit` is refused."""
+    ReplayPolicy: _aio.UnaryUnaryMultiCallable[_admission_pb2.ReplayPolicyRequest, _admission_pb2.ReplayPolicyResponse]
+    """Evaluates a policy that is not in force over decisions that were made here, on what is known about each as of
+    its time; changes nothing.
+    """
 
 class AdmissionServiceServicer(metaclass=_abc_1.ABCMeta):
     """Admission: how a target environment takes a bundle in.
@@ -89,6 +93,16 @@ class AdmissionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_admission_pb2.CancelAdmissionRequest, _abc.Awaitable[_admission_pb2.CancelAdmissionResponse]],
     ) -> _abc.Awaitable[_admission_pb2.CancelAdmissionResponse]:
         """Ends a promotion at its requester's or an operator's signed word; a later `Admit` is refused."""
+
+    @_abc_1.abstractmethod
+    def ReplayPolicy(
+        self,
+        request: _admission_pb2.ReplayPolicyRequest,
+        context: _aio.ServicerContext[_admission_pb2.ReplayPolicyRequest, _abc.Awaitable[_admission_pb2.ReplayPolicyResponse]],
+    ) -> _abc.Awaitable[_admission_pb2.ReplayPolicyResponse]:
+        """Evaluates a policy that is not in force over decisions that were made here, on what is known about each as of
+        its time; changes nothing.
+        """
 
 def add_AdmissionServiceServicer_to_server(servicer: AdmissionServiceServicer, server: _aio.Server) -> None: ...
 

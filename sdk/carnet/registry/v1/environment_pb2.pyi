@@ -6,6 +6,7 @@ The contract of one environment's registry."""
 from collections import abc as abc
 from google.protobuf import descriptor as descriptor
 from google.protobuf import message as message
+from google.protobuf import timestamp_pb2 as timestamp_pb2
 from google.protobuf.internal import containers as containers
 import builtins as builtins
 import sys
@@ -33,6 +34,10 @@ class Environment(message.Message):
     SERVER_VERSION_FIELD_NUMBER: builtins.int
     CALLER_FIELD_NUMBER: builtins.int
     CALLER_ROLES_FIELD_NUMBER: builtins.int
+    POLICY_VERSION_FIELD_NUMBER: builtins.int
+    TRUST_DIGEST_FIELD_NUMBER: builtins.int
+    TRUST_VERSION_FIELD_NUMBER: builtins.int
+    REFUSED_DOCUMENTS_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Its name."""
     log_key: builtins.str
@@ -49,9 +54,19 @@ class Environment(message.Message):
     """The version of Carnet that serves it."""
     caller: builtins.str
     """The subject that the caller was recognised as."""
+    policy_version: builtins.int
+    """The version of the policy in force."""
+    trust_digest: builtins.str
+    """The SHA-256 of the trust document in force."""
+    trust_version: builtins.int
+    """The version of the trust document in force."""
     @builtins.property
     def caller_roles(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """The roles that the caller has in some namespace."""
+
+    @builtins.property
+    def refused_documents(self) -> containers.RepeatedCompositeFieldContainer[RefusedDocument]:
+        """Documents that stand in the environment's files and are not in force, since they were refused."""
 
     def __init__(
         self,
@@ -65,10 +80,44 @@ class Environment(message.Message):
         server_version: builtins.str = ...,
         caller: builtins.str = ...,
         caller_roles: abc.Iterable[builtins.str] | None = ...,
+        policy_version: builtins.int = ...,
+        trust_digest: builtins.str = ...,
+        trust_version: builtins.int = ...,
+        refused_documents: abc.Iterable[RefusedDocument] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["caller", b"caller", "caller_roles", b"caller_roles", "log_key", b"log_key", "log_size", b"log_size", "name", b"name", "policy", b"policy", "policy_digest", b"policy_digest", "server_version", b"server_version", "signing_key", b"signing_key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["caller", b"caller", "caller_roles", b"caller_roles", "log_key", b"log_key", "log_size", b"log_size", "name", b"name", "policy", b"policy", "policy_digest", b"policy_digest", "policy_version", b"policy_version", "refused_documents", b"refused_documents", "server_version", b"server_version", "signing_key", b"signing_key", "trust_digest", b"trust_digest", "trust_version", b"trust_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class RefusedDocument(message.Message):
+    """A document that was refused; the last good one is in force instead."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    REFUSED_AT_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """The file's name."""
+    reason: builtins.str
+    """Why it was refused."""
+    @builtins.property
+    def refused_at(self) -> timestamp_pb2.Timestamp:
+        """When it was refused first for this reason."""
+
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        reason: builtins.str = ...,
+        refused_at: timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["refused_at", b"refused_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["name", b"name", "reason", b"reason", "refused_at", b"refused_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -23,9 +23,10 @@ _sym_db = _symbol_database.Default()
 
 
 from carnet.registry.v1 import manifest_pb2 as carnet_dot_registry_dot_v1_dot_manifest__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63\x61rnet/registry/v1/policy.proto\x12\x12\x63\x61rnet.registry.v1\x1a!carnet/registry/v1/manifest.proto\"\xf0\x03\n\x0bPolicyFacts\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\x11\n\tnamespace\x18\x03 \x01(\t\x12\r\n\x05\x61lias\x18\x04 \x01(\t\x12.\n\x08manifest\x18\x05 \x01(\x0b\x32\x1c.carnet.registry.v1.Manifest\x12=\n\x07metrics\x18\x06 \x03(\x0b\x32,.carnet.registry.v1.PolicyFacts.MetricsEntry\x12\x14\n\x0chas_baseline\x18\x07 \x01(\x08\x12.\n\x08\x62\x61seline\x18\x08 \x01(\x0b\x32\x1c.carnet.registry.v1.Manifest\x12N\n\x10\x62\x61seline_metrics\x18\t \x03(\x0b\x32\x34.carnet.registry.v1.PolicyFacts.BaselineMetricsEntry\x12\x32\n\x08\x65vidence\x18\n \x03(\x0b\x32 .carnet.registry.v1.EvidenceFact\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a\x36\n\x14\x42\x61selineMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"U\n\x0c\x45videnceFact\x12\x16\n\x0epredicate_type\x18\x01 \x01(\t\x12\r\n\x05suite\x18\x02 \x01(\t\x12\x0e\n\x06result\x18\x03 \x01(\t\x12\x0e\n\x06signer\x18\x04 \x01(\t\"\xed\x01\n\nRuleResult\x12\x0c\n\x04rule\x18\x01 \x01(\t\x12.\n\x06status\x18\x02 \x01(\x0e\x32\x1e.carnet.registry.v1.RuleStatus\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x0e\n\x06remedy\x18\x04 \x01(\t\x12:\n\x06values\x18\x05 \x03(\x0b\x32*.carnet.registry.v1.RuleResult.ValuesEntry\x12\x15\n\rawaits_people\x18\x06 \x01(\x08\x1a-\n\x0bValuesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*s\n\nRuleStatus\x12\x1b\n\x17RULE_STATUS_UNSPECIFIED\x10\x00\x12\x16\n\x12RULE_STATUS_PASSED\x10\x01\x12\x16\n\x12RULE_STATUS_FAILED\x10\x02\x12\x18\n\x14RULE_STATUS_AWAITING\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63\x61rnet/registry/v1/policy.proto\x12\x12\x63\x61rnet.registry.v1\x1a!carnet/registry/v1/manifest.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf0\x03\n\x0bPolicyFacts\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\x11\n\tnamespace\x18\x03 \x01(\t\x12\r\n\x05\x61lias\x18\x04 \x01(\t\x12.\n\x08manifest\x18\x05 \x01(\x0b\x32\x1c.carnet.registry.v1.Manifest\x12=\n\x07metrics\x18\x06 \x03(\x0b\x32,.carnet.registry.v1.PolicyFacts.MetricsEntry\x12\x14\n\x0chas_baseline\x18\x07 \x01(\x08\x12.\n\x08\x62\x61seline\x18\x08 \x01(\x0b\x32\x1c.carnet.registry.v1.Manifest\x12N\n\x10\x62\x61seline_metrics\x18\t \x03(\x0b\x32\x34.carnet.registry.v1.PolicyFacts.BaselineMetricsEntry\x12\x32\n\x08\x65vidence\x18\n \x03(\x0b\x32 .carnet.registry.v1.EvidenceFact\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a\x36\n\x14\x42\x61selineMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"U\n\x0c\x45videnceFact\x12\x16\n\x0epredicate_type\x18\x01 \x01(\t\x12\r\n\x05suite\x18\x02 \x01(\t\x12\x0e\n\x06result\x18\x03 \x01(\t\x12\x0e\n\x06signer\x18\x04 \x01(\t\"\xb1\x02\n\nRuleResult\x12\x0c\n\x04rule\x18\x01 \x01(\t\x12.\n\x06status\x18\x02 \x01(\x0e\x32\x1e.carnet.registry.v1.RuleStatus\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x0e\n\x06remedy\x18\x04 \x01(\t\x12:\n\x06values\x18\x05 \x03(\x0b\x32*.carnet.registry.v1.RuleResult.ValuesEntry\x12\x15\n\rawaits_people\x18\x06 \x01(\x08\x12\x14\n\x0c\x61waits_clock\x18\x07 \x01(\x08\x12,\n\x08opens_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a-\n\x0bValuesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*s\n\nRuleStatus\x12\x1b\n\x17RULE_STATUS_UNSPECIFIED\x10\x00\x12\x16\n\x12RULE_STATUS_PASSED\x10\x01\x12\x16\n\x12RULE_STATUS_FAILED\x10\x02\x12\x18\n\x14RULE_STATUS_AWAITING\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,18 +39,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_POLICYFACTS_BASELINEMETRICSENTRY']._serialized_options = b'8\001'
   _globals['_RULERESULT_VALUESENTRY']._loaded_options = None
   _globals['_RULERESULT_VALUESENTRY']._serialized_options = b'8\001'
-  _globals['_RULESTATUS']._serialized_start=916
-  _globals['_RULESTATUS']._serialized_end=1031
-  _globals['_POLICYFACTS']._serialized_start=91
-  _globals['_POLICYFACTS']._serialized_end=587
-  _globals['_POLICYFACTS_METRICSENTRY']._serialized_start=485
-  _globals['_POLICYFACTS_METRICSENTRY']._serialized_end=531
-  _globals['_POLICYFACTS_BASELINEMETRICSENTRY']._serialized_start=533
-  _globals['_POLICYFACTS_BASELINEMETRICSENTRY']._serialized_end=587
-  _globals['_EVIDENCEFACT']._serialized_start=589
-  _globals['_EVIDENCEFACT']._serialized_end=674
-  _globals['_RULERESULT']._serialized_start=677
-  _globals['_RULERESULT']._serialized_end=914
-  _globals['_RULERESULT_VALUESENTRY']._serialized_start=869
-  _globals['_RULERESULT_VALUESENTRY']._serialized_end=914
+  _globals['_RULESTATUS']._serialized_start=1017
+  _globals['_RULESTATUS']._serialized_end=1132
+  _globals['_POLICYFACTS']._serialized_start=124
+  _globals['_POLICYFACTS']._serialized_end=620
+  _globals['_POLICYFACTS_METRICSENTRY']._serialized_start=518
+  _globals['_POLICYFACTS_METRICSENTRY']._serialized_end=564
+  _globals['_POLICYFACTS_BASELINEMETRICSENTRY']._serialized_start=566
+  _globals['_POLICYFACTS_BASELINEMETRICSENTRY']._serialized_end=620
+  _globals['_EVIDENCEFACT']._serialized_start=622
+  _globals['_EVIDENCEFACT']._serialized_end=707
+  _globals['_RULERESULT']._serialized_start=710
+  _globals['_RULERESULT']._serialized_end=1015
+  _globals['_RULERESULT_VALUESENTRY']._serialized_start=970
+  _globals['_RULERESULT_VALUESENTRY']._serialized_end=1015
 # @@protoc_insertion_point(module_scope)

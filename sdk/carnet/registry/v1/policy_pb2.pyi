@@ -7,6 +7,7 @@ from carnet.registry.v1 import manifest_pb2 as manifest_pb2
 from collections import abc as abc
 from google.protobuf import descriptor as descriptor
 from google.protobuf import message as message
+from google.protobuf import timestamp_pb2 as timestamp_pb2
 from google.protobuf.internal import containers as containers
 from google.protobuf.internal import enum_type_wrapper as enum_type_wrapper
 import builtins as builtins
@@ -224,6 +225,8 @@ class RuleResult(message.Message):
     REMEDY_FIELD_NUMBER: builtins.int
     VALUES_FIELD_NUMBER: builtins.int
     AWAITS_PEOPLE_FIELD_NUMBER: builtins.int
+    AWAITS_CLOCK_FIELD_NUMBER: builtins.int
+    OPENS_AT_FIELD_NUMBER: builtins.int
     rule: builtins.str
     """The rule's id in the policy."""
     status: RuleStatus.ValueType
@@ -234,9 +237,15 @@ class RuleResult(message.Message):
     """What to do about it; empty when it passed."""
     awaits_people: builtins.bool
     """Whether what is awaited is people only: a review that the dossier is shown for."""
+    awaits_clock: builtins.bool
+    """Whether what is awaited is the clock only: a soak, a window, or the end of a freeze."""
     @builtins.property
     def values(self) -> containers.ScalarMap[builtins.str, builtins.str]:
         """The values that it saw, by name."""
+
+    @builtins.property
+    def opens_at(self) -> timestamp_pb2.Timestamp:
+        """The earliest time at which the rule could hold, where that is known."""
 
     def __init__(
         self,
@@ -247,9 +256,11 @@ class RuleResult(message.Message):
         remedy: builtins.str = ...,
         values: abc.Mapping[builtins.str, builtins.str] | None = ...,
         awaits_people: builtins.bool = ...,
+        awaits_clock: builtins.bool = ...,
+        opens_at: timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["opens_at", b"opens_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["awaits_people", b"awaits_people", "message", b"message", "remedy", b"remedy", "rule", b"rule", "status", b"status", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["awaits_clock", b"awaits_clock", "awaits_people", b"awaits_people", "message", b"message", "opens_at", b"opens_at", "remedy", b"remedy", "rule", b"rule", "status", b"status", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

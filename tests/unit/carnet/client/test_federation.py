@@ -132,6 +132,62 @@ async def test_the_environments_say_who_they_are_and_where_they_differ_from_the_
     assert prod.problem == "its signing key is not what is pinned"
 
 
+async def test_one_key_of_an_environment_takes_over_from_another(federation, client):
+    path = federation.folder / "federation.yaml"
+    document = yaml.safe_load(path.read_text())
+    new, old = signing_key("new"), federation.prod.signing_key
+    document["environments"]["prod"] |= {
+        "signing_key": new.verification_key.pem,
+        "other_signing_keys": [old.verification_key.pem],
+    }
+    path.write_text(yaml.safe_dump(document))
+    loaded = Federation.load(federation.folder)
+    assert list(loaded.environment("prod").signing_keys) == [new.key_id, old.key_id]
+    assert loaded.statement_signer(old.key_id) == loaded.statement_signer(new.key_id) == "environment prod"
+    assert set(federation_pins(loaded).environments["prod"].keys) == {new.key_id, old.key_id}
+    async with carnet.connect_async(federation.folder) as anew:
+        assert not (await anew.environments())[2].problem
+
+
+# --- keys at a service ---------------------------------------------------------------------------------------
+
+
+def test_an_identity_may_have_its_key_elsewhere(federation):
+    path = federation.folder / "federation.yaml"
+    document = yaml.safe_load(path.read_text())
+    document["identities"]["bob"] = {
+        "folder": "identities/bob",
+        "signing_key": {"uri": "awskms:alias/bob", "public_key": "bob.pub.pem"},
+    }
+    document["identities"]["ci"] = {"folder": "identities/ci"}
+    path.write_text(yaml.safe_dump(document))
+    loaded = Federation.load(federation.folder)
+    reference = loaded.identity("bob").key_reference
+    assert (reference.uri, reference.public_key) == ("awskms:alias/bob", federation.folder / "bob.pub.pem")
+    assert loaded.identity("bob").certificate == federation.folder / "identities" / "bob" / "tls.pem"
+    assert loaded.identity("ci").signing_key().key_id == signing_key("ci").key_id
+    held = loaded.identity("bob").holding(signing_key("bob"))
+    assert held.signing_key().key_id == signing_key("bob").key_id
+    assert repr(held) == repr(loaded.identity("bob"))
+
+
+@pytest.mark.parametrize(
+    ("identity", "said"),
+    [
+        ({"signing_key": "a.pem"}, "identities.bob.folder"),
+        ({"folder": "identities/bob", "signing_key": {"uri": "awskms:x"}}, "needs public_key"),
+        (3, "identities.bob"),
+    ],
+)
+def test_an_identity_that_is_none_is_named(federation, identity, said):
+    path = federation.folder / "federation.yaml"
+    document = yaml.safe_load(path.read_text())
+    document["identities"]["bob"] = identity
+    path.write_text(yaml.safe_dump(document))
+    with pytest.raises(errors.DocumentInvalidError, match=said):
+        Federation.load(federation.folder)
+
+
 # --- tokens ---------------------------------------------------------------------------------------------------
 
 
@@ -153,7 +209,7 @@ def test_who_has_a_token_needs_no_identity_and_is_read_anew(federation, monkeypa
     for token in ("a.b.c", "d.e.f"):
         file.write_text(f"{token}\n")
         monkeypatch.setenv(variable, str(file) if variable.endswith("FILE") else token)
-        assert read_token() == token
+        assert read_token("dev") == token
     assert loaded.identity().name == "token"
     assert loaded.identity("bob").name == "bob"
     with pytest.raises(errors.FileUnreadableError, match="signing key"):
@@ -166,11 +222,11 @@ def test_what_is_no_token_is_not_sent(monkeypatch, tmp_path, text):
     file.write_text(text)
     monkeypatch.setenv("CARNET_TOKEN_FILE", str(file))
     with pytest.raises(errors.FileUnreadableError, match="has no token") as caught:
-        read_token()
+        read_token("dev")
     assert "two words" not in caught.value.message
     monkeypatch.setenv("CARNET_TOKEN_FILE", str(tmp_path / "none"))
     with pytest.raises(errors.FileUnreadableError):
-        read_token()
+        read_token("dev")
 
 
 async def test_a_token_is_shown_at_the_address_for_tokens_and_nowhere_else(federation, monkeypatch):

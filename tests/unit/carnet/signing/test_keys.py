@@ -1,14 +1,22 @@
 from __future__ import annotations
 
 import stat
+import traceback
 
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from carnet.canonical import sha256_hex
-from carnet.errors import AlreadyExistsError, FileUnreadableError, InvalidInputError, SignatureInvalidError
-from carnet.signing.keys import SigningKey, VerificationKey
+from carnet.errors import (
+    AlreadyExistsError,
+    FileUnreadableError,
+    InvalidInputError,
+    SignatureInvalidError,
+    UnauthenticatedError,
+)
+from carnet.signing.keys import SigningKey, VerificationKey, is_encrypted
+from carnet.signing.passphrase import Passphrase
 
 CURVES = {
     "P-256": (ec.SECP256R1, hashes.SHA256()),
@@ -73,12 +81,65 @@ def test_an_unknown_curve_is_refused() -> None:
         SigningKey.generate("brainpool")
 
 
-def test_an_encrypted_key_is_refused_with_a_reason() -> None:
-    key = ec.generate_private_key(ec.SECP256R1())
-    pem = private_pem(key, serialization.BestAvailableEncryption(b"secret"))
+WORDS = "correct horse battery"
 
-    with pytest.raises(InvalidInputError, match="encrypted"):
-        SigningKey.from_pem(pem)
+
+@pytest.mark.parametrize("typed", [True, False])
+def test_a_key_with_a_passphrase_opens_with_it_and_remembers_who_was_asked(tmp_path, typed) -> None:
+    key = SigningKey.generate()
+    path = tmp_path / "key.pem"
+    key.save(path, passphrase=Passphrase(WORDS))
+
+    opened = SigningKey.load(path, passphrase=Passphrase(WORDS, typed=typed))
+
+    assert is_encrypted(path.read_bytes())
+    assert opened.key_id == key.key_id
+    assert opened.authentication == ("passphrase" if typed else "none")
+    key.verification_key.verify(b"data", opened.sign(b"data"))
+
+
+def test_a_passphrase_that_no_key_has_authenticates_nobody() -> None:
+    pem = SigningKey.generate().to_pem()
+
+    assert SigningKey.from_pem(pem, passphrase=Passphrase(WORDS, typed=True)).authentication == "none"
+
+
+@pytest.mark.parametrize("given", [None, "", "Correct horse battery", f"{WORDS} ", "\ud800"])
+def test_without_the_passphrase_a_key_stays_closed_and_it_is_never_shown(tmp_path, given) -> None:
+    path = tmp_path / "key.pem"
+    SigningKey.generate().save(path, passphrase=Passphrase(WORDS))
+    passphrase = None if given is None else Passphrase(given, typed=True)
+
+    with pytest.raises(UnauthenticatedError, match=r"key\.pem.*passphrase") as caught:
+        SigningKey.load(path, passphrase=passphrase)
+
+    shown = "".join(traceback.format_exception(caught.value)) + repr(passphrase)
+    assert WORDS not in shown
+    assert not given or given not in shown
+
+
+def test_encrypted_in_another_form_than_pkcs8_is_refused_with_what_to_do() -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.TraditionalOpenSSL,
+        serialization.BestAvailableEncryption(b"secret"),
+    )
+
+    with pytest.raises(InvalidInputError, match="PKCS #8"):
+        SigningKey.from_pem(pem, passphrase=Passphrase("secret"))
+
+
+def test_an_encrypted_key_of_another_kind_is_named_for_what_it_is() -> None:
+    pem = private_pem(FOREIGN["Ed25519"], serialization.BestAvailableEncryption(WORDS.encode()))
+
+    with pytest.raises(InvalidInputError, match="Ed25519"):
+        SigningKey.from_pem(pem, passphrase=Passphrase(WORDS))
+
+
+@pytest.mark.parametrize("curve", CURVES)
+def test_a_key_names_its_curve(curve: str) -> None:
+    assert SigningKey.generate(curve).verification_key.curve == curve
 
 
 def test_key_id_is_the_digest_of_the_spki_pem_whatever_the_line_ends() -> None:

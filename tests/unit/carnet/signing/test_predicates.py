@@ -24,10 +24,12 @@ from carnet.signing.dossier import Dossier
 from carnet.signing.dsse import parse_envelope, verify_envelope
 from carnet.signing.evidence_set import evidence_set_digest
 from carnet.signing.keys import SigningKey
+from carnet.signing.passphrase import Passphrase
 from carnet.signing.predicate import ForeignPredicate, Predicate
 from carnet.signing.promotion_request import PromotionRequest
 from carnet.signing.provenance import Provenance
 from carnet.signing.release import Release
+from carnet.signing.spoken import SpokenPredicate
 from carnet.signing.statement import Statement, parse_statement
 from carnet.signing.test_result import TestResult
 from carnet.signing.verification_result import VerificationResult
@@ -206,6 +208,32 @@ def test_a_signed_predicate_is_read_back_equal(kind: type[Predicate]) -> None:
     statement = parse_statement(envelope)
     assert (statement.subject_name, statement.subject_digest) == SUBJECT
     assert kind.parse(statement) == predicate
+
+
+SPOKEN = [kind for kind in EXAMPLES if issubclass(kind, SpokenPredicate)]
+
+
+def test_what_people_say_at_a_terminal_tells_how_they_were_authenticated() -> None:
+    assert set(SPOKEN) == {Approval, BreakGlass, BreakGlassReview}
+
+
+@pytest.mark.parametrize("kind", SPOKEN)
+def test_the_key_says_how_its_holder_was_authenticated_and_no_caller_does(kind: type[Predicate]) -> None:
+    words = Passphrase("correct horse battery", typed=True)
+    asked = SigningKey.from_pem(KEY.to_pem(passphrase=words), passphrase=words)
+    for stated in ({}, {"authentication": "service"}):
+        predicate = kind.parse(statement_of(kind, **stated))
+        said = [parse_statement(predicate.sign(*SUBJECT, key)).predicate for key in (asked, KEY)]
+        # Where nobody was asked the statement is to the byte what it was before there was such a field.
+        assert said == [EXAMPLES[kind] | {"authentication": "passphrase"}, EXAMPLES[kind]]
+
+
+@pytest.mark.parametrize("value", ["password", "", None, 1])
+@pytest.mark.parametrize("kind", SPOKEN)
+def test_another_authentication_is_refused(kind: type[Predicate], value: Any) -> None:
+    with pytest.raises(StatementInvalidError) as caught:
+        kind.parse(statement_of(kind, authentication=value))
+    assert caught.value.metadata["field"] == "authentication"
 
 
 def test_every_predicate_type_is_another() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 import yaml
 
@@ -18,6 +20,8 @@ TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
 KEY = SigningKey.generate().verification_key
 OTHER = SigningKey.generate().verification_key
 PEER_KEY = SigningKey.generate().verification_key
+SPARE = SigningKey.generate().verification_key
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LOG_KEY = LogKey.generate("carnet.test/prod").verifier.vkey
 
 
@@ -62,12 +66,14 @@ def load(**fields):
 
 def test_keys_are_found_by_id_and_by_purpose():
     trust = load()
+    ring = trust.ring(NOW)
     assert trust.key(KEY.key_id).subject == CI
     assert trust.key("0" * 64) is None
-    assert set(trust.keys_for("bundle")) == set(trust.keys_for("request")) == {KEY.key_id}
-    assert set(trust.keys_for("approval")) == set(trust.keys_for("evidence")) == {OTHER.key_id}
-    assert trust.keys_for("cancellation") == {}
-    assert set(trust.all_keys()) == {KEY.key_id, OTHER.key_id, PEER_KEY.key_id}
+    assert set(ring.for_purposes("bundle")) == set(ring.for_purposes("request")) == {KEY.key_id}
+    assert set(ring.for_purposes("approval")) == {OTHER.key_id}
+    assert set(ring.for_evidence(TEST_RESULT, "risk")) == {OTHER.key_id}
+    assert ring.for_purposes("cancellation") == {}
+    assert set(ring.everybody) == {KEY.key_id, OTHER.key_id, PEER_KEY.key_id}
 
 
 def test_a_key_is_believed_in_its_namespaces_and_for_its_predicates():
@@ -178,7 +184,7 @@ REVOKED = {"subject": CI, "since": "2026-01-02T03:04:05Z", "reason": "left"}
 def test_a_revoked_subject_has_no_role_and_its_keys_are_believed_for_nothing():
     trust = load(revoked=[REVOKED])
     assert trust.roles(CI, None) == trust.acting_roles(CI, "risk") == trust.roles_everywhere(CI) == set()
-    assert trust.keys_for("bundle") == trust.keys_for("request") == {}
+    assert trust.ring(NOW).for_purposes("bundle", "request") == {}
     assert trust.key(KEY.key_id).subject == CI
     assert trust.acting_roles(BOB, "risk") == {"approver"}
     assert trust.person_of(CI) == "alice"
@@ -187,7 +193,7 @@ def test_a_revoked_subject_has_no_role_and_its_keys_are_believed_for_nothing():
 def test_a_revoked_peer_is_unknown():
     trust = load(revoked=[REVOKED | {"subject": PROD}])
     assert trust.peer("prod") is trust.peer_by_subject(PROD) is None
-    assert PEER_KEY.key_id not in trust.all_keys()
+    assert PEER_KEY.key_id not in trust.ring(NOW).everybody
     assert trust.roles(PROD, None) == set()
 
 
@@ -207,3 +213,70 @@ def test_a_revocation_that_is_not_one_is_refused(change, where):
     entry = {key: value for key, value in (REVOKED | change).items() if value is not None}
     with pytest.raises(DocumentInvalidError, match=where):
         load(revoked=[entry])
+
+
+def test_a_revoked_key_is_believed_for_nothing_and_its_subject_signs_on_with_another():
+    keys = [*document()["keys"], {"subject": CI, "pem": SPARE.pem, "purposes": ["bundle"]}]
+    trust = load(keys=keys, revoked=[{"key": KEY.key_id, "since": NOW, "reason": "left the vault"}])
+    assert set(trust.ring(NOW).for_purposes("bundle")) == {SPARE.key_id}
+    assert "compromised since 2026-03-01 12:00 UTC" in trust.ring(NOW).key(KEY.key_id).unbelieved
+    assert "publisher" in trust.acting_roles(CI, "risk")
+
+
+def test_a_revoked_key_of_a_peer_is_not_the_peers_any_more():
+    trust = load(
+        peers=[peer(signing_keys=[PEER_KEY.pem, SPARE.pem])],
+        revoked=[{"key": PEER_KEY.key_id, "since": NOW, "reason": "left the vault"}],
+    )
+    assert set(trust.peer("prod").signing_keys) == {SPARE.key_id}
+
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("at", "believed"), [(-HOUR, True), (timedelta(seconds=-1), True), (timedelta(0), False), (HOUR, False)]
+)
+def test_a_key_is_believed_up_to_its_end_for_what_arrived_before_it(at, believed):
+    keys = [document()["keys"][0] | {"valid_until": NOW}, document()["keys"][1]]
+    ring = load(keys=keys).ring(NOW + at)
+    assert (KEY.key_id in ring.for_purposes("bundle")) is believed
+    assert ring.key(KEY.key_id).subject == CI
+    if not believed:
+        assert ring.key(KEY.key_id).unbelieved == f"the key of {CI} was believed until 2026-03-01 12:00 UTC"
+
+
+def test_two_keys_overlap_while_one_takes_over_from_the_other():
+    old, new = (
+        document()["keys"][0] | {"valid_until": NOW + HOUR},
+        {
+            "subject": CI,
+            "pem": SPARE.pem,
+            "purposes": ["bundle"],
+            "valid_from": NOW,
+        },
+    )
+    trust = load(keys=[old, new])
+
+    def believed(at):
+        return set(trust.ring(at).for_purposes("bundle"))
+
+    assert believed(NOW - HOUR) == {KEY.key_id}
+    assert believed(NOW) == {KEY.key_id, SPARE.key_id}
+    assert believed(NOW + HOUR) == {SPARE.key_id}
+
+
+def test_a_peer_is_one_for_its_namespaces_and_for_its_time():
+    assert load(peers=[peer(namespaces=["risk"])]).peer("prod", "risk").environment == "prod"
+    assert load(peers=[peer(namespaces=["risk"])]).peer("prod", "growth") is None
+    ended = load(peers=[peer(valid_until=NOW)])
+    assert ended.peer("prod") is ended.peer_by_subject(PROD) is None
+    assert ended.roles(PROD, None) == set()
+    assert PEER_KEY.key_id in ended.ring(NOW - HOUR).everybody
+    assert PEER_KEY.key_id not in ended.ring(NOW).everybody
+
+
+def test_what_begins_after_its_end_is_refused():
+    keys = [document()["keys"][0] | {"valid_from": NOW, "valid_until": NOW - HOUR}]
+    with pytest.raises(DocumentInvalidError, match=r"keys\[0\].*valid_from is not before valid_until"):
+        load(keys=keys)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from datetime import timedelta
 
-from carnet_policies.evaluation import RuleStatus
+from carnet_policies.evaluation import Evaluation, RuleResult, RuleStatus
 from carnet_server.admission.stored_evaluation import StoredEvaluation, describe_unmet
 from tests.unit.carnet_server.admission.admissions import NOW, an_evaluation
 
@@ -18,6 +20,22 @@ def test_it_reads_back_as_it_was_written():
     after = StoredEvaluation.from_json(before.to_json())
     assert after == before
     assert after.outcome is RuleStatus.AWAITING
+
+
+def test_the_time_at_which_a_rule_opens_is_kept():
+    waiting = RuleResult("soak", RuleStatus.AWAITING, "too early", opens_at=NOW + timedelta(hours=1))
+    before = StoredEvaluation(Evaluation("c" * 64, (waiting,)), 3, NOW)
+    after = StoredEvaluation.from_json(before.to_json())
+    assert after == before
+    assert after.evaluation.results[0].awaits_a_time
+    later = replace(waiting, opens_at=NOW + timedelta(hours=2))
+    assert not before.says_the_same(StoredEvaluation(Evaluation("c" * 64, (later,)), 3, NOW))
+
+
+def test_what_was_stored_without_such_a_time_reads_back():
+    value = json.loads(stored(RuleStatus.AWAITING).to_json())
+    del value["results"][0]["opens_at"]
+    assert StoredEvaluation.from_json(json.dumps(value)) == stored(RuleStatus.AWAITING)
 
 
 def test_the_moment_makes_no_difference_and_a_result_does():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 import yaml
@@ -23,6 +24,8 @@ from carnet_server.access.trust import load_trust
 from carnet_server.evidence.assessment import assess, check_subject, require_trusted
 from tests.support.bundles import make_manifest
 from tests.support.registry import make_test_result
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 EVALUATOR, STAGING, PROD, OWN, STRANGER, PUBLISHER = (SigningKey.generate() for _ in range(6))
 EVALUATOR_SUBJECT = "spiffe://carnet.test/service/evaluator"
@@ -69,7 +72,7 @@ TRUST = make_trust()
 
 
 def judge(data, *, namespace="risk", trust=TRUST):
-    return assess(data, namespace=namespace, trust=trust, own_key=OWN.verification_key)
+    return assess(data, namespace=namespace, trust=trust, own_key=OWN.verification_key, at=NOW)
 
 
 def make_decision(environment, key, result="PASSED"):

@@ -18,7 +18,9 @@ from carnet.errors import (
     FileUnreadableError,
     InvalidInputError,
     NotFoundError,
+    UnauthenticatedError,
 )
+from carnet.signing.keys import SigningKey
 from carnet_server.access.trust import load_trust
 from carnet_server.identity.commands import identity
 from carnet_server.local.initialise import initialise
@@ -86,6 +88,36 @@ def test_an_identity_is_made_and_may_do_nothing_before_the_lines_are_pasted(run,
     assert now.key(found.signing_key().key_id).purposes == {"bundle"}
 
 
+WORDS = "correct horse battery"
+
+
+def test_a_signing_key_may_have_a_passphrase(run, folder, tmp_path, monkeypatch):
+    words = tmp_path / "words"
+    words.write_text(WORDS + "\n")
+    monkeypatch.setenv("CARNET_KEY_PASSPHRASE_FILE", str(words))
+    made = run("create erin --kind person --purpose approval --passphrase")
+    assert WORDS not in json.dumps(made)
+    found = Federation.load(folder).identity("erin")
+    (key,) = yaml.safe_load(made["trust_lines"])["keys"]
+    assert found.signing_key().verification_key.pem == key["pem"]
+    monkeypatch.delenv("CARNET_KEY_PASSPHRASE_FILE")
+    with pytest.raises(UnauthenticatedError, match="passphrase"):
+        found.signing_key()
+    assert found.signing_key(lambda what, attempt: WORDS).authentication == "passphrase"
+
+
+def test_no_identity_is_made_without_the_passphrase_that_was_wanted(run, folder, tmp_path, monkeypatch):
+    with pytest.raises(UnauthenticatedError, match="nobody can be asked"):
+        run("create erin --purpose approval --passphrase")
+    (tmp_path / "words").write_text("short\n")
+    monkeypatch.setenv("CARNET_KEY_PASSPHRASE_FILE", str(tmp_path / "words"))
+    with pytest.raises(InvalidInputError, match="12 characters"):
+        run("create erin --purpose approval --passphrase")
+    with pytest.raises(click.UsageError, match="--purpose"):
+        run("create erin --passphrase")
+    assert "erin" not in Federation.load(folder).identities
+
+
 def test_comments_of_the_federations_document_stay(run, folder):
     path = folder / "federation.yaml"
     before = path.read_text().replace("identities:\n", "identities:  # who we are\n")
@@ -149,7 +181,9 @@ def test_a_revoked_identity_is_revoked_everywhere_and_the_rest_of_the_document_s
     path = folder / "environments" / "dev" / "trust.yaml"
     before = path.read_text()
     answer = run('revoke ci --reason "the runner: broken into #1" --since 2026-01-31T08:00Z')
-    assert answer["environments"] == [{"name": name, "trust_version": 2} for name in ("dev", "prod")]
+    assert answer["environments"] == [
+        {"name": name, "trust_version": 2, "signatures_needed": 0} for name in ("dev", "prod")
+    ]
     for name in ("dev", "prod"):
         entry = trust(folder, name).revocation_of(CI)
         assert (entry.reason, entry.since.isoformat()) == (
@@ -168,6 +202,20 @@ def test_a_revoked_identity_is_revoked_everywhere_and_the_rest_of_the_document_s
     assert trust(folder, "prod").revocation_of(CI)
     assert trust(folder, "prod").version == 3
     assert trust(folder, "dev").version == 2
+
+
+@pytest.mark.parametrize(("people", "words"), [(1, "a person has"), (2, "2 different people have")])
+def test_where_people_must_sign_the_document_it_is_said(run, folder, people, words):
+    path = folder / "environments" / "prod" / "environment.yaml"
+    signers = [
+        {"person": name, "pem": SigningKey.generate().verification_key.pem} for name in ("rita", "bob")
+    ]
+    demand = {"documents": {"signatures": people, "signers": signers}}
+    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | demand))
+    page = run("revoke ci --reason lost", output="text")
+    (said,) = [line for line in page.splitlines() if "carnet document sign" in line]
+    assert said.startswith(f"prod takes it only once {words} signed it")
+    assert f"sign {folder / 'environments' / 'prod' / 'trust.yaml'} --environment prod" in said
 
 
 def test_only_the_certificate_is_revoked_where_that_is_meant(run, folder):

@@ -46,6 +46,8 @@ FILES = {
             "tls-key.pem",
             "log-key.pem",
             "signing-key.pem",
+            "signing-authority.pem",
+            "signing-authority-key.pem",
         )
     ),
     *(
@@ -54,6 +56,7 @@ FILES = {
         for file in ("tls.pem", "tls-key.pem")
     ),
     *(f"identities/{name}/signing-key.pem" for name in SIGNERS),
+    *(f"environments/prod/{name}.yaml.intoto.jsonl" for name in ("policy", "trust")),
 }
 
 
