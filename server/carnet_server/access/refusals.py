@@ -35,13 +35,14 @@ from carnet.errors import (
 from carnet.translog.entry import TEXT_MAX_LENGTH, Actor, EntryType
 from carnet.translog.refused_calls import ANY_OTHER, NAMESPACES_MAX, RefusedCalls
 from carnet_server.access.permissions import PERMISSIONS
-from carnet_server.log.writer import EntryDraft
+from carnet_server.log.transaction import EntryDraft
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from carnet_server.access.trust import Trust
-    from carnet_server.log.writer import Transaction, Writer
+    from carnet_server.log.transaction import Transaction
+    from carnet_server.log.writer import Writer
 
 WRITE_EVERY_SECONDS = 60.0
 KINDS_MAX = 1000

@@ -34,7 +34,7 @@ from carnet_server.aliases.moves import move_alias
 from carnet_server.evidence.adding import ENVELOPE_MEDIA_TYPE, insert_own_decision
 from carnet_server.evidence.queries import read_evidence_digests
 from carnet_server.log.revisions import promotion_scope
-from carnet_server.log.writer import EntryDraft
+from carnet_server.log.transaction import EntryDraft
 from carnet_server.models.arrival import register_version
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from carnet_server.admission.situation import Situation
     from carnet_server.admission.stored_evaluation import StoredEvaluation
     from carnet_server.admission.verification import VerifiedInput
-    from carnet_server.log.writer import Transaction
+    from carnet_server.log.transaction import Transaction
     from carnet_server.models.domain import Arrival
 
 

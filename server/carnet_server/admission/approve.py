@@ -18,7 +18,7 @@ from carnet_server.admission.states import check_open
 from carnet_server.admission.view import read_held, require_known, unknown_promotion, view_admission
 from carnet_server.evidence.adding import ENVELOPE_MEDIA_TYPE
 from carnet_server.log.revisions import promotion_scope
-from carnet_server.log.writer import EntryDraft
+from carnet_server.log.transaction import EntryDraft
 
 if TYPE_CHECKING:
     from carnet.signing.approval import Approval
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from carnet_server.access.identity import Caller
     from carnet_server.admission.domain import Admission, AdmissionView, Signer
     from carnet_server.admission.parts import AdmissionParts
-    from carnet_server.log.writer import Transaction
+    from carnet_server.log.transaction import Transaction
 
 
 @dataclass(frozen=True, slots=True)

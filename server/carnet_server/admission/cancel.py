@@ -20,7 +20,7 @@ from carnet_server.admission.signers import open_signed, require_covers, signer_
 from carnet_server.admission.states import AdmissionState, check_transition
 from carnet_server.evidence.adding import ENVELOPE_MEDIA_TYPE
 from carnet_server.log.revisions import promotion_scope
-from carnet_server.log.writer import EntryDraft
+from carnet_server.log.transaction import EntryDraft
 from carnet_server.models.domain import version_subject
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from carnet_server.access.key_ring import TrustedKey
     from carnet_server.access.trust import Trust
     from carnet_server.admission.parts import AdmissionParts
-    from carnet_server.log.writer import Transaction
+    from carnet_server.log.transaction import Transaction
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from carnet_server.access.identity import Caller
     from carnet_server.admission.parts import AdmissionParts
     from carnet_server.evidence.assessment import Assessment
-    from carnet_server.log.writer import Transaction
+    from carnet_server.log.transaction import Transaction
 
 
 async def assess_carried(

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from carnet_server.admission.domain import Admission
     from carnet_server.admission.parts import AdmissionParts
     from carnet_server.blobs.service import BlobsService
-    from carnet_server.log.writer import Transaction
+    from carnet_server.log.transaction import Transaction
 
 PACE_SECONDS = 0.2
 

@@ -23,7 +23,7 @@ from carnet_server.admission.parts import signing_actor
 from carnet_server.admission.states import check_transition, state_of
 from carnet_server.evidence.adding import ENVELOPE_MEDIA_TYPE
 from carnet_server.log.revisions import promotion_scope
-from carnet_server.log.writer import EntryDraft
+from carnet_server.log.transaction import EntryDraft
 
 if TYPE_CHECKING:
     from carnet.signing.dsse import Envelope
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from carnet_server.admission.situation import Situation
     from carnet_server.admission.stored_evaluation import StoredEvaluation
     from carnet_server.admission.verification import VerifiedInput
-    from carnet_server.log.writer import Transaction
+    from carnet_server.log.transaction import Transaction
 
 
 @dataclass(frozen=True, slots=True)

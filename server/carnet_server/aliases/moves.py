@@ -14,7 +14,7 @@ from carnet.translog.entry import EntryType
 from carnet_server.aliases import queries
 from carnet_server.aliases.domain import AliasMove, check_revision
 from carnet_server.log.revisions import model_scope
-from carnet_server.log.writer import EntryDraft
+from carnet_server.log.transaction import EntryDraft
 from carnet_server.models.notes import NOTE_MEDIA_TYPE
 from carnet_server.models.queries import read_listed_version
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from carnet.references import ResourceName
     from carnet_server.aliases.domain import Move
-    from carnet_server.log.writer import Transaction
+    from carnet_server.log.transaction import Transaction
     from carnet_server.models.domain import Version
 
 

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
     from carnet_server.blobs.port import BlobStore
     from carnet_server.database.engine import Database
-    from carnet_server.log.writer import Transaction, Writer
+    from carnet_server.log.transaction import Transaction
+    from carnet_server.log.writer import Writer
 
 ABANDONED_AFTER = timedelta(hours=24)
 GRACE = timedelta(hours=24)

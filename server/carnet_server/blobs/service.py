@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from carnet_server.access.identity import Caller
     from carnet_server.blobs.port import BlobReading, BlobStore, BlobUpload
     from carnet_server.database.engine import Database
-    from carnet_server.log.writer import Transaction, Writer
+    from carnet_server.log.transaction import Transaction
+    from carnet_server.log.writer import Writer
 
 THREADS = 8
 

@@ -10,7 +10,7 @@ from carnet.errors import ConflictError
 from carnet.translog.entry import Actor, EntryType
 from carnet_server.environment.queries import TABLE, read_digests
 from carnet_server.log.revisions import POLICY_SCOPE, TRUST_SCOPE
-from carnet_server.log.writer import EntryDraft, Transaction, Writer
+from carnet_server.log.transaction import EntryDraft, Transaction
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from carnet_policies.document import Policy
     from carnet_server.access.trust import Trust
     from carnet_server.environment.state import EnvironmentState
+    from carnet_server.log.writer import Writer
 
 POLICY_MEDIA_TYPE = "application/vnd.carnet.policy+yaml"
 TRUST_MEDIA_TYPE = "application/vnd.carnet.trust+yaml"

@@ -17,7 +17,7 @@ from carnet_server.log.writer import Writer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from carnet_server.log.writer import Transaction
+    from carnet_server.log.transaction import Transaction
 
 Result = TypeVar("Result")
 RETRY_AFTER_SECONDS = 0.05

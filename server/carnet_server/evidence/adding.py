@@ -17,7 +17,7 @@ from carnet_server.evidence import queries
 from carnet_server.evidence.assessment import own_signer
 from carnet_server.evidence.domain import Evidence
 from carnet_server.log.revisions import bundle_scope
-from carnet_server.log.writer import EntryDraft
+from carnet_server.log.transaction import EntryDraft
 from carnet_server.models.domain import version_subject
 from carnet_server.models.queries import read_listed_version, read_version_by_digest
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from carnet.signing.keys import VerificationKey
     from carnet.translog.entry import Actor
     from carnet_server.evidence.assessment import Assessment
-    from carnet_server.log.writer import Transaction
+    from carnet_server.log.transaction import Transaction
 
 ENVELOPE_MEDIA_TYPE = "application/vnd.dsse.envelope.v1+json"
 

@@ -23,7 +23,7 @@ from carnet.signing.certificate import TokenFacts
 from carnet.signing.keys import VerificationKey
 from carnet.translog.entry import EntryType
 from carnet_server.identity.quota import CertificateQuota
-from carnet_server.log.writer import EntryDraft
+from carnet_server.log.transaction import EntryDraft
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from carnet_server.access.identity import Caller
     from carnet_server.environment.state import EnvironmentState
     from carnet_server.identity.signing_authority import FollowedAuthority
-    from carnet_server.log.writer import Transaction, Writer
+    from carnet_server.log.transaction import Transaction
+    from carnet_server.log.writer import Writer
 
 MAX_REQUEST_BYTES = 4 << 10
 MAX_CLAIMS_BYTES = 8 << 10

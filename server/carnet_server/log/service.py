@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from carnet.translog.entry import Entry
     from carnet.translog.tree import NodeId
     from carnet_server.database.engine import Database
-    from carnet_server.log.writer import Commit, Writer
+    from carnet_server.log.head import Commit
+    from carnet_server.log.writer import Writer
 
 SUBSCRIPTION_LIMIT = 10_000
 SIGNED_WITHIN_SECONDS = 10.0

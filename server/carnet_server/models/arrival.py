@@ -14,7 +14,7 @@ from carnet.translog.entry import EntryType
 from carnet_server.blobs.domain import Blob
 from carnet_server.blobs.queries import require_blobs
 from carnet_server.log.revisions import bundle_scope, model_scope
-from carnet_server.log.writer import EntryDraft
+from carnet_server.log.transaction import EntryDraft
 from carnet_server.models import queries
 from carnet_server.models.domain import Model
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from carnet.bundle.manifest import Manifest
     from carnet.translog.entry import Actor
-    from carnet_server.log.writer import Transaction
+    from carnet_server.log.transaction import Transaction
     from carnet_server.models.domain import Arrival, Version
 
 

@@ -19,7 +19,7 @@ from carnet.references import ResourceName
 from carnet.translog.entry import EntryType
 from carnet_policies.evaluation import RuleStatus
 from carnet_server.evidence.adding import ENVELOPE_MEDIA_TYPE, insert_own_decision
-from carnet_server.log.writer import EntryDraft
+from carnet_server.log.transaction import EntryDraft
 from carnet_server.models.arrival import find_registered, register_version
 from carnet_server.models.basis import read_basis
 from carnet_server.models.decision import awaiting, refusal, sign_decision
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from carnet_server.database.engine import Database
     from carnet_server.environment.state import EnvironmentState
     from carnet_server.log.service import LogService
-    from carnet_server.log.writer import Transaction, Writer
+    from carnet_server.log.transaction import Transaction
+    from carnet_server.log.writer import Writer
     from carnet_server.models.basis import Basis
     from carnet_server.models.domain import Arrival
     from carnet_server.models.publication import VerifiedPublication

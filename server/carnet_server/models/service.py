@@ -16,7 +16,7 @@ from carnet.translog.entry import EntryType
 from carnet_server.access.permissions import READERS
 from carnet_server.aliases.queries import read_alias, read_aliases_of
 from carnet_server.log.revisions import bundle_scope, model_scope
-from carnet_server.log.writer import EntryDraft
+from carnet_server.log.transaction import EntryDraft
 from carnet_server.models import queries
 from carnet_server.models.basis import find_same_content
 from carnet_server.models.domain import Proposal, Resolution, Revocation, Stage, check_reason
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from carnet_server.database.engine import Database
     from carnet_server.environment.state import EnvironmentState
     from carnet_server.log.service import LogService
-    from carnet_server.log.writer import Transaction, Writer
+    from carnet_server.log.transaction import Transaction
+    from carnet_server.log.writer import Writer
     from carnet_server.models.domain import Model, Publication, Version
 
 

@@ -12,7 +12,7 @@ from carnet.signing.statement import parse_statement
 from carnet.translog.entry import EntryType
 from carnet.translog.receipt import format_receipt, verify_receipt
 from carnet_server.evidence.adding import ENVELOPE_MEDIA_TYPE
-from carnet_server.log.writer import EntryDraft
+from carnet_server.log.transaction import EntryDraft
 from carnet_server.release import queries
 from carnet_server.release.domain import PromotionRecord
 
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from carnet_server.access.identity import Caller
     from carnet_server.access.trust import Trust
     from carnet_server.environment.state import EnvironmentState
-    from carnet_server.log.writer import Transaction, Writer
+    from carnet_server.log.transaction import Transaction
+    from carnet_server.log.writer import Writer
     from carnet_server.models.domain import Version
 
 

@@ -24,7 +24,7 @@ from carnet_server.aliases.domain import Move, MoveKind
 from carnet_server.aliases.moves import move_alias
 from carnet_server.database.engine import Database
 from carnet_server.log.revisions import model_scope, read_revisions
-from carnet_server.log.writer import Transaction
+from carnet_server.log.transaction import Transaction
 from carnet_server.models.domain import Arrival, Model
 from carnet_server.models.queries import insert_model, insert_version, mark_revoked
 from tests.support.registry import make_version

@@ -7,7 +7,7 @@ import pytest
 from carnet.translog.entry import Actor, EntryType
 from carnet.translog.keys import LogKey
 from carnet_server.database.engine import Database
-from carnet_server.log.writer import EntryDraft
+from carnet_server.log.transaction import EntryDraft
 from tests.support.storage import DATABASES, Databases
 
 ACTOR = Actor(subject="spiffe://carnet.test/person/alice", issuer="spiffe://carnet.test", method="mtls")
