@@ -36,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    # Programs that are started as another user are forked, which gRPC's handlers for that can break.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
     given = list(sys.argv[1:] if arguments is None else arguments)
     settings = Settings(
         output="json" if _wants_json(given) else "text",
