@@ -15,7 +15,15 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from benchmarks import changed_file, database_backends, deciding, memory, object_storage, promotion_speed
+from benchmarks import (
+    changed_file,
+    database_backends,
+    deciding,
+    features,
+    memory,
+    object_storage,
+    promotion_speed,
+)
 from benchmarks.registries import BenchmarkFailedError
 from benchmarks.sizes import GIB, in_words
 from carnet.errors import CarnetError
@@ -29,6 +37,7 @@ BENCHMARKS: dict[str, Callable[..., Report]] = {
     "changed_file": changed_file.run,
     "database_backends": database_backends.run,
     "deciding": deciding.run,
+    "features": features.run,
     "memory": memory.run,
     "object_storage": object_storage.run,
     "promotion_speed": promotion_speed.run,

@@ -197,6 +197,15 @@ class BlobsMissingError(PreconditionFailedError):
     reason = "BLOBS_MISSING"
 
 
+class ContractBrokenError(PreconditionFailedError):
+    """A semantic version promises more than the version keeps.
+
+    ``metadata["field"]`` names what breaks it, and ``metadata["nextSemanticVersion"]`` the number to take.
+    """
+
+    reason = "CONTRACT_BROKEN"
+
+
 class GateRefusedError(PreconditionFailedError):
     """A policy said no; the message names each rule that failed."""
 

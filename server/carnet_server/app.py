@@ -32,6 +32,8 @@ from carnet.registry.v1 import (
     log_pb2_grpc,
     models_pb2,
     models_pb2_grpc,
+    search_pb2,
+    search_pb2_grpc,
 )
 from carnet.serving.listening import GRACE_SECONDS, Listener
 from carnet_policies.engine import PolicyEngine
@@ -39,6 +41,8 @@ from carnet_server.access.interceptor import RegistryCallScope
 from carnet_server.access.refusals import WRITE_EVERY_SECONDS, RefusalLog
 from carnet_server.admission.service import AdmissionService
 from carnet_server.admission.servicer import AdmissionServicer
+from carnet_server.aliases.resolves import WRITE_EVERY_SECONDS as RESOLVES_EVERY_SECONDS
+from carnet_server.aliases.resolving import CountedModelServicer
 from carnet_server.aliases.service import AliasesService
 from carnet_server.aliases.servicer import AliasServicer
 from carnet_server.blobs.opening import open_store
@@ -63,10 +67,11 @@ from carnet_server.log.service import LogService
 from carnet_server.log.servicer import LogServicer
 from carnet_server.models.queries import names_blob
 from carnet_server.models.service import ModelsService
-from carnet_server.models.servicer import ModelServicer
 from carnet_server.release.capability import CapabilityCheck
 from carnet_server.release.service import ReleaseService
 from carnet_server.release.servicer import ReleaseServicer
+from carnet_server.search.service import SearchService
+from carnet_server.search.servicer import SearchServicer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,6 +82,7 @@ if TYPE_CHECKING:
     from carnet_server.environment.state import EnvironmentState
 
 COLLECT_EVERY_MINUTES = 60
+CHECK_AHEAD_EVERY_MINUTES = 15
 SERVICES = tuple(
     service.full_name
     for module in (
@@ -88,6 +94,7 @@ SERVICES = tuple(
         identity_pb2,
         log_pb2,
         models_pb2,
+        search_pb2,
     )
     for service in module.DESCRIPTOR.services_by_name.values()
 )
@@ -143,6 +150,7 @@ class RegistryApp:
             is_named=names_blob,
             capability_check=CapabilityCheck(state),
         )
+        self._aliases = AliasesService(self._database, self._writer, self._log, state, self._store)
         self._identity = FollowedIdentity(state.identity)
         self._reload = DocumentReload(config, state, self._database, self._writer, self._identity)
         self._refusals = RefusalLog(state.name, state.log_key.name, self._writer)
@@ -210,14 +218,19 @@ class RegistryApp:
         """Every servicer, with what adds it to a server."""
         state, database, writer, log = self._state, self._database, self._writer, self._log
         models = ModelsService(database, writer, log, state, self._engine)
-        aliases = AliasesService(database, writer, log, state, self._store.find_missing)
+        search = SearchService(database)
+        aliases = self._aliases
         evidence = EvidenceService(database, writer, log, state)
         admission = AdmissionService(state, database, writer, log, engine=self._engine, blobs=self._blobs)
         release = ReleaseService(state, database, writer, log)
         issuing = IssuingService(state, writer, self._authority)
         identity = IdentityServicer(issuing, KeyUsesService(database, state))
         return [
-            (models_pb2_grpc.add_ModelServiceServicer_to_server, ModelServicer(models, state)),
+            (
+                models_pb2_grpc.add_ModelServiceServicer_to_server,
+                CountedModelServicer(models, state, aliases.resolves),
+            ),
+            (search_pb2_grpc.add_SearchServiceServicer_to_server, SearchServicer(search)),
             (aliases_pb2_grpc.add_AliasServiceServicer_to_server, AliasServicer(aliases, state)),
             (add_blob_service, BlobServicer(self._blobs)),
             (evidence_pb2_grpc.add_EvidenceServiceServicer_to_server, EvidenceServicer(evidence)),
@@ -257,6 +270,22 @@ class RegistryApp:
             max_instances=1,
             misfire_grace_time=None,
         )
+        self._schedule.add_job(
+            self._aliases.resolves.flush,
+            "interval",
+            seconds=RESOLVES_EVERY_SECONDS,
+            coalesce=True,
+            max_instances=1,
+            misfire_grace_time=None,
+        )
+        self._schedule.add_job(
+            self._aliases.check_ahead,
+            "interval",
+            minutes=CHECK_AHEAD_EVERY_MINUTES,
+            coalesce=True,
+            max_instances=1,
+            misfire_grace_time=None,
+        )
         self._schedule.start()
 
     async def _collect(self) -> None:
@@ -281,10 +310,12 @@ class RegistryApp:
         listeners = [each for each in (self._listener, self._bearer_listener) if each is not None]
         await asyncio.gather(*(each.stop(grace_seconds=grace_seconds) for each in listeners))
         await self._refusals.flush()
+        await self._aliases.resolves.flush()
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
         self._writer.stop()
+        self._aliases.close()
         self._blobs.close()
         self._store.close()
         self._engine.close()

@@ -127,9 +127,15 @@ async def test_a_version_travels_with_every_stamp(world):
         "approval.recorded=approved",
         "decision.made=PASSED",
         "version.admitted",
+        "version.stage-changed=approved",
         "alias.moved=1",
+        "version.stage-changed=deployed",
     ]
+    approved = (await world.staging.entries(start))[7]
+    assert approved.envelope_digest == view.admission.decision_digest
+    assert approved.subject["promotion"] == admission.promotion
     version = await world.staging.version()
+    assert version.stage == "deployed"
     assert (version.bundle_digest, version.source, version.promotion) == (
         manifest.digest,
         "dev",
@@ -226,12 +232,14 @@ async def test_a_version_that_awaits_evidence_has_no_dossier_until_it_comes(worl
 async def test_a_version_that_is_here_already_is_promoted_for_an_alias_alone(quiet):
     manifest, _, _ = await brought(quiet)
     first = await quiet.promote(manifest, alias="")
+    assert (await quiet.staging.version()).stage == "registered"
     start = quiet.staging.log.size
     second = await quiet.promote(manifest)
     assert kinds(await quiet.staging.entries(start)) == [
         "promotion.requested",
         "decision.made=PASSED",
         "alias.moved=1",
+        "version.stage-changed=deployed",
     ]
     assert (await quiet.staging.version()).promotion == first.admission.promotion
     entry = verify_receipt(second.receipt, quiet.parties.logs["staging"].verifier)

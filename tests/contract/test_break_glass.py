@@ -133,6 +133,7 @@ async def test_two_people_stand_in_for_approvals_and_the_log_says_so(world):
         "break-glass.used=approvals",
         "version.admitted",
         "alias.moved=1",
+        "version.stage-changed=deployed",
     ]
     used = (await world.staging.entries(start))[3]
     assert used.envelope_digest == view.admission.decision_digest

@@ -173,4 +173,5 @@ def test_every_role_opens_something_and_only_the_promotion_service_and_operators
         for path, each in PERMISSIONS.items()
         if each.acts and "operator" in each.roles
     }
-    assert movers == {"RevokeVersion", "SetAlias", "DeleteAlias", "RollbackAlias"}
+    stages = {"RevokeVersion", "SetStage", "ArchiveVersions"}
+    assert movers == stages | {"SetAlias", "DeleteAlias", "RollbackAlias", "DrillAlias"}

@@ -766,6 +766,14 @@ def publication(brought: Brought):
 DOORS = {
     "PublishVersion": ("models", publication),
     "RevokeVersion": ("models", lambda b: models_pb2.RevokeVersionRequest(name=b.name, reason="gone")),
+    "SetStage": (
+        "models",
+        lambda b: models_pb2.SetStageRequest(name=b.name, stage="STAGE_APPROVED", reason="so"),
+    ),
+    "ArchiveVersions": (
+        "models",
+        lambda b: models_pb2.ArchiveVersionsRequest(parent=b.name.partition("/models/")[0], reason="old"),
+    ),
     "SetAlias": ("aliases", lambda b: aliases_pb2.SetAliasRequest(name=_alias(b), version=1)),
     "DeleteAlias": ("aliases", lambda b: aliases_pb2.DeleteAliasRequest(name=_alias(b))),
     "RollbackAlias": (

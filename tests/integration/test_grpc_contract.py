@@ -33,6 +33,7 @@ from carnet.registry.v1 import (
     identity_pb2,
     log_pb2,
     models_pb2,
+    search_pb2,
 )
 from carnet.sync.v1 import environments_pb2, promotions_pb2
 from carnet_server.access.permissions import PERMISSIONS
@@ -47,6 +48,7 @@ REGISTRY_FILES = (
     identity_pb2,
     log_pb2,
     models_pb2,
+    search_pb2,
 )
 SYNC_FILES = (environments_pb2, promotions_pb2)
 KNOWN = "namespaces/contract/models/known"
@@ -407,6 +409,11 @@ LISTS = {
         "dev",
         [{"parent": KNOWN}, {"parent": "namespaces/contract/models/other"}],
         "versions",
+    ),
+    "/carnet.registry.v1.SearchService/SearchVersions": (
+        "dev",
+        [{"parent": "namespaces/contract"}, {"parent": "namespaces/-"}, {"parent": KNOWN}],
+        "results",
     ),
     f"{_ALIASES}/ListAliases": (
         "dev",

@@ -106,12 +106,13 @@ class Registry:
         """Make the services anew, after a change of ``state``."""
         shared = (self.database, self.writer, self.log, self.state)
         self.models = ModelsService(*shared, self.engine)
-        self.aliases = AliasesService(*shared, self.store.find_missing)
+        self.aliases = AliasesService(*shared, self.store)
         self.evidence = EvidenceService(*shared)
 
     def stop(self) -> None:
         """Stop everything."""
         self.writer.stop()
+        self.aliases.close()
         self.engine.close()
         self.store.close()
         self.database.close()

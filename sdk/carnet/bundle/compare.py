@@ -1,38 +1,27 @@
 """What differs between two versions.
 
 Responsible for comparing two manifests as rules without I/O: metrics by name and slice, with the direction
-telling better from worse; settings, features, environment, lineage and files by name. Does not judge whether
-a difference is acceptable; policies do.
+telling better from worse; settings, features, environment, lineage and files by name; and what would break
+callers. Figures that evidence states are handed in. Does not judge whether a difference is acceptable;
+policies do, and ``carnet.bundle.compare_gate`` for a build.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
+
+from carnet.bundle.compatibility import breaking_changes
+from carnet.bundle.metric_comparison import Figure, compare_figures
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from carnet.bundle.compatibility import BreakingChange
     from carnet.bundle.manifest import Manifest
-    from carnet.bundle.metadata import Metric
+    from carnet.bundle.metric_comparison import MetricChange
 
-Verdict = Literal["improved", "regressed", "unchanged", "added", "removed"]
 Kind = Literal["changed", "added", "removed"]
-
-
-@dataclass(frozen=True, slots=True)
-class MetricChange:
-    """One metric on both sides; ``before``, ``after`` and ``delta`` (after less before) where they exist."""
-
-    name: str
-    slice: Mapping[str, str]
-    direction: str
-    unit: str
-    before: float | None
-    after: float | None
-    delta: float | None
-    verdict: Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +43,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All that differs between two manifests, and every metric of both."""
+    """All that differs between two manifests, and every metric of both.
+
+    ``schema_breaks`` are the changes of the feature schema that break callers.
+    """
 
     before: str
     after: str
@@ -64,18 +56,27 @@ class Comparison:
     environment: tuple[Change, ...]
     lineage: tuple[Change, ...]
     files: tuple[Change, ...]
+    schema_breaks: tuple[BreakingChange, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the comparison as a JSON object."""
         return asdict(self)
 
 
-def compare_manifests(before: Manifest, after: Manifest) -> Comparison:
+def compare_manifests(
+    before: Manifest,
+    after: Manifest,
+    *,
+    measured_before: Iterable[Figure] = (),
+    measured_after: Iterable[Figure] = (),
+) -> Comparison:
     """Compare two manifests.
 
     Args:
         before: The version to compare with.
         after: The version that is compared.
+        measured_before: What trusted evidence measured of the first.
+        measured_after: What it measured of the second.
 
     Returns:
         What differs. A metric whose direction or unit is another is another metric: one removed, one added.
@@ -83,53 +84,23 @@ def compare_manifests(before: Manifest, after: Manifest) -> Comparison:
     return Comparison(
         before=before.subject_name,
         after=after.subject_name,
-        metrics=tuple(_metrics(before.metrics, after.metrics)),
+        metrics=tuple(
+            compare_figures(
+                (*_figures(before), *measured_before),
+                (*_figures(after), *measured_after),
+            )
+        ),
         hyperparameters=_changes(before.hyperparameters, after.hyperparameters),
         feature_schema=_changes(_features(before), _features(after)),
         environment=_changes(_section(before, "environment"), _section(after, "environment")),
         lineage=_changes(_section(before, "lineage"), _section(after, "lineage")),
         files=_changes(_files(before), _files(after)),
+        schema_breaks=breaking_changes(before.feature_schema, after.feature_schema),
     )
 
 
-def _metrics(before: Iterable[Metric], after: Iterable[Metric]) -> Iterable[MetricChange]:
-    olds, news = ({_identity(metric): metric for metric in side} for side in (before, after))
-    for identity in sorted(olds.keys() | news.keys()):
-        old, new = olds.get(identity), news.get(identity)
-        either = new or old
-        assert either is not None
-        first, second = old.value if old else None, new.value if new else None
-        yield MetricChange(
-            name=either.name,
-            slice=either.slice,
-            direction=either.direction,
-            unit=either.unit,
-            before=first,
-            after=second,
-            delta=_delta(first, second),
-            verdict=_verdict(first, second, either.direction),
-        )
-
-
-def _identity(metric: Metric) -> tuple[Any, ...]:
-    return (metric.name, tuple(sorted(metric.slice.items())), metric.direction, metric.unit)
-
-
-def _delta(before: float | None, after: float | None) -> float | None:
-    """Return the difference, where there is one that JSON can hold."""
-    if before is None or after is None or not math.isfinite(after - before):
-        return None
-    return after - before
-
-
-def _verdict(before: float | None, after: float | None, direction: str) -> Verdict:
-    if before is None:
-        return "added"
-    if after is None:
-        return "removed"
-    if before == after:
-        return "unchanged"
-    return "improved" if (after > before) == (direction == "higher_is_better") else "regressed"
+def _figures(manifest: Manifest) -> Iterable[Figure]:
+    return (Figure(each.name, each.value, each.direction, each.slice, each.unit) for each in manifest.metrics)
 
 
 def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Change, ...]:

@@ -1,7 +1,8 @@
 """What a model takes and what it gives.
 
 Responsible for the shape of the manifest's ``feature_schema``: names that are unique on each side, and
-bounds, categories and shapes only where the type has them. Does not check data against it.
+bounds, categories and shapes only where the type has them. Does not check data against it
+(``carnet.features`` does).
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from carnet.signing.fields import FrozenModel, Line, Many, problem
+from carnet.bundle.paths import check_path
+from carnet.errors import PathRefusedError
+from carnet.signing.fields import FrozenModel, Line, Many, OptionalLine, problem
 
 FeatureType = Literal[
     "bool",
@@ -82,8 +85,40 @@ def _each_name_once(features: tuple[Feature, ...]) -> tuple[Feature, ...]:
 Features = Annotated[Many[Feature], AfterValidator(_each_name_once)]
 
 
+class Preprocessing(FrozenModel):
+    """What the inputs go through before the model sees them.
+
+    Attributes:
+        path: A file of the bundle; empty where it is outside of it.
+        name: What it is called elsewhere, such as a feature pipeline; empty where ``path`` says it.
+        version: The version of what ``name`` says.
+    """
+
+    path: str = ""
+    name: OptionalLine = ""
+    version: OptionalLine = ""
+
+    @model_validator(mode="after")
+    def _one_of_the_two(self) -> Self:
+        if bool(self.path) == bool(self.name) or bool(self.name) != bool(self.version):
+            raise problem("should be either a path, or a name with a version")
+        if self.path:
+            try:
+                check_path(self.path)
+            except PathRefusedError as error:
+                raise problem("{message}", message=error.message) from error
+        return self
+
+
 class FeatureSchema(FrozenModel):
-    """The inputs and the outputs, each in order."""
+    """The inputs and the outputs, each in order.
+
+    Attributes:
+        inputs: What a caller sends.
+        outputs: What a caller gets.
+        preprocessing: What the inputs go through; absent where there is nothing, or the model has it.
+    """
 
     inputs: Features = ()
     outputs: Features = ()
+    preprocessing: Preprocessing | None = None

@@ -65,6 +65,14 @@ class Manifest(Metadata):
     version: VersionNumber
     files: Annotated[Many[File], AfterValidator(_in_order)]
 
+    @model_validator(mode="after")
+    def _names_files_that_it_has(self) -> Self:
+        through = self.feature_schema.preprocessing if self.feature_schema else None
+        if through and through.path and all(file.path != through.path for file in self.files):
+            named = "feature_schema.preprocessing.path"
+            raise problem("{named}: {path} is no file of the bundle", named=named, path=through.path)
+        return self
+
     @model_validator(mode="wrap")
     @classmethod
     def _typed_errors(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:

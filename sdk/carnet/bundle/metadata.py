@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, JsonValue
 from carnet.bundle.feature_schema import FeatureSchema
 from carnet.bundle.lineage import Lineage, Moment
 from carnet.bundle.paths import check_path, check_paths
+from carnet.bundle.semantic_version import OptionalSemanticVersion  # noqa: TC001  pydantic reads it at run time
 from carnet.errors import PathRefusedError
 from carnet.signing.fields import (
     FrozenModel,
@@ -139,6 +140,7 @@ class Metadata(FrozenModel):
         lineage: Where it came from.
         environment: What it was trained in.
         feature_schema: What it takes and gives.
+        semantic_version: The version's number by its contract (Semantic Versioning 2.0.0); empty for none.
     """
 
     description: Text = ""
@@ -152,3 +154,4 @@ class Metadata(FrozenModel):
     lineage: Lineage = Lineage()
     environment: TrainingEnvironment = TrainingEnvironment()
     feature_schema: FeatureSchema = FeatureSchema()
+    semantic_version: OptionalSemanticVersion = ""

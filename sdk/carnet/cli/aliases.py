@@ -1,4 +1,4 @@
-"""``carnet alias`` and ``carnet rollback``."""
+"""``carnet alias``: pointers, their moves, and what is known of them."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING
 
 import click
 
+from carnet.cli.alias_facts import REFERENCE, moved, report, serving_of, show, stale
 from carnet.cli.output import emit, print_table, printable, when
-from carnet.cli.settings import Command, Group, Settings, pass_settings
+from carnet.cli.settings import Group, Settings, pass_settings
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from carnet.client.results import Alias, AliasChange
+    from carnet.client.results import Alias
 
 DEFAULT_ALIAS = "champion"
-_REFERENCE = "ENV/NAMESPACE/MODEL@ALIAS"
 
 
 @click.group(cls=Group)
 def alias() -> None:
-    """Set, list, watch or remove aliases: named pointers to versions.
+    """Set, list, show, watch or remove aliases: named pointers to versions.
 
     Example:
       carnet alias set dev/risk/fraud@challenger 3
@@ -29,7 +29,7 @@ def alias() -> None:
 
 
 @alias.command("set")
-@click.argument("reference", metavar=_REFERENCE)
+@click.argument("reference", metavar=REFERENCE)
 @click.argument("version", type=click.IntRange(min=1))
 @click.option(
     "--expected-revision",
@@ -48,7 +48,7 @@ def set_alias(
     """
     with settings.client() as client:
         change = client.set_alias(reference, version, expected_revision=expected_revision, note=note)
-    emit(settings, change, lambda page: page.print(_moved(change)))
+    emit(settings, change, lambda page: page.print(moved(change)))
 
 
 @alias.command("ls")
@@ -63,30 +63,31 @@ def list_aliases(settings: Settings, reference: str) -> None:
     with settings.client() as client:
         found = client.aliases(reference)
 
-    def show(page: Console) -> None:
+    def page_of(page: Console) -> None:
         if not found:
             page.print("no aliases here yet")
             return
         print_table(
             page,
-            ("alias", "version#", "revision#", "protected", "moved"),
+            ("alias", "version#", "revision#", "protected", "serving", "moved"),
             (
                 (
                     each.reference,
                     each.version,
                     each.revision,
                     "yes" if each.protected else "",
+                    serving_of(each),
                     when(each.updated_at),
                 )
                 for each in found
             ),
         )
 
-    emit(settings, {"aliases": found}, show)
+    emit(settings, {"aliases": found}, page_of)
 
 
 @alias.command("history")
-@click.argument("reference", metavar=_REFERENCE)
+@click.argument("reference", metavar=REFERENCE)
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
 @pass_settings
 def history(settings: Settings, reference: str, limit: int) -> None:
@@ -122,7 +123,7 @@ def history(settings: Settings, reference: str, limit: int) -> None:
 
 
 @alias.command("rm")
-@click.argument("reference", metavar=_REFERENCE)
+@click.argument("reference", metavar=REFERENCE)
 @click.option("--expected-revision", type=click.IntRange(min=1), help="Fail if it moved since.")
 @click.option("--note", default="", help="Why, for people.")
 @pass_settings
@@ -142,7 +143,7 @@ def remove(settings: Settings, reference: str, expected_revision: int | None, no
 
 
 @alias.command("watch")
-@click.argument("reference", metavar=_REFERENCE)
+@click.argument("reference", metavar=REFERENCE)
 @click.option("--count", type=click.IntRange(min=1), help="Stop after so many states; else never.")
 @pass_settings
 def watch(settings: Settings, reference: str, count: int | None) -> None:
@@ -158,40 +159,9 @@ def watch(settings: Settings, reference: str, count: int | None) -> None:
                 break
 
 
-@click.command(cls=Command)
-@click.argument("reference", metavar="ENV/NAMESPACE/MODEL[@ALIAS]")
-@click.option(
-    "--reason-code", required=True, metavar="CODE", help="Why, for reports: such as metric-degradation."
-)
-@click.option("--note", default="", help="Why, for people.")
-@click.option(
-    "--to",
-    "version",
-    type=click.IntRange(min=1),
-    help="The version to go back to, which the alias pointed at before; else the one before this.",
-)
-@pass_settings
-def rollback(settings: Settings, reference: str, reason_code: str, note: str, version: int | None) -> None:
-    """Move an alias (champion, if none is named) back to the last good version, at once.
-
-    No policy and no other environment is waited for.
-
-    Example:
-      carnet rollback prod/risk/fraud --reason-code metric-degradation --as dave
-    """
-    pointed = reference if "@" in reference else f"{reference}@{DEFAULT_ALIAS}"
-    with settings.client() as client:
-        change = client.rollback(pointed, reason_code, version=version, note=note)
-    emit(settings, change, lambda page: page.print(_moved(change)))
-
-
-def _moved(change: AliasChange) -> str:
-    state = change.alias
-    left = f", back from version {change.rolled_back_version}" if change.rolled_back_version else ""
-    return (
-        f"{state.reference} points at version {state.version}{left} "
-        f"(revision {state.revision}, log entry {change.receipt.receipt.index}, verified)"
-    )
+alias.add_command(show)
+alias.add_command(stale)
+alias.add_command(report)
 
 
 def _tell(settings: Settings, state: Alias) -> None:

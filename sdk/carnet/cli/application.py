@@ -20,11 +20,18 @@ from carnet.version import __version__
 SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Versions": {
         "push": ("carnet.cli.push:push", "Publish a folder as the next version of a model."),
+        "import": ("carnet.cli.importing:import_versions", "Publish the versions of another registry."),
         "pull": ("carnet.cli.pull:pull", "Fetch a version into a new directory, verified."),
         "verify": ("carnet.cli.verify:verify", "Verify a bundle on this disk or in a registry."),
         "ls": ("carnet.cli.browse:ls", "List models, or a model's versions."),
+        "search": ("carnet.cli.search:search", "Find versions by labels, metrics, lineage and age."),
         "show": ("carnet.cli.browse:show", "Show a model or a version."),
-        "compare": ("carnet.cli.browse:compare", "Compare two versions."),
+        "compare": ("carnet.cli.compare:compare", "Compare two versions."),
+        "lineage": ("carnet.cli.lineage:lineage", "Show what a version came from, or what data reached."),
+        "validate": ("carnet.cli.validate:validate", "Check data against a feature schema."),
+        "schema": ("carnet.cli.schema:schema", "Propose feature schemas, and compare them and data by them."),
+        "stage": ("carnet.cli.stages:stage_command", "Move a version to a stage by hand."),
+        "archive": ("carnet.cli.stages:archive", "Archive a version, or all that are out of use."),
         "revoke": ("carnet.cli.revoke:revoke", "Withdraw a version for good."),
     },
     "Evidence": {
@@ -40,8 +47,8 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "withdraw": ("carnet.cli.approvals:withdraw", "Take back what you said of a promotion."),
     },
     "Aliases": {
-        "alias": ("carnet.cli.aliases:alias", "Set, list, watch or remove aliases."),
-        "rollback": ("carnet.cli.aliases:rollback", "Move an alias back to the last good version."),
+        "alias": ("carnet.cli.aliases:alias", "Set, list, show, watch or remove aliases."),
+        "rollback": ("carnet.cli.rollback:rollback", "Move an alias back to the last good version."),
     },
     "Environments": {
         "environments": ("carnet.cli.environments:environments", "Show the environments and your roles."),

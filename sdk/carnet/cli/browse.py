@@ -1,4 +1,4 @@
-"""``carnet ls``, ``carnet show`` and ``carnet compare``: looking, and changing nothing."""
+"""``carnet ls`` and ``carnet show``: looking, and changing nothing."""
 
 from __future__ import annotations
 
@@ -6,24 +6,25 @@ from typing import TYPE_CHECKING
 
 import click
 
-from carnet.cli.output import emit, number, print_table, short, size, when
+from carnet.cli.output import emit, print_table, short, size, when
 from carnet.cli.settings import Command, Settings, pass_settings
 from carnet.cli.version_page import print_model, print_version
+from carnet.stages import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from rich.console import Console
 
-    from carnet.bundle.compare import Change, Comparison
     from carnet.client.client import Client
     from carnet.client.results import Model, Version
 
 
 @click.command(cls=Command)
 @click.argument("where", metavar="[ENV[/NAMESPACE[/MODEL]]]", required=False, default="")
+@click.option(
+    "--stage", type=click.Choice(tuple(map(str, Stage))), help="Of one model: only versions at this stage."
+)
 @pass_settings
-def ls(settings: Settings, where: str) -> None:
+def ls(settings: Settings, where: str, stage: str | None) -> None:
     """List models, or the versions of one model.
 
     Examples:
@@ -33,9 +34,15 @@ def ls(settings: Settings, where: str) -> None:
     """
     with settings.client() as client:
         if where.count("/") == 2:
-            versions = client.versions(where)
+            versions = client.versions(where, stage=stage or "")
             emit(settings, {"versions": versions}, lambda page: _print_versions(page, versions))
             return
+        if stage:
+            environment = where.partition("/")[0] or "ENV"
+            raise click.UsageError(
+                f"--stage lists the versions of one model; `carnet search {environment} 'stage = {stage}'` "
+                "finds those of all"
+            )
         models = _models(client, where)
     emit(settings, {"models": models}, lambda page: _print_models(page, models))
 
@@ -72,10 +79,11 @@ def _print_versions(page: Console, versions: tuple[Version, ...]) -> None:
         return
     print_table(
         page,
-        ("version", "stage", "bundle", "size", "from", "publisher", "arrived"),
+        ("version", "semantic", "stage", "bundle", "size", "from", "publisher", "arrived"),
         (
             (
                 each.reference,
+                each.semantic_version,
                 each.stage,
                 short(each.bundle_digest),
                 size(each.size_bytes),
@@ -110,6 +118,7 @@ def show(settings: Settings, reference: str) -> None:
             return
         resolved = client.resolve(reference)
         evidence = client.evidence(resolved.reference)
+        earlier = client.compatibility(resolved.reference)
         model = client.model(
             f"{resolved.reference.environment}/{resolved.reference.namespace}/{resolved.reference.model}"
         )
@@ -122,68 +131,7 @@ def show(settings: Settings, reference: str) -> None:
         "receipt": resolved.receipt,
         "manifest": resolved.manifest,
         "evidence": evidence,
+        "semantic_version": resolved.manifest.semantic_version,
+        "compatible_with": earlier,
     }
-    emit(settings, answer, lambda page: print_version(page, resolved, aliases, evidence))
-
-
-@click.command(cls=Command)
-@click.argument("before", metavar="REF")
-@click.argument("after", metavar="REF")
-@pass_settings
-def compare(settings: Settings, before: str, after: str) -> None:
-    """Compare two versions, of any environments: metrics, settings, schema, files.
-
-    Example:
-      carnet compare prod/risk/fraud@champion dev/risk/fraud@3
-    """
-    with settings.client() as client:
-        found = client.compare(before, after)
-    emit(settings, found, lambda page: _print_comparison(page, found))
-
-
-def _print_comparison(page: Console, found: Comparison) -> None:
-    page.print(f"{found.before}  →  {found.after}")
-    if found.metrics:
-        print_table(
-            page,
-            ("metric", "before#", "after#", "change#", "verdict"),
-            (
-                (
-                    f"{each.name}{_slice(each.slice)}",
-                    "" if each.before is None else number(each.before),
-                    "" if each.after is None else number(each.after),
-                    "" if each.delta is None else f"{each.delta:+.6g}",
-                    each.verdict,
-                )
-                for each in found.metrics
-            ),
-        )
-    sections: dict[str, tuple[Change, ...]] = {
-        "settings": found.hyperparameters,
-        "feature schema": found.feature_schema,
-        "environment": found.environment,
-        "lineage": found.lineage,
-        "files": found.files,
-    }
-    rows = [
-        (title, each.name, each.kind, _value(each.before), _value(each.after))
-        for title, changes in sections.items()
-        for each in changes
-    ]
-    if rows:
-        print_table(page, ("part", "name", "change", "before", "after"), rows)
-    else:
-        page.print("nothing else differs")
-
-
-def _slice(parts: Mapping[str, str]) -> str:
-    inner = ",".join(f"{key}={value}" for key, value in sorted(parts.items()))
-    return f"{{{inner}}}" if inner else ""
-
-
-def _value(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, dict) and "digest" in value:
-        return f"{short(str(value['digest']))} {size(int(value.get('size_bytes', 0)))}"
-    return str(value)
+    emit(settings, answer, lambda page: print_version(page, resolved, aliases, evidence, earlier))

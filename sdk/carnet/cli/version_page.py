@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from carnet.bundle.manifest import Manifest
-    from carnet.client.results import Alias, Evidence, Model, ResolvedVersion
+    from carnet.client.results import Alias, CompatibleVersion, Evidence, Model, ResolvedVersion
 
 
 def print_model(page: Console, model: Model) -> None:
@@ -44,7 +44,11 @@ def print_model(page: Console, model: Model) -> None:
 
 
 def print_version(
-    page: Console, found: ResolvedVersion, aliases: Sequence[Alias], evidence: Sequence[Evidence]
+    page: Console,
+    found: ResolvedVersion,
+    aliases: Sequence[Alias],
+    evidence: Sequence[Evidence],
+    earlier: Sequence[CompatibleVersion] = (),
 ) -> None:
     """Print a version: where it stands, what it is, what is known about it."""
     version, manifest = found.version, found.manifest
@@ -52,8 +56,10 @@ def print_version(
         page,
         (
             ("version", found.reference),
+            ("semantic version", manifest.semantic_version),
+            *_compatibility(earlier),
             ("aliases", ", ".join(each.reference.alias for each in aliases)),
-            ("stage", version.stage),
+            ("stage", f"{version.stage} since {when(version.staged_at)}"),
             ("bundle", version.bundle_digest),
             ("signed by", found.signer),
             ("came from", version.source or "published here"),
@@ -103,6 +109,22 @@ def print_evidence(page: Console, evidence: Iterable[Evidence]) -> None:
             for each in evidence
         ),
     )
+
+
+def _compatibility(earlier: Sequence[CompatibleVersion]) -> list[tuple[str, object]]:
+    fits = [each for each in earlier if each.compatible]
+    breaks = [each for each in earlier if not each.compatible]
+    fields: list[tuple[str, object]] = []
+    if earlier:
+        fields.append(("compatible with", ", ".join(map(_named, fits)) or "no earlier version"))
+    if breaks:
+        why = "; ".join(breaks[0].changes)
+        fields.append(("breaks", f"{', '.join(map(_named, breaks))}; the newest of them because {why}"))
+    return fields
+
+
+def _named(each: CompatibleVersion) -> str:
+    return f"@{each.reference.version}" + (f" ({each.semantic_version})" if each.semantic_version else "")
 
 
 def _origin(manifest: Manifest) -> list[tuple[str, object]]:

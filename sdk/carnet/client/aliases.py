@@ -14,9 +14,9 @@ from carnet.client.messages import alias_move_of, alias_of
 from carnet.client.models import reference_to
 from carnet.client.paging import all_pages
 from carnet.client.results import AliasChange
-from carnet.client.session import Session
+from carnet.client.serving import AliasFacts, alias_reference, check_of
 from carnet.client.verification import checked_receipt
-from carnet.errors import ReferenceInvalidError, UnavailableError
+from carnet.errors import UnavailableError
 from carnet.references import Reference, check_version_number
 from carnet.registry.v1 import aliases_pb2
 from carnet.translog.entry import EntryType
@@ -31,7 +31,7 @@ _FIRST_PAUSE_SECONDS = 0.2
 _MAX_PAUSE_SECONDS = 5.0
 
 
-class Aliases(Session):
+class Aliases(AliasFacts):
     """Operations on aliases."""
 
     async def aliases(self, reference: str | Reference) -> tuple[Alias, ...]:
@@ -63,12 +63,7 @@ class Aliases(Session):
             NotFoundError: There is no such alias.
             CarnetError: The call failed; the class says how.
         """
-        wanted = _alias_reference(reference)
-        registry = self._registry(wanted.environment)
-        answer = await registry.call(
-            registry.aliases.GetAlias, aliases_pb2.GetAliasRequest(name=wanted.resource_name)
-        )
-        return alias_of(answer.alias, wanted.environment)
+        return await self._read_alias(alias_reference(reference))
 
     async def alias_history(self, reference: str | Reference, *, limit: int = 0) -> tuple[AliasMove, ...]:
         """List an alias's moves, the newest first.
@@ -81,7 +76,7 @@ class Aliases(Session):
             NotFoundError: There never was such an alias.
             CarnetError: The call failed; the class says how.
         """
-        wanted = _alias_reference(reference)
+        wanted = alias_reference(reference)
         registry = self._registry(wanted.environment)
         request = aliases_pb2.ListAliasMovesRequest(parent=wanted.resource_name)
         found = await all_pages(registry, registry.aliases.ListAliasMoves, request, "moves", limit=limit)
@@ -112,7 +107,7 @@ class Aliases(Session):
             GateRefusedError: The policy protects the alias: only a promotion or a rollback moves it.
             CarnetError: The call failed; the class says how.
         """
-        wanted = _alias_reference(reference)
+        wanted = alias_reference(reference)
         registry = self._registry(wanted.environment)
         answer: aliases_pb2.SetAliasResponse = await registry.call(
             registry.aliases.SetAlias,
@@ -147,7 +142,7 @@ class Aliases(Session):
             GateRefusedError: The policy protects the alias.
             CarnetError: The call failed; the class says how.
         """
-        wanted = _alias_reference(reference)
+        wanted = alias_reference(reference)
         registry = self._registry(wanted.environment)
         answer: aliases_pb2.DeleteAliasResponse = await registry.call(
             registry.aliases.DeleteAlias,
@@ -177,13 +172,15 @@ class Aliases(Session):
             note: Why, for people.
 
         Returns:
-            The alias after it, with the version that was left and the verified receipt.
+            The alias after it, with the version that was left, what was checked, and the verified receipt.
 
         Raises:
-            PreconditionFailedError: There is nothing to go back to, or it is revoked or not whole.
+            PreconditionFailedError: There is nothing to go back to, or it is revoked, has lost a blob or
+                failed its latest smoke test.
+            DataLossError: A blob of it is damaged.
             CarnetError: The call failed; the class says how.
         """
-        wanted = _alias_reference(reference)
+        wanted = alias_reference(reference)
         registry = self._registry(wanted.environment)
         answer: aliases_pb2.RollbackAliasResponse = await registry.call(
             registry.aliases.RollbackAlias,
@@ -199,6 +196,7 @@ class Aliases(Session):
             alias=alias_of(answer.alias, wanted.environment),
             receipt=self._move_receipt(answer.receipt, wanted, answer.alias.version),
             rolled_back_version=answer.rolled_back_version,
+            check=check_of(answer.check) if answer.HasField("check") else None,
         )
 
     async def watch_alias(
@@ -218,7 +216,7 @@ class Aliases(Session):
         Raises:
             CarnetError: The call failed, and not because the registry was away.
         """
-        wanted = _alias_reference(reference)
+        wanted = alias_reference(reference)
         registry = self._registry(wanted.environment)
         pause = _FIRST_PAUSE_SECONDS
         while True:
@@ -241,16 +239,6 @@ class Aliases(Session):
             subject=_alias_subject(wanted),
             new=str(version),
         )
-
-
-def _alias_reference(reference: str | Reference) -> Reference:
-    wanted = reference_to(reference, want="version")
-    if not wanted.alias:
-        raise ReferenceInvalidError(
-            f"{wanted} points at a version: an alias is wanted, such as "
-            f"{wanted.environment}/{wanted.namespace}/{wanted.model}@champion"
-        )
-    return wanted
 
 
 def _alias_subject(wanted: Reference) -> dict[str, str | int]:

@@ -11,18 +11,37 @@ from typing import TYPE_CHECKING
 from carnet.client.aliases import Aliases
 from carnet.client.auditing import Auditing
 from carnet.client.break_glass import BreakGlass
+from carnet.client.comparing import Comparing
 from carnet.client.environments import Environments
+from carnet.client.feature_schemas import FeatureSchemas
 from carnet.client.federation import Federation
 from carnet.client.identity import KeyUses
-from carnet.client.publishing import Publishing
+from carnet.client.importing import Importing
+from carnet.client.lineage import Lineage
 from carnet.client.pulling import Pulling
 from carnet.client.replays import Replays
+from carnet.client.search import Search
+from carnet.client.stages import Stages
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-class AsyncClient(Publishing, Pulling, BreakGlass, Aliases, Auditing, Replays, Environments, KeyUses):
+class AsyncClient(
+    Importing,
+    Pulling,
+    BreakGlass,
+    Stages,
+    Comparing,
+    Lineage,
+    FeatureSchemas,
+    Aliases,
+    Auditing,
+    Replays,
+    Environments,
+    KeyUses,
+    Search,
+):
     """A client of one federation, as one identity; made by ``carnet.connect_async``.
 
     The examples of the operations are written for ``carnet.Client``, which has the same operations under the

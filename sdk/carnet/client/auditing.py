@@ -8,6 +8,7 @@ audit, that the logs still begin with the checkpoints that were verified at the 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -130,10 +131,10 @@ class Auditing(Session):
                 registry.log.ListEntries,
                 log_pb2.ListEntriesRequest(start_index=copied, page_size=min(_PAGE_SIZE, size - copied)),
             )
-            entries = list(page.entries)[: size - copied]
+            entries = _consecutive(page.entries[: size - copied], copied)
             if not entries:
-                break  # The verifier says what that means.
-            await asyncio.to_thread(_append, export, entries, copied)
+                break  # An entry is missing: the verifier says what that means.
+            await asyncio.to_thread(_append, export, entries)
             wanted.update(dict.fromkeys(_documents_of(entries)))
             copied += len(entries)
             if progress:
@@ -166,10 +167,14 @@ class Auditing(Session):
         return len(answer.documents)
 
 
-def _append(export: EnvironmentExport, entries: Sequence[log_pb2.LogEntry], start: int) -> None:
-    for offset, entry in enumerate(entries):
-        if entry.index != start + offset:
-            raise InternalError(f"the log's entry {start + offset} was asked for, {entry.index} answered")
+def _consecutive(entries: Sequence[log_pb2.LogEntry], start: int) -> list[log_pb2.LogEntry]:
+    """Return the entries that follow each other from an index on, up to the first that is missing."""
+    numbered = zip(itertools.count(start), entries, strict=False)
+    return [entry for _, entry in itertools.takewhile(lambda pair: pair[0] == pair[1].index, numbered)]
+
+
+def _append(export: EnvironmentExport, entries: Sequence[log_pb2.LogEntry]) -> None:
+    for entry in entries:
         export.append_entry(entry.entry, entry.leaf_hash or None)
 
 

@@ -68,14 +68,21 @@ class Client:
         return self._client.identity
 
     push = _forwarded(AsyncClient.push)
+    import_folder = _forwarded(AsyncClient.import_folder)
     pull = _forwarded(AsyncClient.pull)
     verify = _forwarded(AsyncClient.verify)
 
     models = _forwarded(AsyncClient.models)
     model = _forwarded(AsyncClient.model)
     versions = _forwarded(AsyncClient.versions)
+    search = _forwarded_stream(AsyncClient.search)
     resolve = _forwarded(AsyncClient.resolve)
     compare = _forwarded(AsyncClient.compare)
+    lineage = _forwarded(AsyncClient.lineage)
+    reach = _forwarded(AsyncClient.reach)
+    compatibility = _forwarded(AsyncClient.compatibility)
+    set_stage = _forwarded(AsyncClient.set_stage)
+    archive_unused = _forwarded(AsyncClient.archive_unused)
     revoke = _forwarded(AsyncClient.revoke)
 
     attest = _forwarded(AsyncClient.attest)
@@ -104,6 +111,11 @@ class Client:
     set_alias = _forwarded(AsyncClient.set_alias)
     delete_alias = _forwarded(AsyncClient.delete_alias)
     rollback = _forwarded(AsyncClient.rollback)
+    drill_rollback = _forwarded(AsyncClient.drill_rollback)
+    report_serving = _forwarded(AsyncClient.report_serving)
+    wait_until_served = _forwarded(AsyncClient.wait_until_served)
+    warm_versions = _forwarded(AsyncClient.warm_versions)
+    stale_aliases = _forwarded(AsyncClient.stale_aliases)
     watch_alias = _forwarded_stream(AsyncClient.watch_alias)
 
     audit_export = _forwarded(AsyncClient.audit_export)
@@ -114,6 +126,8 @@ class Client:
     environments = _forwarded(AsyncClient.environments)
 
     key_uses = _forwarded(AsyncClient.key_uses)
+
+    feature_schema = _forwarded(AsyncClient.feature_schema)
 
     def close(self) -> None:
         """Close all connections and stop the background thread; calls under way are cancelled."""

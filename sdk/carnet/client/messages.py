@@ -17,11 +17,14 @@ from carnet.client.results import (
     PromotionEvent,
     PromotionState,
     RuleResult,
+    ServedRevision,
+    Serving,
     Version,
 )
-from carnet.errors import CarnetError, InternalError
+from carnet.errors import CarnetError, InternalError, InvalidInputError
 from carnet.references import Reference, ResourceName, parse_resource_name
 from carnet.registry.v1 import admission_pb2, aliases_pb2, identity_pb2, models_pb2, policy_pb2
+from carnet.stages import Stage
 from carnet.sync.v1 import promotions_pb2
 from carnet.translog.receipt import Receipt
 
@@ -79,6 +82,25 @@ def alias_of(message: aliases_pb2.Alias, environment: str) -> Alias:
         protected=message.protected,
         updated_at=time_of(message.update_time),
         log_index=message.log_index,
+        serving=serving_of(message.serving) if message.HasField("serving") else None,
+        last_drill_at=time_of(message.last_drill_time),
+    )
+
+
+def serving_of(message: aliases_pb2.Serving) -> Serving:
+    """Return what serving hosts say that they run."""
+    return Serving(
+        revisions=tuple(
+            ServedRevision(
+                revision=each.revision,
+                bundle_digest=each.bundle_digest,
+                instance_count=each.instance_count,
+            )
+            for each in message.revisions
+        ),
+        instance_count=message.instance_count,
+        current_count=message.current_count,
+        lagging=tuple(message.lagging),
     )
 
 
@@ -128,7 +150,23 @@ def version_of(message: models_pb2.Version, environment: str) -> Version:
         created_at=time_of(message.create_time),
         log_index=message.log_index,
         description=message.description,
+        semantic_version=message.semantic_version,
+        staged_at=time_of(message.stage_time),
+        stage_log_index=message.stage_log_index,
     )
+
+
+def stage_number(stage: str, *, field: str) -> models_pb2.Stage.ValueType:
+    """Return a stage as the wire has it; empty stands for none.
+
+    Raises:
+        InvalidInputError: There is no such stage.
+    """
+    if stage and stage not in set(Stage):
+        raise InvalidInputError(
+            f"{field}: {stage[:80]!r} is no stage; there are {', '.join(Stage)}", metadata={"field": field}
+        )
+    return models_pb2.Stage.Value(f"STAGE_{stage.upper() or 'UNSPECIFIED'}")
 
 
 def key_use_of(message: identity_pb2.KeyUse, environment: str) -> KeyUse:

@@ -6,12 +6,13 @@ pinned keys before anybody sees it; lists are what a registry states.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
-from carnet.bundle.compare import compare_manifests
-from carnet.client.messages import alias_of, model_of, version_of
+from carnet.bundle.contract import contract_changes
+from carnet.client.messages import alias_of, model_of, stage_number, version_of
 from carnet.client.paging import all_pages
-from carnet.client.results import ResolvedVersion, RevokeResult
+from carnet.client.results import CompatibleVersion, ResolvedVersion, RevokeResult
 from carnet.client.session import Session
 from carnet.client.verification import checked_manifest, checked_receipt, checked_signature
 from carnet.errors import InternalError, ReferenceInvalidError
@@ -20,7 +21,6 @@ from carnet.registry.v1 import models_pb2
 from carnet.translog.entry import EntryType
 
 if TYPE_CHECKING:
-    from carnet.bundle.compare import Comparison
     from carnet.client.federation import PinnedEnvironment
     from carnet.client.results import Model, VerifiedReceipt, Version
 
@@ -70,11 +70,12 @@ class Models(Session):
         )
         return model_of(answer.model, wanted.environment)
 
-    async def versions(self, reference: str | Reference) -> tuple[Version, ...]:
+    async def versions(self, reference: str | Reference, *, stage: str = "") -> tuple[Version, ...]:
         """List a model's versions, the newest first.
 
         Args:
             reference: ``ENV/NAMESPACE/MODEL``.
+            stage: Only those that stand there; empty for all.
 
         Raises:
             NotFoundError: The environment has no such model.
@@ -86,7 +87,9 @@ class Models(Session):
         """
         wanted = reference_to(reference, want="model")
         registry = self._registry(wanted.environment)
-        request = models_pb2.ListVersionsRequest(parent=wanted.model_name)
+        request = models_pb2.ListVersionsRequest(
+            parent=wanted.model_name, stage=stage_number(stage, field="stage")
+        )
         found = await all_pages(registry, registry.models.ListVersions, request, "versions")
         return tuple(version_of(each, wanted.environment) for each in found)
 
@@ -120,15 +123,18 @@ class Models(Session):
         )
         return self._checked(wanted, answer)
 
-    async def compare(self, before: str | Reference, after: str | Reference) -> Comparison:
-        """Compare two versions, each verified first.
+    async def compatibility(
+        self, reference: str | Reference, *, limit: int = 20
+    ) -> tuple[CompatibleVersion, ...]:
+        """Tell which earlier versions a version is compatible with, each verified first.
 
         Args:
-            before: The version to compare with; of any environment.
-            after: The version that is compared.
+            reference: ``ENV/NAMESPACE/MODEL@VERSION`` or ``@ALIAS``.
+            limit: How many earlier versions at most, from the newest on; revoked ones are left out.
 
         Returns:
-            What differs, metrics with the direction in which they are better.
+            The earlier versions, the newest first; compatible are those whose users may go on with this one
+            unchanged: what their manifests claim still holds, or holds for more.
 
         Raises:
             NotFoundError: There is no such version or alias.
@@ -136,10 +142,18 @@ class Models(Session):
             CarnetError: The call failed; the class says how.
 
         Example:
-            >>> client.compare("dev/risk/fraud@1", "dev/risk/fraud@1").files
+            >>> client.compatibility("dev/risk/fraud@1")
             ()
         """
-        return compare_manifests((await self.resolve(before)).manifest, (await self.resolve(after)).manifest)
+        later = await self.resolve(reference)
+        model = Reference(later.reference.environment, later.reference.namespace, later.reference.model)
+        earlier = [
+            each.reference
+            for each in await self.versions(model)
+            if each.reference.version < later.reference.version and each.stage != "revoked"
+        ]
+        found = await asyncio.gather(*(self.resolve(each) for each in earlier[: max(limit, 0)]))
+        return tuple(_compatible(each, later) for each in found)
 
     async def revoke(self, reference: str | Reference, reason: str) -> RevokeResult:
         """Withdraw a version for good: nothing admits it any more, and no alias may be moved to it.
@@ -203,6 +217,20 @@ class Models(Session):
                 new=str(version.reference.version),
             )
         return arrival_receipt(answer, environment, version.reference)
+
+
+def _compatible(earlier: ResolvedVersion, later: ResolvedVersion) -> CompatibleVersion:
+    breaks = tuple(
+        change.message
+        for change in contract_changes(earlier.manifest, later.manifest)
+        if change.level == "major"
+    )
+    return CompatibleVersion(
+        reference=earlier.reference,
+        semantic_version=earlier.manifest.semantic_version,
+        compatible=not breaks,
+        changes=breaks,
+    )
 
 
 def arrival_receipt(

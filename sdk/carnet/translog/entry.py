@@ -57,10 +57,12 @@ class EntryType(StrEnum):
     DECISION_MADE = "decision.made"
     VERSION_ADMITTED = "version.admitted"
     VERSION_REVOKED = "version.revoked"
+    VERSION_STAGE_CHANGED = "version.stage-changed"
     PROMOTION_CANCELLED = "promotion.cancelled"
     PROMOTION_RECORDED = "promotion.recorded"
     ACCESS_REFUSED = "access.refused"
     CERTIFICATE_ISSUED = "certificate.issued"
+    SERVING_DRIFTED = "serving.drifted"
 
 
 _KEEPS_SIGNATURES: Final = frozenset({EntryType.POLICY_CHANGED, EntryType.TRUST_CHANGED})

@@ -82,6 +82,9 @@ PERMISSIONS: dict[str, Permission] = {
     f"{_REGISTRY}ModelService/ProposeVersion": Permission(_roles("publisher"), _IN_PARENT),
     f"{_REGISTRY}ModelService/PublishVersion": Permission(_roles("publisher"), _IN_PARENT, acts=True),
     f"{_REGISTRY}ModelService/RevokeVersion": Permission(_roles("operator"), _IN_NAME, acts=True),
+    f"{_REGISTRY}ModelService/SetStage": Permission(_roles("operator"), _IN_NAME, acts=True),
+    f"{_REGISTRY}ModelService/ArchiveVersions": Permission(_roles("operator"), _IN_PARENT, acts=True),
+    f"{_REGISTRY}SearchService/SearchVersions": Permission(READERS, _IN_PARENT),
     f"{_REGISTRY}AliasService/GetAlias": Permission(READERS, _IN_NAME),
     f"{_REGISTRY}AliasService/ListAliases": Permission(READERS, _IN_PARENT),
     f"{_REGISTRY}AliasService/ListAliasMoves": Permission(READERS, _IN_PARENT),
@@ -89,6 +92,9 @@ PERMISSIONS: dict[str, Permission] = {
     f"{_REGISTRY}AliasService/SetAlias": Permission(_roles("operator"), _IN_NAME, acts=True),
     f"{_REGISTRY}AliasService/DeleteAlias": Permission(_roles("operator"), _IN_NAME, acts=True),
     f"{_REGISTRY}AliasService/RollbackAlias": Permission(_roles("operator"), _IN_NAME, acts=True),
+    f"{_REGISTRY}AliasService/DrillAlias": Permission(_roles("operator"), _IN_NAME, acts=True),
+    f"{_REGISTRY}AliasService/ReportServing": Permission(READERS, _IN_NAME),
+    f"{_REGISTRY}AliasService/ListStaleAliases": Permission(READERS, _IN_PARENT),
     f"{_REGISTRY}BlobService/FindMissingBlobs": Permission(_roles("publisher", "promoter"), _IN_PARENT),
     f"{_REGISTRY}BlobService/BatchWriteBlobs": Permission(
         _roles("publisher", "promoter"), _IN_PARENT, acts=True

@@ -36,6 +36,7 @@ from carnet_server.evidence.queries import read_evidence_digests
 from carnet_server.log.revisions import promotion_scope
 from carnet_server.log.transaction import EntryDraft
 from carnet_server.models.arrival import register_version
+from carnet_server.models.stages import approve_admitted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
     from carnet_server.admission.stored_evaluation import StoredEvaluation
     from carnet_server.admission.verification import VerifiedInput
     from carnet_server.log.transaction import Transaction
-    from carnet_server.models.domain import Arrival
+    from carnet_server.models.domain import Arrival, Version
 
 
 async def admit_version(
@@ -223,6 +224,7 @@ class _Admitting:
         version, is_new = register_version(
             tx, self._arrival, actor=self._caller.actor, decision_digest=digest
         )
+        self._approve(tx, version, digest)
         self._move_alias(tx, digest)
         evaluation = self._evaluation
         admitted = replace(
@@ -281,6 +283,14 @@ class _Admitting:
             log_index=index,
         )
         return index, digest
+
+    def _approve(self, tx: Transaction, version: Version, decision_digest: str) -> None:
+        """Say that the version is approved, where people's approvals were counted."""
+        situation = self._situation
+        at = self._evaluation.evaluated_at
+        if counted_approvals(situation.approvals, situation.authors, now=at):
+            promotion, actor = self._admission.promotion, self._caller.actor
+            approve_admitted(tx, actor, version, promotion=promotion, decision_digest=decision_digest)
 
     def _move_alias(self, tx: Transaction, decision_digest: str) -> None:
         admission, situation = self._admission, self._situation

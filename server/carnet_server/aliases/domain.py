@@ -34,6 +34,7 @@ class MoveKind(StrEnum):
     ADMITTED = "admitted"
     ROLLED_BACK = "rolled_back"
     REMOVED = "removed"
+    DRILLED = "drilled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,12 +154,40 @@ class Move:
 
 
 @dataclass(frozen=True, slots=True)
+class RollbackCheck:
+    """What was checked of a version before an alias was moved back to it.
+
+    Attributes:
+        blob_count: How many blobs it has, all of which are whole.
+        hashed_count: How many of them were hashed for this.
+        oldest_at: When the one whose check is the oldest was hashed; None where there are no blobs.
+        smoke_test: The result of its latest smoke test; empty where none is held.
+        passed_over: The better candidates that would not do, each with why.
+    """
+
+    blob_count: int
+    hashed_count: int
+    oldest_at: datetime | None
+    smoke_test: str
+    passed_over: tuple[tuple[int, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Moved:
-    """What became of a move: the alias after it, the version before, and the receipt."""
+    """What became of a move.
+
+    Attributes:
+        alias: The alias after it.
+        old_version: The version before.
+        receipt: The receipt of its entry.
+        check: What was checked of a version that was rolled back to; None for other moves, and where a
+            repeated request is answered.
+    """
 
     alias: Alias
     old_version: int
     receipt: Receipt
+    check: RollbackCheck | None = None
 
 
 def request_digest(operation: str, **asked: str | int | None) -> str:
@@ -255,7 +284,7 @@ def rollback_candidates(moves: Sequence[AliasMove], present: int) -> list[int]:
     """Return the versions that a rollback may lead to, the best first.
 
     History is walked as a stack: a rollback takes away what it rolled back, so that a second one leads
-    further back and never to the version that the first one left.
+    further back and never to the version that the first one left. Drills leave no trace in it.
 
     Args:
         moves: All moves of the alias, the oldest first.
@@ -263,6 +292,8 @@ def rollback_candidates(moves: Sequence[AliasMove], present: int) -> list[int]:
     """
     stack: list[int] = []
     for move in moves:
+        if move.kind is MoveKind.DRILLED:
+            continue
         version = move.new_version
         if move.kind is MoveKind.ROLLED_BACK and version in stack:
             while stack[-1] != version:

@@ -17,6 +17,7 @@ from carnet_server.log.revisions import model_scope
 from carnet_server.log.transaction import EntryDraft
 from carnet_server.models.notes import NOTE_MEDIA_TYPE
 from carnet_server.models.queries import read_listed_version
+from carnet_server.models.stages import follow_aliases
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -105,6 +106,7 @@ def move_alias(tx: Transaction, move: Move) -> AliasMove:
         tx, move, old_version=present.version if present else 0, digest=digest, after=last_revision
     )
     queries.write_alias(tx.connection, made.after, is_new=present is None)
+    follow_aliases(tx, move.actor, name.namespace, name.model, made.old_version, made.new_version)
     tx.touch(model_scope(name.namespace, name.model))
     return made
 

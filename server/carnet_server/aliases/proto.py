@@ -6,17 +6,28 @@ from typing import TYPE_CHECKING
 
 from carnet.registry.v1 import aliases_pb2
 from carnet_server.aliases.domain import MoveKind
+from carnet_server.aliases.stale_rules import StaleReason
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from carnet_server.aliases.domain import Alias, AliasMove
+    from carnet_server.aliases.domain import Alias, AliasMove, RollbackCheck
+    from carnet_server.aliases.service import AliasState
+    from carnet_server.aliases.serving import Serving
+    from carnet_server.aliases.stale_rules import StaleAlias
 
 _KINDS = {
     MoveKind.SET: aliases_pb2.ALIAS_MOVE_KIND_SET,
     MoveKind.ADMITTED: aliases_pb2.ALIAS_MOVE_KIND_ADMITTED,
     MoveKind.ROLLED_BACK: aliases_pb2.ALIAS_MOVE_KIND_ROLLED_BACK,
     MoveKind.REMOVED: aliases_pb2.ALIAS_MOVE_KIND_REMOVED,
+    MoveKind.DRILLED: aliases_pb2.ALIAS_MOVE_KIND_DRILLED,
+}
+
+_STALE_REASONS = {
+    StaleReason.UNMOVED: aliases_pb2.STALE_REASON_UNMOVED,
+    StaleReason.UNRESOLVED: aliases_pb2.STALE_REASON_UNRESOLVED,
+    StaleReason.REVOKED: aliases_pb2.STALE_REASON_REVOKED,
 }
 
 
@@ -55,3 +66,54 @@ def move_to_proto(move: AliasMove) -> aliases_pb2.AliasMove:
     )
     message.create_time.FromDatetime(move.created_at)
     return message
+
+
+def state_to_proto(state: AliasState, *, protected: Collection[str]) -> aliases_pb2.Alias:
+    """Return an alias as pointer and as fact; the arguments are those of ``alias_to_proto``."""
+    message = alias_to_proto(state.alias, protected=protected)
+    if state.serving is not None:
+        message.serving.CopyFrom(_serving_to_proto(state.serving))
+    if state.drilled_at is not None:
+        message.last_drill_time.FromDatetime(state.drilled_at)
+    return message
+
+
+def check_to_proto(check: RollbackCheck) -> aliases_pb2.RollbackCheck:
+    """Return what was checked before a rollback as the message that carries it."""
+    message = aliases_pb2.RollbackCheck(
+        blob_count=check.blob_count,
+        hashed_count=check.hashed_count,
+        smoke_test=check.smoke_test,
+        passed_over=[
+            aliases_pb2.PassedOver(version=version, reason=reason) for version, reason in check.passed_over
+        ],
+    )
+    if check.oldest_at is not None:
+        message.oldest_check_time.FromDatetime(check.oldest_at)
+    return message
+
+
+def stale_to_proto(stale: StaleAlias, *, protected: Collection[str]) -> aliases_pb2.StaleAlias:
+    """Return a stale alias as the message that carries it; the arguments are those of ``alias_to_proto``."""
+    message = aliases_pb2.StaleAlias(
+        alias=alias_to_proto(stale.standing.alias, protected=protected),
+        reasons=[_STALE_REASONS[reason] for reason in stale.reasons],
+        resolve_count=stale.standing.resolve_count,
+    )
+    if stale.standing.resolved_at is not None:
+        message.last_resolve_time.FromDatetime(stale.standing.resolved_at)
+    return message
+
+
+def _serving_to_proto(serving: Serving) -> aliases_pb2.Serving:
+    return aliases_pb2.Serving(
+        revisions=[
+            aliases_pb2.ServedRevision(
+                revision=each.revision, bundle_digest=each.bundle_digest, instance_count=each.instance_count
+            )
+            for each in serving.revisions
+        ],
+        instance_count=serving.instance_count,
+        current_count=serving.current_count,
+        lagging=serving.lagging,
+    )

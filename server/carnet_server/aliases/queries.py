@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import BigInteger, Integer, bindparam, delete, insert, select, tuple_, update
 from sqlmodel import SQLModel
 
+from carnet.references import ResourceName
 from carnet_server.aliases.domain import Alias, AliasMove
 from carnet_server.aliases.tables import AliasMoveRow, AliasRow
 from carnet_server.log.queries import DOCUMENTS
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from carnet.references import ResourceName
 
 ALIASES = SQLModel.metadata.tables[str(AliasRow.__tablename__)]
 MOVES = SQLModel.metadata.tables[str(AliasMoveRow.__tablename__)]
@@ -47,6 +47,9 @@ _LIST_ALIASES = (
     .order_by(ALIASES.c.alias)
     .limit(bindparam("row_limit", type_=Integer))
 )
+_LIST_NAMES = select(ALIASES.c.namespace, ALIASES.c.model, ALIASES.c.alias).order_by(
+    ALIASES.c.namespace, ALIASES.c.model, ALIASES.c.alias
+)
 _READ_ALIASES_OF = (
     select(ALIASES)
     .where(tuple_(ALIASES.c.namespace, ALIASES.c.model).in_(bindparam("of_models", expanding=True)))
@@ -66,6 +69,12 @@ _UPDATE_ALIAS = (
 )
 _DELETE_ALIAS = delete(ALIASES).where(*_OF_ALIAS)
 _READ_LAST_MOVE = select(MOVES).where(*_MOVES_OF_ALIAS).order_by(MOVES.c.revision.desc()).limit(1)
+_READ_LAST_OTHER = (
+    select(MOVES)
+    .where(*_MOVES_OF_ALIAS, MOVES.c.bundle_digest != bindparam("but_digest"))
+    .order_by(MOVES.c.revision.desc())
+    .limit(1)
+)
 _READ_LAST_MOVE_BEFORE = (
     select(MOVES)
     .where(*_MOVES_OF_ALIAS, MOVES.c.log_index < bindparam("before_index", type_=BigInteger))
@@ -123,6 +132,13 @@ def read_aliases_of(connection: Connection, models: Sequence[tuple[str, str]]) -
     return [Alias(**row._mapping) for row in rows]  # noqa: SLF001  as above
 
 
+def list_alias_names(connection: Connection) -> list[ResourceName]:
+    """Read the names of all aliases that point somewhere."""
+    return [
+        ResourceName(row.namespace, row.model, alias=row.alias) for row in connection.execute(_LIST_NAMES)
+    ]
+
+
 def write_alias(connection: Connection, alias: Alias, *, is_new: bool) -> None:
     """Write where an alias points now; version 0 takes it away."""
     name = {"of_namespace": alias.namespace, "of_model": alias.model, "of_alias": alias.alias}
@@ -145,6 +161,15 @@ def read_last_move(connection: Connection, name: ResourceName) -> AliasMove | No
     """Read the last move of an alias, without its note; None where it never moved."""
     row = connection.execute(_READ_LAST_MOVE, _of(name)).first()
     return None if row is None else AliasMove(**row._mapping)  # noqa: SLF001  as above
+
+
+def read_newest_digests(connection: Connection, name: ResourceName) -> list[AliasMove]:
+    """Read the last move of an alias, and the last one that led to another bundle; those that there are."""
+    last = read_last_move(connection, name)
+    if last is None:
+        return []
+    row = connection.execute(_READ_LAST_OTHER, _of(name) | {"but_digest": last.bundle_digest}).first()
+    return [last] if row is None else [last, AliasMove(**row._mapping)]  # noqa: SLF001  as above
 
 
 def read_last_move_before(connection: Connection, name: ResourceName, log_index: int) -> AliasMove | None:

@@ -1,12 +1,11 @@
 """Rolling back: the last good version again, at once.
 
 A rollback waits for no policy, no peer and no approval, and protected aliases are no exception. It leads only
-to what the alias pointed at before, is not revoked, and has all its blobs in the store.
+to what the alias pointed at before, and what will do is decided by ``known_good``.
 """
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -26,16 +25,16 @@ from carnet_server.aliases.domain import (
 )
 from carnet_server.aliases.moves import find_repeated, move_alias
 from carnet_server.models.notes import make_note
-from carnet_server.models.queries import read_blobs, read_listed_version
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from sqlalchemy import Connection
 
     from carnet.references import ResourceName
     from carnet_server.access.identity import Caller
-    from carnet_server.blobs.domain import Blob
+    from carnet_server.aliases.domain import RollbackCheck
+    from carnet_server.aliases.known_good import KnownGoodSearch
     from carnet_server.database.engine import Database
     from carnet_server.log.service import LogService
     from carnet_server.log.writer import Writer
@@ -44,20 +43,11 @@ MAX_ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """A version that a rollback may lead to."""
-
-    version: int
-    revoked: bool
-    blobs: Sequence[Blob]
-
-
-@dataclass(frozen=True, slots=True)
 class Standing:
     """What a rollback is decided on: where the alias stands, and where it may go, the best first."""
 
     revision: int
-    candidates: Sequence[Candidate]
+    candidates: Sequence[int]
 
 
 class Rollback:
@@ -67,20 +57,16 @@ class Rollback:
         database: The environment's database.
         writer: Its writer.
         log: Its log.
-        find_missing: Tells which blobs the store does not have whole; it blocks.
+        known_good: Finds the version to go back to, and makes sure of it.
     """
 
     def __init__(
-        self,
-        database: Database,
-        writer: Writer,
-        log: LogService,
-        find_missing: Callable[[Sequence[Blob]], list[Blob]],
+        self, database: Database, writer: Writer, log: LogService, known_good: KnownGoodSearch
     ) -> None:
         self._database = database
         self._writer = writer
         self._log = log
-        self._find_missing = find_missing
+        self._known_good = known_good
 
     async def run(
         self,
@@ -106,12 +92,12 @@ class Rollback:
             )
             if isinstance(found, AliasMove):
                 return await self._moved(found)
-            target = await asyncio.to_thread(self._choose, name, version, found)
+            target = await self._known_good.choose(name, found.candidates, wanted=version)
             move = Move(
                 name.namespace,
                 name.model,
                 name.alias,
-                target,
+                target.version,
                 MoveKind.ROLLED_BACK,
                 caller.actor,
                 expected_revision=found.revision,
@@ -121,7 +107,8 @@ class Rollback:
                 request_digest=digest,
             )
             try:
-                return await self._moved(await self._writer.commit(partial(move_alias, move=move)))
+                made = await self._writer.commit(partial(move_alias, move=move))
+                return await self._moved(made, target.check)
             except ConflictError:
                 continue
         raise ConflictError(
@@ -129,35 +116,9 @@ class Rollback:
             "meanwhile: look at its history and try again"
         )
 
-    async def _moved(self, made: AliasMove) -> Moved:
-        return Moved(made.after, made.old_version, await self._log.signed_receipt(made.log_index))
-
-    def _choose(self, name: ResourceName, wanted: int, standing: Standing) -> int:
-        """Return the first candidate that will do; looks at the store."""
-        faults: list[str] = []
-        for candidate in standing.candidates:
-            fault = self._fault(candidate)
-            if not fault:
-                return candidate.version
-            faults.append(f"version {candidate.version} {fault}")
-        model = f"{name.namespace}/{name.model}"
-        if wanted:
-            problem = f"cannot be rolled back to version {wanted}: {faults[0]}"
-        elif faults:
-            problem = f"has no version to roll back to: {', '.join(faults)}"
-        else:
-            problem = (
-                "has nothing to roll back to: it never pointed at another version before the present one"
-            )
-        raise PreconditionFailedError(
-            f"alias {name.alias!r} of {model} {problem}", metadata={"subject": str(name)}
-        )
-
-    def _fault(self, candidate: Candidate) -> str:
-        if candidate.revoked:
-            return "is revoked"
-        missing = self._find_missing(candidate.blobs)
-        return f"is not whole: blob {missing[0].digest} is not in the store" if missing else ""
+    async def _moved(self, made: AliasMove, check: RollbackCheck | None = None) -> Moved:
+        receipt = await self._log.signed_receipt(made.log_index)
+        return Moved(made.after, made.old_version, receipt, check)
 
 
 def _read(
@@ -172,10 +133,7 @@ def _read(
         raise NotFoundError(f"alias {name.alias!r} of {name.namespace}/{name.model} never was set here")
     if wanted:
         _require_once_live(name, wanted, moves)
-        numbers = [wanted]
-    else:
-        numbers = rollback_candidates(moves, moves[-1].new_version)
-    return Standing(moves[-1].revision, [_candidate(connection, name, each) for each in numbers])
+    return Standing(moves[-1].revision, rollback_candidates(moves, moves[-1].new_version))
 
 
 def _require_once_live(name: ResourceName, wanted: int, moves: Sequence[AliasMove]) -> None:
@@ -192,10 +150,3 @@ def _require_once_live(name: ResourceName, wanted: int, moves: Sequence[AliasMov
             f"{', '.join(map(str, live))}; anything else needs a promotion",
             metadata={"subject": str(name)},
         )
-
-
-def _candidate(connection: Connection, name: ResourceName, number: int) -> Candidate:
-    version = read_listed_version(connection, name.namespace, name.model, number)
-    assert version is not None, "an alias pointed at a version that is not here"
-    blobs = read_blobs(connection, name.namespace, name.model, number)
-    return Candidate(number, version.revoked, blobs)

@@ -1,18 +1,24 @@
 """Reading, setting and removing aliases.
 
 A protected alias is moved by an admission or a rollback only; the policy says which ones are. Rolling back is
-in ``rollback``, telling of moves in ``watch``.
+in ``rollback``, rehearsing it in ``drill``, telling of moves in ``watch``, what serving hosts say in
+``reports``, and what nobody uses in ``stale``.
 """
 
 from __future__ import annotations
 
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
-from carnet.errors import GateRefusedError, NotFoundError
+from carnet.errors import CarnetError, GateRefusedError, InvalidInputError, NotFoundError
 from carnet.references import check_version_number
 from carnet.serving.paging import decode_page_token, encode_page_token, page_limit
 from carnet_policies.protection import needs_decision
-from carnet_server.aliases import queries
+from carnet_server.aliases import observation_queries, queries
+from carnet_server.aliases.blob_checks import FRESH_FOR, BlobChecks
 from carnet_server.aliases.domain import (
     Move,
     Moved,
@@ -20,12 +26,18 @@ from carnet_server.aliases.domain import (
     check_expected_revision,
     check_request_id,
     request_digest,
+    rollback_candidates,
 )
+from carnet_server.aliases.drill import Drill
+from carnet_server.aliases.known_good import KnownGoodSearch
 from carnet_server.aliases.moves import find_repeated, move_alias
+from carnet_server.aliases.reports import ServingReports
+from carnet_server.aliases.resolves import ResolveCounts
 from carnet_server.aliases.rollback import Rollback
+from carnet_server.aliases.stale import StaleAliases
 from carnet_server.aliases.watch import watch_alias
 from carnet_server.models.notes import make_note
-from carnet_server.models.queries import read_model
+from carnet_server.models.queries import read_blobs, read_listed_version, read_model
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
@@ -35,11 +47,43 @@ if TYPE_CHECKING:
     from carnet.references import ResourceName
     from carnet_server.access.identity import Caller
     from carnet_server.aliases.domain import Alias, AliasMove
+    from carnet_server.aliases.drill import Drilled
+    from carnet_server.aliases.serving import Reported, Serving
+    from carnet_server.aliases.stale_rules import StaleAlias
     from carnet_server.blobs.domain import Blob
+    from carnet_server.blobs.port import BlobStore
     from carnet_server.database.engine import Database
     from carnet_server.environment.state import EnvironmentState
     from carnet_server.log.service import LogService
     from carnet_server.log.writer import Writer
+
+
+WARM_MAX = 20
+# What a rollback would lead to is hashed again at half of its time, so that a rollback finds it fresh.
+_AHEAD = FRESH_FOR / 2
+
+logger = logging.getLogger(__name__)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class AliasState:
+    """An alias as pointer and as fact.
+
+    Attributes:
+        alias: Where it points.
+        serving: What serving hosts run; None where none reports.
+        drilled_at: When a rollback of it was last rehearsed; None for never.
+        warm: The last stable versions with their digests, the present one first.
+    """
+
+    alias: Alias
+    serving: Serving | None
+    drilled_at: datetime | None
+    warm: tuple[tuple[int, str], ...] = ()
 
 
 class AliasesService:
@@ -49,8 +93,9 @@ class AliasesService:
         database: The environment's database.
         writer: Its writer.
         log: Its log.
-        state: Its policy.
-        find_missing: Tells which blobs the store does not have whole; it blocks.
+        state: Its policy and trust document.
+        store: Its blobs.
+        clock: Tells the time of what is observed.
     """
 
     def __init__(
@@ -59,13 +104,21 @@ class AliasesService:
         writer: Writer,
         log: LogService,
         state: EnvironmentState,
-        find_missing: Callable[[Sequence[Blob]], list[Blob]],
+        store: BlobStore,
+        *,
+        clock: Callable[[], datetime] = _now,
     ) -> None:
         self._database = database
         self._writer = writer
         self._log = log
         self._state = state
-        self._rollback = Rollback(database, writer, log, find_missing)
+        self._checks = BlobChecks(store, clock=clock)
+        self._known_good = KnownGoodSearch(database, state, self._checks)
+        self._rollback = Rollback(database, writer, log, self._known_good)
+        self._reports = ServingReports(database, writer, clock=clock)
+        self._drill = Drill(database, writer, log, state, known_good=self._known_good, reports=self._reports)
+        self._stale = StaleAliases(database, clock=clock)
+        self.resolves = ResolveCounts(writer, clock=clock)
 
     async def get(self, name: ResourceName) -> Alias:
         """Read where an alias points.
@@ -77,6 +130,47 @@ class AliasesService:
         if alias is None:
             raise NotFoundError(f"alias {name.alias!r} of {name.namespace}/{name.model} is not set here")
         return alias
+
+    async def get_state(self, name: ResourceName, *, warm: int = 0) -> AliasState:
+        """Read an alias as pointer and as fact; counts as a resolve.
+
+        Args:
+            name: The alias.
+            warm: How many versions of the warm set are wanted, ``WARM_MAX`` at most.
+
+        Raises:
+            InvalidInputError: Too many versions are wanted, or fewer than none.
+            NotFoundError: It is not set.
+        """
+        if not 0 <= warm <= WARM_MAX:
+            raise InvalidInputError(f"warm: {warm}: 0 to {WARM_MAX} are wanted", metadata={"field": "warm"})
+
+        def read(connection: Connection) -> AliasState:
+            alias = queries.read_alias(connection, name)
+            if alias is None:
+                raise NotFoundError(f"alias {name.alias!r} of {name.namespace}/{name.model} is not set here")
+            (state,) = self._states(connection, name, [alias])
+            return AliasState(
+                alias,
+                state.serving,
+                state.drilled_at,
+                _warm_set(connection, name, alias, warm) if warm else (),
+            )
+
+        state = await self._database.read(read)
+        self.resolves.count(name)
+        return state
+
+    async def describe(self, parent: ResourceName, aliases: Sequence[Alias]) -> list[AliasState]:
+        """Read what is observed of some aliases of one model; without their warm sets."""
+        return await self._database.read(lambda connection: self._states(connection, parent, aliases))
+
+    def _states(
+        self, connection: Connection, name: ResourceName, aliases: Sequence[Alias]
+    ) -> list[AliasState]:
+        serving = self._reports.live_reports(connection, name, aliases)
+        drills = observation_queries.read_last_drills(connection, name, [each.alias for each in aliases])
+        return [AliasState(each, serving[each.alias], drills.get(each.alias)) for each in aliases]
 
     async def list_page(
         self, parent: ResourceName, *, page_size: int, page_token: str
@@ -237,12 +331,14 @@ class AliasesService:
             request_id: Makes a repeated request the same request; empty for none.
 
         Returns:
-            The alias after it, the version before, and the receipt.
+            The alias after it, the version before, the receipt, and what was checked.
 
         Raises:
             InvalidInputError: An argument is malformed.
             NotFoundError: The alias never was set.
-            PreconditionFailedError: There is nothing to roll back to, or the named version will not do.
+            PreconditionFailedError: There is nothing to roll back to, or the named version will not do: it is
+                revoked, not whole, or failed its latest smoke test.
+            DataLossError: A blob of it is damaged (``metadata["digest"]``).
             ConflictError: The alias keeps being moved by others.
             AlreadyExistsError: The request's id was used for another request.
         """
@@ -250,8 +346,99 @@ class AliasesService:
             caller, name, version=version, reason_code=reason_code, note=note, request_id=request_id
         )
 
+    async def drill(
+        self, caller: Caller, name: ResourceName, *, note: str, confirmed: bool, request_id: str
+    ) -> Drilled:
+        """Rehearse a rollback: move an alias back and forward again, in one change.
+
+        Args:
+            caller: Who asks.
+            name: The alias.
+            note: Why, for people; may be empty.
+            confirmed: Drill a protected alias even though serving hosts follow it here.
+            request_id: Makes a repeated request the same request; empty for none.
+
+        Raises:
+            InvalidInputError: An argument is malformed.
+            NotFoundError: The alias is not set.
+            PreconditionFailedError: There is nothing to roll back to; or the alias is protected, serving
+                hosts follow it, and that was not confirmed.
+            DataLossError: A blob of the version to go back to is damaged.
+            ConflictError: The alias was moved by others meanwhile.
+            AlreadyExistsError: The request's id was used for another request.
+        """
+        return await self._drill.run(caller, name, note=note, confirmed=confirmed, request_id=request_id)
+
+    async def report_serving(
+        self, caller: Caller, name: ResourceName, *, instance: str, bundle_digest: str, revision: int
+    ) -> Reported:
+        """Take what a caller says of one of its serving instances.
+
+        Args:
+            caller: Who says it.
+            name: The alias that the instance follows.
+            instance: Which of the caller's instances.
+            bundle_digest: What runs there.
+            revision: The alias's revision that it follows.
+
+        Raises:
+            InvalidInputError: An argument is malformed, or the alias has not had that revision.
+            NotFoundError: The alias never was set.
+            ResourceExhaustedError: There are as many instances as are kept.
+        """
+        return await self._reports.report(
+            caller, name, instance=instance, bundle_digest=bundle_digest, revision=revision
+        )
+
+    async def list_stale(
+        self, caller: Caller, namespace: str, *, days: int, page_size: int, page_token: str
+    ) -> tuple[list[StaleAlias], str]:
+        """List the aliases that for some days nobody moved or resolved, or that pointed at what is revoked.
+
+        Args:
+            caller: Who asks; only what it may read is listed.
+            namespace: Where; empty for everywhere.
+            days: For how many days.
+            page_size: How many at most; 0 for the default.
+            page_token: The token of the page before; empty for the first.
+
+        Returns:
+            The aliases by name, and the token of the next page; empty at the end.
+
+        Raises:
+            InvalidInputError: The days, the size or the token is malformed.
+        """
+        return await self._stale.list_page(
+            caller, namespace, days=days, page_size=page_size, page_token=page_token
+        )
+
+    async def check_ahead(self) -> None:
+        """Hash what rollbacks would lead to, so that they find it fresh. Raises nothing."""
+
+        def read(connection: Connection, name: ResourceName) -> list[Blob]:
+            targets = _rollback_targets(connection, name)[:1]
+            return [
+                blob
+                for number in targets
+                for blob in read_blobs(connection, name.namespace, name.model, number)
+            ]
+
+        try:
+            for name in await self._database.read(queries.list_alias_names):
+                blobs = await self._database.read(partial(read, name=name))
+                found = await self._checks.check(blobs, fresh_for=_AHEAD)
+                if found.fault:
+                    logger.error("what %s would be rolled back to %s", name, found.fault)
+        except CarnetError as error:
+            logger.warning("what rollbacks would lead to was not checked: %s", error.message)
+
+    def close(self) -> None:
+        """End the threads that hash blobs."""
+        self._checks.close()
+
     def watch(self, name: ResourceName, after_revision: int) -> AsyncGenerator[Alias, None]:
-        """Tell of an alias: what it is now, then each move; see ``watch.watch_alias``."""
+        """Tell of an alias: what it is now, then each move (``watch.watch_alias``); counts as a resolve."""
+        self.resolves.count(name)
         return watch_alias(self._database, self._log, name, after_revision)
 
     async def _move_unprotected(self, move: Move) -> Moved:
@@ -274,3 +461,22 @@ class AliasesService:
             f"carnet rollback {environment}/{model}@{move.alias} --reason-code CODE",
             metadata={"subject": str(move.name), "alias": move.alias},
         )
+
+
+def _rollback_targets(connection: Connection, name: ResourceName) -> list[int]:
+    moves = queries.read_moves(connection, name)
+    return rollback_candidates(moves, moves[-1].new_version) if moves else []
+
+
+def _warm_set(
+    connection: Connection, name: ResourceName, alias: Alias, count: int
+) -> tuple[tuple[int, str], ...]:
+    """Read the last stable versions of an alias that are not revoked, the present one first."""
+    warm: list[tuple[int, str]] = []
+    for number in (alias.version, *_rollback_targets(connection, name)):
+        version = read_listed_version(connection, name.namespace, name.model, number)
+        if version is not None and not version.revoked:
+            warm.append((number, version.bundle_digest))
+        if len(warm) == count:
+            break
+    return tuple(warm)

@@ -7,12 +7,20 @@ from typing import TYPE_CHECKING
 
 from carnet.references import parse_resource_name
 from carnet.registry.v1 import aliases_pb2, aliases_pb2_grpc
+from carnet_server.access.permissions import ALL_NAMESPACES
 from carnet_server.access.scope import current_caller
-from carnet_server.aliases.proto import alias_to_proto, move_to_proto
+from carnet_server.aliases.proto import (
+    alias_to_proto,
+    check_to_proto,
+    move_to_proto,
+    stale_to_proto,
+    state_to_proto,
+)
+from carnet_server.aliases.serving import REPORT_TTL
 from carnet_server.log.proto import receipt_to_proto
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Collection
 
     from carnet.references import ResourceName
     from carnet.serving.call_scope import ServicerContext
@@ -32,8 +40,14 @@ class AliasServicer(aliases_pb2_grpc.AliasServiceServicer):
         self, request: aliases_pb2.GetAliasRequest, context: ServicerContext
     ) -> aliases_pb2.GetAliasResponse:
         """Read one alias."""
-        alias = await self._aliases.get(_alias_name(request.name))
-        return aliases_pb2.GetAliasResponse(alias=self._message(alias))
+        state = await self._aliases.get_state(_alias_name(request.name), warm=request.warm)
+        return aliases_pb2.GetAliasResponse(
+            alias=state_to_proto(state, protected=self._protected),
+            warm=[
+                aliases_pb2.WarmVersion(version=version, bundle_digest=digest)
+                for version, digest in state.warm
+            ],
+        )
 
     async def ListAliases(
         self, request: aliases_pb2.ListAliasesRequest, context: ServicerContext
@@ -44,7 +58,11 @@ class AliasServicer(aliases_pb2_grpc.AliasServiceServicer):
             parent, page_size=request.page_size, page_token=request.page_token
         )
         return aliases_pb2.ListAliasesResponse(
-            aliases=[self._message(alias) for alias in page], next_page_token=token
+            aliases=[
+                state_to_proto(each, protected=self._protected)
+                for each in await self._aliases.describe(parent, page)
+            ],
+            next_page_token=token,
         )
 
     async def SetAlias(
@@ -92,6 +110,62 @@ class AliasServicer(aliases_pb2_grpc.AliasServiceServicer):
             alias=self._message(moved.alias),
             rolled_back_version=moved.old_version,
             receipt=receipt_to_proto(moved.receipt),
+            check=check_to_proto(moved.check) if moved.check else None,
+        )
+
+    async def DrillAlias(
+        self, request: aliases_pb2.DrillAliasRequest, context: ServicerContext
+    ) -> aliases_pb2.DrillAliasResponse:
+        """Rehearse a rollback."""
+        drilled = await self._aliases.drill(
+            current_caller(),
+            _alias_name(request.name),
+            note=request.note,
+            confirmed=request.confirmed,
+            request_id=request.request_id,
+        )
+        return aliases_pb2.DrillAliasResponse(
+            alias=self._message(drilled.alias),
+            drilled_version=drilled.drilled_version,
+            back_receipt=receipt_to_proto(drilled.back),
+            forward_receipt=receipt_to_proto(drilled.forward),
+            check=check_to_proto(drilled.check) if drilled.check else None,
+        )
+
+    async def ReportServing(
+        self, request: aliases_pb2.ReportServingRequest, context: ServicerContext
+    ) -> aliases_pb2.ReportServingResponse:
+        """Take what a serving instance runs."""
+        reported = await self._aliases.report_serving(
+            current_caller(),
+            _alias_name(request.name),
+            instance=request.instance,
+            bundle_digest=request.bundle_digest,
+            revision=request.revision,
+        )
+        return aliases_pb2.ReportServingResponse(
+            alias=self._message(reported.alias),
+            drifted=reported.drifted,
+            ttl_seconds=REPORT_TTL.seconds,
+        )
+
+    async def ListStaleAliases(
+        self, request: aliases_pb2.ListStaleAliasesRequest, context: ServicerContext
+    ) -> aliases_pb2.ListStaleAliasesResponse:
+        """List stale aliases."""
+        namespace = ""
+        if request.parent != ALL_NAMESPACES:
+            namespace = parse_resource_name(request.parent, field="parent", want="namespace").namespace
+        page, token = await self._aliases.list_stale(
+            current_caller(),
+            namespace,
+            days=request.days,
+            page_size=request.page_size,
+            page_token=request.page_token,
+        )
+        return aliases_pb2.ListStaleAliasesResponse(
+            aliases=[stale_to_proto(each, protected=self._protected) for each in page],
+            next_page_token=token,
         )
 
     async def ListAliasMoves(
@@ -117,7 +191,11 @@ class AliasServicer(aliases_pb2_grpc.AliasServiceServicer):
                 yield aliases_pb2.WatchAliasResponse(alias=self._message(alias))
 
     def _message(self, alias: Alias) -> aliases_pb2.Alias:
-        return alias_to_proto(alias, protected=self._state.policy.document.protected_aliases)
+        return alias_to_proto(alias, protected=self._protected)
+
+    @property
+    def _protected(self) -> Collection[str]:
+        return self._state.policy.document.protected_aliases
 
 
 def _alias_name(value: str, *, field: str = "name") -> ResourceName:

@@ -1,7 +1,8 @@
 """The tables of aliases: where each points now, and every move that it made.
 
 ``aliases`` has a row for each alias that points somewhere; ``alias_moves`` keeps every move for good. The
-first is always what replaying the second gives.
+first is always what replaying the second gives. ``alias_reports`` and ``alias_resolves`` are what was
+observed of an alias, not what it is: they are written over, and no log entry tells of them.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from datetime import datetime  # noqa: TC003  SQLModel reads it at run time
 from sqlalchemy import BigInteger, CheckConstraint, Enum, ForeignKeyConstraint, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
-from carnet.serving.columns import UtcDateTime
+from carnet.serving.columns import NAME, UtcDateTime
 from carnet_server.aliases.domain import MoveKind
 
 _KIND = Enum(
@@ -72,3 +73,33 @@ class AliasMoveRow(SQLModel, table=True):
     request_digest: str | None
     created_at: datetime = Field(sa_type=UtcDateTime)
     log_index: int = Field(sa_type=BigInteger)
+
+
+class AliasReportRow(SQLModel, table=True):
+    """What an instance of a serving host last said that it runs."""
+
+    __tablename__ = "alias_reports"
+    __table_args__ = (ForeignKeyConstraint(["namespace", "model"], ["models.namespace", "models.model"]),)
+
+    namespace: str = Field(primary_key=True, sa_type=NAME)
+    model: str = Field(primary_key=True, sa_type=NAME)
+    alias: str = Field(primary_key=True, sa_type=NAME)
+    subject: str = Field(primary_key=True, sa_type=NAME)
+    instance: str = Field(primary_key=True, sa_type=NAME)
+    bundle_digest: str
+    revision: int = Field(sa_type=BigInteger)
+    reported_at: datetime = Field(sa_type=UtcDateTime)
+    drift_logged_at: datetime | None = Field(sa_type=UtcDateTime)
+
+
+class AliasResolvesRow(SQLModel, table=True):
+    """How often an alias was resolved, and when last."""
+
+    __tablename__ = "alias_resolves"
+    __table_args__ = (ForeignKeyConstraint(["namespace", "model"], ["models.namespace", "models.model"]),)
+
+    namespace: str = Field(primary_key=True, sa_type=NAME)
+    model: str = Field(primary_key=True, sa_type=NAME)
+    alias: str = Field(primary_key=True, sa_type=NAME)
+    resolve_count: int = Field(sa_type=BigInteger)
+    resolved_at: datetime = Field(sa_type=UtcDateTime)

@@ -16,7 +16,9 @@ from carnet_server.blobs.queries import require_blobs
 from carnet_server.log.revisions import bundle_scope, model_scope
 from carnet_server.log.transaction import EntryDraft
 from carnet_server.models import queries
+from carnet_server.models.contract import require_free
 from carnet_server.models.domain import Model
+from carnet_server.search.index import index_version
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -67,7 +69,7 @@ def register_version(
         The version, and whether it is new here.
 
     Raises:
-        AlreadyExistsError: The number is another bundle's.
+        AlreadyExistsError: The number, or the semantic version, is another bundle's.
         PreconditionFailedError: The model has another home.
         BlobsMissingError: The namespace has not been given some of its blobs.
     """
@@ -76,6 +78,7 @@ def register_version(
     if held is not None:
         return held, False
     _ensure_model(tx, manifest)
+    require_free(tx.connection, manifest)
     blobs = [Blob(file.digest, file.size_bytes) for file in manifest.files]
     require_blobs(tx.connection, manifest.namespace, blobs)
     published = not arrival.source
@@ -90,6 +93,7 @@ def register_version(
     )
     version = arrival.as_version(created_at=tx.now, log_index=index)
     queries.insert_version(tx.connection, version, manifest.files)
+    index_version(tx.connection, version)
     tx.touch(model_scope(version.namespace, version.model), bundle_scope(version.bundle_digest))
     return version, True
 

@@ -18,6 +18,7 @@ from carnet_server.log.revisions import (
     read_revisions,
 )
 from carnet_server.models import queries
+from carnet_server.models.contract import require_contract
 from carnet_server.models.domain import check_next_number
 from carnet_server.models.facts import Candidate, FactReader
 
@@ -60,6 +61,8 @@ def read_basis(
         ConflictError: The version has not the next number.
         PreconditionFailedError: A version of the same content is revoked.
         BlobsMissingError: The namespace has not been given some of the blobs.
+        ContractBrokenError: It breaks what its semantic version promises.
+        AlreadyExistsError: Its semantic version is taken.
     """
     arrival = verified.arrival
     manifest = arrival.manifest
@@ -67,6 +70,7 @@ def read_basis(
     blobs = [Blob(file.digest, file.size_bytes) for file in manifest.files]
     require_blobs(connection, manifest.namespace, blobs)
     revisions = read_revisions(connection, _scopes(arrival))
+    require_contract(connection, manifest)
     reader = FactReader(connection, trust, state.signing_key.verification_key)
     alias = state.policy.document.baseline_alias
     baseline = reader.baseline(manifest.namespace, manifest.model, alias)

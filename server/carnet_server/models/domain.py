@@ -1,18 +1,18 @@
 """What a model and a version are, as plain values; no I/O.
 
-The fields of ``Version`` are the columns of its table. A version never changes, but for its stage: once
-revoked, it stays so.
+The fields of ``Version`` are the columns of its table. A version never changes, but for its stage, by the
+rules of ``carnet.stages``: once revoked, it stays so.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Self
 
 from carnet.canonical import sha256_hex
 from carnet.errors import ConflictError, InvalidInputError
 from carnet.references import ResourceName
+from carnet.stages import Stage as Stage  # noqa: PLC0414  a part of what a version is
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -22,13 +22,6 @@ if TYPE_CHECKING:
     from carnet_server.aliases.domain import Alias
 
 REASON_MAX_LENGTH = 2000
-
-
-class Stage(StrEnum):
-    """Where a version stands inside this environment."""
-
-    REGISTERED = "registered"
-    REVOKED = "revoked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +46,10 @@ class Version:
         log_index: The entry of its arrival.
         description: The description in its manifest.
         owner: The owner in its manifest.
+        staged_at: Since when it stands there.
+        stage_log_index: The entry that put it there; of a version that never moved, the one of its arrival.
         revoked_log_index: The entry of its revocation; None where there is none.
+        semantic_version: The number by its contract, as its manifest states it; None where it states none.
         manifest: The bytes of the canonical manifest; empty in lists.
         signature: The model signature; empty in lists.
     """
@@ -75,7 +71,10 @@ class Version:
     log_index: int
     description: str
     owner: str
+    staged_at: datetime
+    stage_log_index: int
     revoked_log_index: int | None = None
+    semantic_version: str | None = None
     manifest: bytes = b""
     signature: bytes = b""
 
@@ -193,6 +192,9 @@ class Arrival:
             log_index=log_index,
             description=manifest.description,
             owner=manifest.owner,
+            staged_at=created_at,
+            stage_log_index=log_index,
+            semantic_version=manifest.semantic_version or None,
             manifest=self.data,
             signature=self.signature,
         )
@@ -218,6 +220,14 @@ class Publication:
 @dataclass(frozen=True, slots=True)
 class Revocation:
     """A version that is withdrawn, and the receipt of the entry that did it."""
+
+    version: Version
+    receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """A version where it stands now, and the receipt of the entry that put it there."""
 
     version: Version
     receipt: Receipt

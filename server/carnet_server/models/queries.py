@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Integer, bindparam, func, insert, literal, select, tuple_, update
+from sqlalchemy import BigInteger, Integer, bindparam, func, insert, literal, select, tuple_, update
 from sqlmodel import SQLModel
 
 from carnet.references import VERSION_MAX
@@ -35,7 +35,11 @@ _READ_VERSION = select(VERSIONS).where(*_OF_MODEL, VERSIONS.c.version == bindpar
 _READ_LISTED = select(*_LISTED).where(*_OF_MODEL, VERSIONS.c.version == bindparam("of_version"))
 _LIST_VERSIONS = (
     select(*_LISTED)
-    .where(*_OF_MODEL, VERSIONS.c.version <= bindparam("up_to"))
+    .where(
+        *_OF_MODEL,
+        VERSIONS.c.version <= bindparam("up_to"),
+        VERSIONS.c.stage.in_(bindparam("in_stages", expanding=True)),
+    )
     .order_by(VERSIONS.c.version.desc())
     .limit(bindparam("row_limit", type_=Integer))
 )
@@ -45,12 +49,22 @@ _READ_BY_CONTENT = (
     .where(*_OF_MODEL, VERSIONS.c.content_digest == bindparam("of_content"))
     .order_by(VERSIONS.c.version.desc())
 )
+_READ_SEMANTIC = select(VERSIONS.c.version, VERSIONS.c.semantic_version, VERSIONS.c.stage).where(
+    *_OF_MODEL, VERSIONS.c.semantic_version.is_not(None)
+)
 _READ_LATEST = select(func.max(VERSIONS.c.version)).where(*_OF_MODEL)
 _INSERT_VERSION = insert(VERSIONS)
-_REVOKE_VERSION = (
+_STAGE_VERSION = (
     update(VERSIONS)
-    .where(*_OF_MODEL, VERSIONS.c.version == bindparam("of_version"))
-    .values(stage=Stage.REVOKED, revoked_log_index=bindparam("at_index"))
+    .where(
+        *_OF_MODEL, VERSIONS.c.version == bindparam("of_version"), VERSIONS.c.stage == bindparam("old_stage")
+    )
+    .values(
+        stage=bindparam("new_stage", type_=VERSIONS.c.stage.type),
+        staged_at=bindparam("at_time", type_=VERSIONS.c.staged_at.type),
+        stage_log_index=bindparam("at_index", type_=BigInteger),
+        revoked_log_index=bindparam("revoked_index", type_=BigInteger),
+    )
 )
 
 _OF_ROW = (VERSIONS.c.namespace == MODELS.c.namespace, VERSIONS.c.model == MODELS.c.model)
@@ -158,7 +172,13 @@ def read_versions_by_content(
 
 
 def list_versions(
-    connection: Connection, namespace: str, model: str, *, before: int | None, limit: int
+    connection: Connection,
+    namespace: str,
+    model: str,
+    *,
+    before: int | None,
+    limit: int,
+    stage: Stage | None = None,
 ) -> list[Version]:
     """Read a model's versions, the newest first; without manifests and signatures.
 
@@ -168,14 +188,23 @@ def list_versions(
         model: The model.
         before: The number of the last one that was read before; None for the first page.
         limit: How many at most.
+        stage: Only those that stand there; None for all.
     """
     asked = {
         "of_namespace": namespace,
         "of_model": model,
+        "in_stages": [stage] if stage else list(Stage),
         "up_to": VERSION_MAX if before is None else before - 1,
         "row_limit": limit,
     }
     return [Version(**row._mapping) for row in connection.execute(_LIST_VERSIONS, asked)]  # noqa: SLF001  as above
+
+
+def read_semantic_versions(connection: Connection, namespace: str, model: str) -> list[tuple[int, str, bool]]:
+    """Read the versions of a model that state a semantic version: number, that, and whether it is revoked."""
+    asked = {"of_namespace": namespace, "of_model": model}
+    rows = connection.execute(_READ_SEMANTIC, asked)
+    return [(row.version, row.semantic_version, row.stage is Stage.REVOKED) for row in rows]
 
 
 def read_latest_number(connection: Connection, namespace: str, model: str) -> int:
@@ -202,15 +231,28 @@ def insert_version(connection: Connection, version: Version, files: Iterable[Fil
     connection.execute(_INSERT_FILES, rows)
 
 
-def mark_revoked(connection: Connection, version: Version, log_index: int) -> None:
-    """Write that a version is revoked, and by which entry."""
+def write_stage(connection: Connection, version: Version, *, old: Stage) -> bool:
+    """Write where a version stands, since when and by which entry.
+
+    Args:
+        connection: Where to write.
+        version: The version as it is to be.
+        old: Where it stood when it was read.
+
+    Returns:
+        Whether it still stood there; otherwise nothing is written.
+    """
     asked = {
         "of_namespace": version.namespace,
         "of_model": version.model,
         "of_version": version.version,
-        "at_index": log_index,
+        "old_stage": old,
+        "new_stage": version.stage,
+        "at_time": version.staged_at,
+        "at_index": version.stage_log_index,
+        "revoked_index": version.revoked_log_index,
     }
-    connection.execute(_REVOKE_VERSION, asked)
+    return connection.execute(_STAGE_VERSION, asked).rowcount == 1
 
 
 def read_blobs(connection: Connection, namespace: str, model: str, version: int) -> list[Blob]:

@@ -1,7 +1,7 @@
-"""Reading models and versions, resolving names, publishing and revoking.
+"""Reading models and versions, resolving names, publishing, staging and revoking.
 
-Publishing is in ``publisher``. A revocation is for good: the version stays readable and says so, nothing
-admits it any more, and no alias may be moved to it.
+Publishing is in ``publisher``, the ways between stages in ``stages``. A revocation is for good: the version
+stays readable and says so, nothing admits it any more, and no alias may be moved to it.
 """
 
 from __future__ import annotations
@@ -12,16 +12,15 @@ from typing import TYPE_CHECKING
 from carnet.canonical import check_digest
 from carnet.errors import NotFoundError
 from carnet.serving.paging import decode_page_token, encode_page_token, page_limit
-from carnet.translog.entry import EntryType
 from carnet_server.access.permissions import READERS
 from carnet_server.aliases.queries import read_alias, read_aliases_of
-from carnet_server.log.revisions import bundle_scope, model_scope
-from carnet_server.log.transaction import EntryDraft
 from carnet_server.models import queries
+from carnet_server.models.archival import Archival
 from carnet_server.models.basis import find_same_content
-from carnet_server.models.domain import Proposal, Resolution, Revocation, Stage, check_reason
-from carnet_server.models.notes import NOTE_MEDIA_TYPE, Note, make_note
+from carnet_server.models.domain import Proposal, Resolution, Revocation, Staging, check_reason
+from carnet_server.models.notes import make_note
 from carnet_server.models.publisher import Publisher
+from carnet_server.models.stages import require_version, revoke_version, set_stage
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -33,13 +32,12 @@ if TYPE_CHECKING:
     from carnet_server.database.engine import Database
     from carnet_server.environment.state import EnvironmentState
     from carnet_server.log.service import LogService
-    from carnet_server.log.transaction import Transaction
     from carnet_server.log.writer import Writer
-    from carnet_server.models.domain import Model, Publication, Version
+    from carnet_server.models.domain import Model, Publication, Stage, Version
 
 
 class ModelsService:
-    """Reads, publishes and revokes versions.
+    """Reads, publishes, stages and revokes versions.
 
     Args:
         database: The environment's database.
@@ -47,6 +45,9 @@ class ModelsService:
         log: Its log.
         state: Its keys, policy and trust document.
         engine: Evaluates the policy.
+
+    Attributes:
+        archival: Archives what is old and out of use.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class ModelsService:
         self._writer = writer
         self._log = log
         self._publisher = Publisher(database, writer, log, state, engine)
+        self.archival = Archival(database, writer, log)
 
     async def get_model(self, name: ResourceName) -> Model:
         """Read a model with its aliases.
@@ -115,10 +117,10 @@ class ModelsService:
         Raises:
             NotFoundError: There is none of that name.
         """
-        return await self._database.read(lambda connection: _require_version(connection, name))
+        return await self._database.read(lambda connection: require_version(connection, name))
 
     async def list_versions(
-        self, parent: ResourceName, *, page_size: int, page_token: str
+        self, parent: ResourceName, *, page_size: int, page_token: str, stage: Stage | None = None
     ) -> tuple[list[Version], str]:
         """List a model's versions, the newest first, without manifests and signatures.
 
@@ -126,6 +128,7 @@ class ModelsService:
             parent: The model.
             page_size: How many at most; 0 for the default.
             page_token: The token of the page before; empty for the first.
+            stage: Only those that stand there; None for all.
 
         Returns:
             The versions, and the token of the next page; empty at the end.
@@ -134,17 +137,17 @@ class ModelsService:
             InvalidInputError: The size or the token is malformed.
             NotFoundError: There is no such model.
         """
-        query = f"versions {parent}"
+        query = f"versions {parent} {stage or '-'}"
         position = decode_page_token(page_token, query, int)
         before = position[0] if position else None
         limit = page_limit(page_size)
         found = await self._database.read(
             lambda connection: queries.list_versions(
-                connection, parent.namespace, parent.model, before=before, limit=limit + 1
+                connection, parent.namespace, parent.model, before=before, limit=limit + 1, stage=stage
             )
         )
         if not found and position is None:
-            raise _no_model(parent)
+            await self.get_model(parent)
         if len(found) <= limit:
             return found, ""
         return found[:limit], encode_page_token(query, (found[limit - 1].version,))
@@ -165,11 +168,11 @@ class ModelsService:
 
         def read(connection: Connection) -> tuple[Version, Alias | None]:
             if not name.alias:
-                return _require_version(connection, name), None
+                return require_version(connection, name), None
             alias = read_alias(connection, name)
             if alias is None:
                 raise NotFoundError(f"alias {name.alias!r} of {name.namespace}/{name.model} is not set here")
-            return _require_version(connection, replace(name, alias="", version=alias.version)), alias
+            return require_version(connection, replace(name, alias="", version=alias.version)), alias
 
         version, alias = await self._database.read(read)
         receipt = await self._log.signed_receipt(alias.log_index if alias else version.log_index)
@@ -219,7 +222,8 @@ class ModelsService:
             KeyUntrustedError: Its key is not trusted here for bundles in that namespace.
             StatementInvalidError: It covers other files than the manifest's.
             DigestMismatchError: It covers other contents.
-            AlreadyExistsError: The number is another bundle's.
+            AlreadyExistsError: The number, or the semantic version, is another bundle's.
+            ContractBrokenError: It breaks what its semantic version promises.
             ConflictError: Another number is the next, or the facts keep changing.
             BlobsMissingError: The namespace has not been given some of the blobs.
             PreconditionFailedError: The content is revoked, or the model has another home.
@@ -245,36 +249,37 @@ class ModelsService:
         """
         note = make_note(check_reason(reason, field="reason"))
         assert note is not None
-        version = await self._writer.commit(lambda tx: _revoke(tx, caller, name, note))
+        version = await self._writer.commit(lambda tx: revoke_version(tx, caller.actor, name, note))
         assert version.revoked_log_index is not None
         return Revocation(version, await self._log.signed_receipt(version.revoked_log_index))
 
+    async def set_stage(
+        self, caller: Caller, name: ResourceName, wanted: Stage, reason: str, *, expected: Stage | None = None
+    ) -> Staging:
+        """Move a version by hand; one that stands there already stays as it is.
 
-def _revoke(tx: Transaction, caller: Caller, name: ResourceName, note: Note) -> Version:
-    version = _require_version(tx.connection, name)
-    if version.revoked:
-        return version
-    digest = tx.store_document(note.data, NOTE_MEDIA_TYPE)
-    index = tx.append(
-        EntryDraft(
-            EntryType.VERSION_REVOKED,
-            caller.actor,
-            version.subject,
-            old=str(version.stage),
-            new=str(Stage.REVOKED),
-            envelope_digest=digest,
+        Args:
+            caller: Who moves it.
+            name: The version.
+            wanted: Where to: registered, candidate, approved or archived.
+            reason: Why, for people.
+            expected: Where the caller saw it; None for anywhere.
+
+        Returns:
+            The version, and the receipt of the entry that put it where it stands.
+
+        Raises:
+            InvalidInputError: The reason is empty or too long.
+            NotFoundError: There is no such version.
+            ConflictError: It does not stand where it was seen.
+            IllegalTransitionError: It cannot go there; the message names where it can go.
+        """
+        note = make_note(check_reason(reason, field="reason"))
+        assert note is not None
+        version = await self._writer.commit(
+            lambda tx: set_stage(tx, caller.actor, name, wanted, note, expected=expected)
         )
-    )
-    queries.mark_revoked(tx.connection, version, index)
-    tx.touch(bundle_scope(version.bundle_digest), model_scope(version.namespace, version.model))
-    return replace(version, stage=Stage.REVOKED, revoked_log_index=index)
-
-
-def _require_version(connection: Connection, name: ResourceName) -> Version:
-    version = queries.read_version(connection, name.namespace, name.model, name.version)
-    if version is None:
-        raise NotFoundError(f"there is no version {name.version} of {name.namespace}/{name.model} here")
-    return version
+        return Staging(version, await self._log.signed_receipt(version.stage_log_index))
 
 
 def _with_aliases(connection: Connection, models: list[Model]) -> list[Model]:

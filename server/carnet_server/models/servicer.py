@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from carnet.errors import InvalidInputError
 from carnet.references import parse_resource_name
 from carnet.registry.v1 import models_pb2, models_pb2_grpc
 from carnet_server.access.permissions import ALL_NAMESPACES
 from carnet_server.access.scope import current_caller
 from carnet_server.aliases.proto import alias_to_proto
 from carnet_server.log.proto import receipt_to_proto
-from carnet_server.models.proto import model_to_proto, version_to_proto
+from carnet_server.models.archival_rules import ArchivalRule
+from carnet_server.models.proto import (
+    archived_to_proto,
+    model_to_proto,
+    stage_from_proto,
+    version_to_proto,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+
+    from google.protobuf.duration_pb2 import Duration
 
     from carnet.serving.call_scope import ServicerContext
     from carnet_server.environment.state import EnvironmentState
@@ -64,6 +74,7 @@ class ModelServicer(models_pb2_grpc.ModelServiceServicer):
             parse_resource_name(request.parent, field="parent", want="model"),
             page_size=request.page_size,
             page_token=request.page_token,
+            stage=stage_from_proto(request.stage, field="stage"),
         )
         return models_pb2.ListVersionsResponse(
             versions=[version_to_proto(version) for version in page], next_page_token=token
@@ -116,9 +127,62 @@ class ModelServicer(models_pb2_grpc.ModelServiceServicer):
             version=version_to_proto(revoked.version), receipt=receipt_to_proto(revoked.receipt)
         )
 
+    async def SetStage(
+        self, request: models_pb2.SetStageRequest, context: ServicerContext
+    ) -> models_pb2.SetStageResponse:
+        """Move a version to a stage."""
+        wanted = stage_from_proto(request.stage, field="stage")
+        if wanted is None:
+            raise InvalidInputError(
+                "stage: say which: registered, candidate, approved or archived", metadata={"field": "stage"}
+            )
+        staged = await self._models.set_stage(
+            current_caller(),
+            parse_resource_name(request.name, field="name", want="version"),
+            wanted,
+            request.reason,
+            expected=stage_from_proto(request.expected_stage, field="expected_stage"),
+        )
+        return models_pb2.SetStageResponse(
+            version=version_to_proto(staged.version), receipt=receipt_to_proto(staged.receipt)
+        )
+
+    async def ArchiveVersions(
+        self, request: models_pb2.ArchiveVersionsRequest, context: ServicerContext
+    ) -> models_pb2.ArchiveVersionsResponse:
+        """Archive what is old and out of use, or tell of it."""
+        if not request.HasField("min_age"):
+            raise InvalidInputError("min_age: say how old a version must be", metadata={"field": "min_age"})
+        rule = ArchivalRule(
+            _time_of(request.min_age, field="min_age"), _time_of(request.min_unused, field="min_unused")
+        )
+        everywhere = request.parent == ALL_NAMESPACES
+        archived, token = await self._models.archival.run(
+            current_caller(),
+            "" if everywhere else _namespace(request.parent),
+            rule,
+            excluded=request.excluded,
+            reason=request.reason,
+            validate_only=request.validate_only,
+            page_size=request.page_size,
+            page_token=request.page_token,
+        )
+        return models_pb2.ArchiveVersionsResponse(
+            versions=[archived_to_proto(each) for each in archived], next_page_token=token
+        )
+
     @property
     def _protected(self) -> Collection[str]:
         return self._state.policy.document.protected_aliases
+
+
+def _time_of(message: Duration, *, field: str) -> timedelta:
+    try:
+        return timedelta(seconds=message.seconds, microseconds=message.nanos // 1000)
+    except OverflowError as error:
+        raise InvalidInputError(
+            f"{field}: {message.seconds} s is out of range", metadata={"field": field}
+        ) from error
 
 
 def _namespace(parent: str) -> str:

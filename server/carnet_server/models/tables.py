@@ -51,7 +51,9 @@ class VersionRow(SQLModel, table=True):
     __table_args__ = (
         ForeignKeyConstraint(["namespace", "model"], ["models.namespace", "models.model"]),
         UniqueConstraint("bundle_digest", name="uq_versions_bundle_digest"),
+        Index("ix_versions_stage", "stage", "staged_at"),
         Index("ix_versions_content", "namespace", "model", "content_digest"),
+        Index("uq_versions_semantic_version", "namespace", "model", "semantic_version", unique=True),
         CheckConstraint("version >= 1", name="ck_versions_number"),
         CheckConstraint("size_bytes >= 0 AND file_count >= 1", name="ck_versions_sizes"),
     )
@@ -73,7 +75,10 @@ class VersionRow(SQLModel, table=True):
     log_index: int = Field(sa_type=BigInteger)
     description: str = Field(sa_type=Text)
     owner: str
+    staged_at: datetime = Field(sa_type=UtcDateTime)
+    stage_log_index: int = Field(sa_type=BigInteger)
     revoked_log_index: int | None = Field(sa_type=BigInteger)
+    semantic_version: str | None
     manifest: bytes = Field(sa_type=LargeBinary)
     signature: bytes = Field(sa_type=LargeBinary)
 

@@ -9,14 +9,18 @@ from carnet.client.results.admissions import Admission, Approval, ApprovalResult
 from carnet.client.results.bundles import PulledBundle, PushResult, VerifiedBundle
 from carnet.client.results.environments import Environment, ExportResult, RefusedDocument
 from carnet.client.results.evidence import AttestResult, Evidence, Metric
+from carnet.client.results.importing import ImportedAlias, ImportedVersion, ImportReport
 from carnet.client.results.key_uses import KeyUse
 from carnet.client.results.models import (
     Alias,
     AliasChange,
     AliasMove,
+    ArchivedVersion,
+    CompatibleVersion,
     Model,
     ResolvedVersion,
     RevokeResult,
+    StageResult,
     Version,
 )
 from carnet.client.results.promotions import (
@@ -28,6 +32,17 @@ from carnet.client.results.promotions import (
 )
 from carnet.client.results.receipts import VerifiedReceipt
 from carnet.client.results.replays import ReplayedDecision
+from carnet.client.results.search import FoundVersion
+from carnet.client.results.serving import (
+    Drill,
+    PassedOver,
+    RollbackCheck,
+    ServedRevision,
+    Serving,
+    ServingReport,
+    StaleAlias,
+    WarmVersion,
+)
 
 __all__ = [
     "Admission",
@@ -36,13 +51,21 @@ __all__ = [
     "AliasMove",
     "Approval",
     "ApprovalResult",
+    "ArchivedVersion",
     "AttestResult",
+    "CompatibleVersion",
+    "Drill",
     "Environment",
     "Evidence",
     "ExportResult",
+    "FoundVersion",
+    "ImportReport",
+    "ImportedAlias",
+    "ImportedVersion",
     "KeyUse",
     "Metric",
     "Model",
+    "PassedOver",
     "Promotion",
     "PromotionEvent",
     "PromotionState",
@@ -53,8 +76,15 @@ __all__ = [
     "ReplayedDecision",
     "ResolvedVersion",
     "RevokeResult",
+    "RollbackCheck",
     "RuleResult",
+    "ServedRevision",
+    "Serving",
+    "ServingReport",
+    "StageResult",
+    "StaleAlias",
     "VerifiedBundle",
     "VerifiedReceipt",
     "Version",
+    "WarmVersion",
 ]

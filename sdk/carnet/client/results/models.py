@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from carnet.bundle.manifest import Manifest
     from carnet.client.results.receipts import VerifiedReceipt
+    from carnet.client.results.serving import RollbackCheck, Serving
     from carnet.references import Reference
 
 
@@ -24,11 +25,13 @@ class Alias:
     protected: bool
     updated_at: datetime | None
     log_index: int
+    serving: Serving | None = None
+    last_drill_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AliasMove:
-    """One move of an alias: kind ``set``, ``admitted``, ``rolled_back`` or ``removed``."""
+    """One move of an alias: kind ``set``, ``admitted``, ``rolled_back``, ``removed`` or ``drilled``."""
 
     revision: int
     kind: str
@@ -49,6 +52,7 @@ class AliasChange:
     alias: Alias
     receipt: VerifiedReceipt
     rolled_back_version: int = 0
+    check: RollbackCheck | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +70,11 @@ class Model:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
-    """One immutable release of a model, as its registry lists it; ``stage`` is registered or revoked."""
+    """One immutable release of a model, as its registry lists it.
+
+    ``stage`` is registered, candidate, approved, deployed, archived or revoked, since ``staged_at`` and by
+    the entry ``stage_log_index``. ``semantic_version`` is empty where the manifest states none.
+    """
 
     reference: Reference
     home: str
@@ -80,6 +88,9 @@ class Version:
     created_at: datetime | None
     log_index: int
     description: str
+    semantic_version: str = ""
+    staged_at: datetime | None = None
+    stage_log_index: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +122,48 @@ class ResolvedVersion:
     def bundle_digest(self) -> str:
         """The SHA-256 of the canonical manifest."""
         return self.version.bundle_digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompatibleVersion:
+    """An earlier version of a model, and whether those who use it may go on with a later one unchanged.
+
+    Attributes:
+        reference: The earlier version.
+        semantic_version: Its semantic version; empty where it states none.
+        compatible: Whether they may.
+        changes: What breaks them, for a person; empty where nothing does.
+    """
+
+    reference: Reference
+    semantic_version: str
+    compatible: bool
+    changes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageResult:
+    """A version where it stands now, with the verified receipt of the entry that put it there."""
+
+    version: Version
+    receipt: VerifiedReceipt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchivedVersion:
+    """A version that was archived for its age and disuse, or would be.
+
+    Attributes:
+        version: As it is then; as it stands where it was only told of.
+        last_used_at: When it was last staged, told of by evidence, or admitted elsewhere.
+        why: Why it qualifies, in the registry's words.
+        receipt: The verified receipt of its entry; None where it was only told of.
+    """
+
+    version: Version
+    last_used_at: datetime | None
+    why: str
+    receipt: VerifiedReceipt | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,6 +37,8 @@ class _AliasMoveKindEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_AliasMov
     """It was rolled back."""
     ALIAS_MOVE_KIND_REMOVED: _AliasMoveKind.ValueType  # 4
     """It was removed."""
+    ALIAS_MOVE_KIND_DRILLED: _AliasMoveKind.ValueType  # 5
+    """A rollback was rehearsed: back, or forward again."""
 
 class AliasMoveKind(_AliasMoveKind, metaclass=_AliasMoveKindEnumTypeWrapper):
     """Why an alias moved."""
@@ -51,6 +53,35 @@ ALIAS_MOVE_KIND_ROLLED_BACK: AliasMoveKind.ValueType  # 3
 """It was rolled back."""
 ALIAS_MOVE_KIND_REMOVED: AliasMoveKind.ValueType  # 4
 """It was removed."""
+ALIAS_MOVE_KIND_DRILLED: AliasMoveKind.ValueType  # 5
+"""A rollback was rehearsed: back, or forward again."""
+
+class _StaleReason:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _StaleReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_StaleReason.ValueType], builtins.type):
+    DESCRIPTOR: descriptor.EnumDescriptor
+    STALE_REASON_UNSPECIFIED: _StaleReason.ValueType  # 0
+    """Not stated."""
+    STALE_REASON_UNMOVED: _StaleReason.ValueType  # 1
+    """It was not moved for so long."""
+    STALE_REASON_UNRESOLVED: _StaleReason.ValueType  # 2
+    """It was not resolved or watched for so long."""
+    STALE_REASON_REVOKED: _StaleReason.ValueType  # 3
+    """It has pointed at a revoked version for so long."""
+
+class StaleReason(_StaleReason, metaclass=_StaleReasonEnumTypeWrapper):
+    """Why an alias is stale."""
+
+STALE_REASON_UNSPECIFIED: StaleReason.ValueType  # 0
+"""Not stated."""
+STALE_REASON_UNMOVED: StaleReason.ValueType  # 1
+"""It was not moved for so long."""
+STALE_REASON_UNRESOLVED: StaleReason.ValueType  # 2
+"""It was not resolved or watched for so long."""
+STALE_REASON_REVOKED: StaleReason.ValueType  # 3
+"""It has pointed at a revoked version for so long."""
 
 @typing.final
 class Alias(message.Message):
@@ -65,6 +96,8 @@ class Alias(message.Message):
     PROTECTED_FIELD_NUMBER: builtins.int
     UPDATE_TIME_FIELD_NUMBER: builtins.int
     LOG_INDEX_FIELD_NUMBER: builtins.int
+    SERVING_FIELD_NUMBER: builtins.int
+    LAST_DRILL_TIME_FIELD_NUMBER: builtins.int
     name: builtins.str
     """`namespaces/{namespace}/models/{model}/aliases/{alias}`."""
     version: builtins.int
@@ -81,6 +114,14 @@ class Alias(message.Message):
     def update_time(self) -> timestamp_pb2.Timestamp:
         """When it was last moved."""
 
+    @builtins.property
+    def serving(self) -> Serving:
+        """What serving hosts say that they run; in answers of GetAlias and ListAliases, where any host reports."""
+
+    @builtins.property
+    def last_drill_time(self) -> timestamp_pb2.Timestamp:
+        """When a rollback of it was last rehearsed; in answers of GetAlias and ListAliases, where it ever was."""
+
     def __init__(
         self,
         *,
@@ -91,10 +132,76 @@ class Alias(message.Message):
         protected: builtins.bool = ...,
         update_time: timestamp_pb2.Timestamp | None = ...,
         log_index: builtins.int = ...,
+        serving: Serving | None = ...,
+        last_drill_time: timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["last_drill_time", b"last_drill_time", "serving", b"serving", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["bundle_digest", b"bundle_digest", "log_index", b"log_index", "name", b"name", "protected", b"protected", "revision", b"revision", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["bundle_digest", b"bundle_digest", "last_drill_time", b"last_drill_time", "log_index", b"log_index", "name", b"name", "protected", b"protected", "revision", b"revision", "serving", b"serving", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class Serving(message.Message):
+    """What the serving hosts of an alias run, by their reports that have not expired."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    REVISIONS_FIELD_NUMBER: builtins.int
+    INSTANCE_COUNT_FIELD_NUMBER: builtins.int
+    CURRENT_COUNT_FIELD_NUMBER: builtins.int
+    LAGGING_FIELD_NUMBER: builtins.int
+    instance_count: builtins.int
+    """How many instances report."""
+    current_count: builtins.int
+    """How many of them run what the alias points at, at its present revision."""
+    @builtins.property
+    def revisions(self) -> containers.RepeatedCompositeFieldContainer[ServedRevision]:
+        """How many instances run what, the newest revision first."""
+
+    @builtins.property
+    def lagging(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Some of those that do not: subject and instance, 20 at most."""
+
+    def __init__(
+        self,
+        *,
+        revisions: abc.Iterable[ServedRevision] | None = ...,
+        instance_count: builtins.int = ...,
+        current_count: builtins.int = ...,
+        lagging: abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["current_count", b"current_count", "instance_count", b"instance_count", "lagging", b"lagging", "revisions", b"revisions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ServedRevision(message.Message):
+    """How many instances run one revision of an alias."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: builtins.int
+    BUNDLE_DIGEST_FIELD_NUMBER: builtins.int
+    INSTANCE_COUNT_FIELD_NUMBER: builtins.int
+    revision: builtins.int
+    """The revision that they follow."""
+    bundle_digest: builtins.str
+    """The bundle digest that they run."""
+    instance_count: builtins.int
+    """How many."""
+    def __init__(
+        self,
+        *,
+        revision: builtins.int = ...,
+        bundle_digest: builtins.str = ...,
+        instance_count: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["bundle_digest", b"bundle_digest", "instance_count", b"instance_count", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -163,16 +270,20 @@ class GetAliasRequest(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
     NAME_FIELD_NUMBER: builtins.int
+    WARM_FIELD_NUMBER: builtins.int
     name: builtins.str
     """`namespaces/{namespace}/models/{model}/aliases/{alias}`."""
+    warm: builtins.int
+    """How many versions of the warm set to answer with; 20 at most."""
     def __init__(
         self,
         *,
         name: builtins.str = ...,
+        warm: builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["name", b"name", "warm", b"warm"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -183,18 +294,48 @@ class GetAliasResponse(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
     ALIAS_FIELD_NUMBER: builtins.int
+    WARM_FIELD_NUMBER: builtins.int
     @builtins.property
     def alias(self) -> Alias:
         """The alias."""
+
+    @builtins.property
+    def warm(self) -> containers.RepeatedCompositeFieldContainer[WarmVersion]:
+        """The last stable versions, which hosts keep on disk: the present one, then those that a rollback would lead to."""
 
     def __init__(
         self,
         *,
         alias: Alias | None = ...,
+        warm: abc.Iterable[WarmVersion] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["alias", b"alias"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["alias", b"alias"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["alias", b"alias", "warm", b"warm"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class WarmVersion(message.Message):
+    """A version that hosts keep on disk."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: builtins.int
+    BUNDLE_DIGEST_FIELD_NUMBER: builtins.int
+    version: builtins.int
+    """The version."""
+    bundle_digest: builtins.str
+    """Its bundle digest."""
+    def __init__(
+        self,
+        *,
+        version: builtins.int = ...,
+        bundle_digest: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["bundle_digest", b"bundle_digest", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -419,6 +560,7 @@ class RollbackAliasResponse(message.Message):
     ALIAS_FIELD_NUMBER: builtins.int
     ROLLED_BACK_VERSION_FIELD_NUMBER: builtins.int
     RECEIPT_FIELD_NUMBER: builtins.int
+    CHECK_FIELD_NUMBER: builtins.int
     rolled_back_version: builtins.int
     """The version that it pointed at before."""
     @builtins.property
@@ -429,16 +571,319 @@ class RollbackAliasResponse(message.Message):
     def receipt(self) -> log_pb2.Receipt:
         """The receipt of the entry."""
 
+    @builtins.property
+    def check(self) -> RollbackCheck:
+        """What was checked of the version before the move; absent where a repeated request is answered."""
+
     def __init__(
         self,
         *,
         alias: Alias | None = ...,
         rolled_back_version: builtins.int = ...,
         receipt: log_pb2.Receipt | None = ...,
+        check: RollbackCheck | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["alias", b"alias", "receipt", b"receipt"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["alias", b"alias", "check", b"check", "receipt", b"receipt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["alias", b"alias", "receipt", b"receipt", "rolled_back_version", b"rolled_back_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["alias", b"alias", "check", b"check", "receipt", b"receipt", "rolled_back_version", b"rolled_back_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class RollbackCheck(message.Message):
+    """What was checked of a version before an alias was moved back to it."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    BLOB_COUNT_FIELD_NUMBER: builtins.int
+    HASHED_COUNT_FIELD_NUMBER: builtins.int
+    OLDEST_CHECK_TIME_FIELD_NUMBER: builtins.int
+    SMOKE_TEST_FIELD_NUMBER: builtins.int
+    PASSED_OVER_FIELD_NUMBER: builtins.int
+    blob_count: builtins.int
+    """How many blobs it has: all are there, and their stored bytes are those of their digests."""
+    hashed_count: builtins.int
+    """How many of them were hashed for this; the others were hashed not long before."""
+    smoke_test: builtins.str
+    """The result of its latest smoke test by a signer trusted here, PASSED or WARNED; empty where none is held."""
+    @builtins.property
+    def oldest_check_time(self) -> timestamp_pb2.Timestamp:
+        """When the one whose check is the oldest was hashed; absent where there are no blobs."""
+
+    @builtins.property
+    def passed_over(self) -> containers.RepeatedCompositeFieldContainer[PassedOver]:
+        """The better candidates that would not do."""
+
+    def __init__(
+        self,
+        *,
+        blob_count: builtins.int = ...,
+        hashed_count: builtins.int = ...,
+        oldest_check_time: timestamp_pb2.Timestamp | None = ...,
+        smoke_test: builtins.str = ...,
+        passed_over: abc.Iterable[PassedOver] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["oldest_check_time", b"oldest_check_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["blob_count", b"blob_count", "hashed_count", b"hashed_count", "oldest_check_time", b"oldest_check_time", "passed_over", b"passed_over", "smoke_test", b"smoke_test"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class PassedOver(message.Message):
+    """A version that a rollback passed over."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    version: builtins.int
+    """The version."""
+    reason: builtins.str
+    """Why, for people."""
+    def __init__(
+        self,
+        *,
+        version: builtins.int = ...,
+        reason: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["reason", b"reason", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class DrillAliasRequest(message.Message):
+    """Rehearses a rollback."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    NOTE_FIELD_NUMBER: builtins.int
+    CONFIRMED_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """`namespaces/{namespace}/models/{model}/aliases/{alias}`."""
+    note: builtins.str
+    """Why, for people."""
+    confirmed: builtins.bool
+    """Drill a protected alias even though serving hosts follow it here."""
+    request_id: builtins.str
+    """Makes a repeated request the same request: any text of 1 to 64 characters, remembered for good."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        note: builtins.str = ...,
+        confirmed: builtins.bool = ...,
+        request_id: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["confirmed", b"confirmed", "name", b"name", "note", b"note", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class DrillAliasResponse(message.Message):
+    """Answers to a drill."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ALIAS_FIELD_NUMBER: builtins.int
+    DRILLED_VERSION_FIELD_NUMBER: builtins.int
+    BACK_RECEIPT_FIELD_NUMBER: builtins.int
+    FORWARD_RECEIPT_FIELD_NUMBER: builtins.int
+    CHECK_FIELD_NUMBER: builtins.int
+    drilled_version: builtins.int
+    """The version that it was moved back to, and left again."""
+    @builtins.property
+    def alias(self) -> Alias:
+        """The alias after it: where it was, two revisions later."""
+
+    @builtins.property
+    def back_receipt(self) -> log_pb2.Receipt:
+        """The receipt of the move back."""
+
+    @builtins.property
+    def forward_receipt(self) -> log_pb2.Receipt:
+        """The receipt of the move forward."""
+
+    @builtins.property
+    def check(self) -> RollbackCheck:
+        """What was checked of the version; absent where a repeated request is answered."""
+
+    def __init__(
+        self,
+        *,
+        alias: Alias | None = ...,
+        drilled_version: builtins.int = ...,
+        back_receipt: log_pb2.Receipt | None = ...,
+        forward_receipt: log_pb2.Receipt | None = ...,
+        check: RollbackCheck | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["alias", b"alias", "back_receipt", b"back_receipt", "check", b"check", "forward_receipt", b"forward_receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["alias", b"alias", "back_receipt", b"back_receipt", "check", b"check", "drilled_version", b"drilled_version", "forward_receipt", b"forward_receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ReportServingRequest(message.Message):
+    """Tells what an instance of a serving host runs."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    INSTANCE_FIELD_NUMBER: builtins.int
+    BUNDLE_DIGEST_FIELD_NUMBER: builtins.int
+    REVISION_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """`namespaces/{namespace}/models/{model}/aliases/{alias}`."""
+    instance: builtins.str
+    """The instance: 1 to 128 letters, digits, `.`, `_`, `:`, `/` and `-`. It is the caller's; another caller's is another."""
+    bundle_digest: builtins.str
+    """The digest of the bundle that it runs."""
+    revision: builtins.int
+    """The alias's revision that it follows."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        instance: builtins.str = ...,
+        bundle_digest: builtins.str = ...,
+        revision: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["bundle_digest", b"bundle_digest", "instance", b"instance", "name", b"name", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ReportServingResponse(message.Message):
+    """Answers to a report."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ALIAS_FIELD_NUMBER: builtins.int
+    DRIFTED_FIELD_NUMBER: builtins.int
+    TTL_SECONDS_FIELD_NUMBER: builtins.int
+    drifted: builtins.bool
+    """Whether what runs is neither what the alias points at nor what it pointed at before."""
+    ttl_seconds: builtins.int
+    """How long the report counts, in seconds: report again well before."""
+    @builtins.property
+    def alias(self) -> Alias:
+        """The alias as it is now; with version 0 where it was removed."""
+
+    def __init__(
+        self,
+        *,
+        alias: Alias | None = ...,
+        drifted: builtins.bool = ...,
+        ttl_seconds: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["alias", b"alias"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["alias", b"alias", "drifted", b"drifted", "ttl_seconds", b"ttl_seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class StaleAlias(message.Message):
+    """A stale alias."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ALIAS_FIELD_NUMBER: builtins.int
+    REASONS_FIELD_NUMBER: builtins.int
+    LAST_RESOLVE_TIME_FIELD_NUMBER: builtins.int
+    RESOLVE_COUNT_FIELD_NUMBER: builtins.int
+    resolve_count: builtins.int
+    """How often it was resolved."""
+    @builtins.property
+    def alias(self) -> Alias:
+        """The alias."""
+
+    @builtins.property
+    def reasons(self) -> containers.RepeatedScalarFieldContainer[StaleReason.ValueType]:
+        """Why; at least one."""
+
+    @builtins.property
+    def last_resolve_time(self) -> timestamp_pb2.Timestamp:
+        """When it was last resolved or watched, to the minute; absent where it never was."""
+
+    def __init__(
+        self,
+        *,
+        alias: Alias | None = ...,
+        reasons: abc.Iterable[StaleReason.ValueType] | None = ...,
+        last_resolve_time: timestamp_pb2.Timestamp | None = ...,
+        resolve_count: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["alias", b"alias", "last_resolve_time", b"last_resolve_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["alias", b"alias", "last_resolve_time", b"last_resolve_time", "reasons", b"reasons", "resolve_count", b"resolve_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListStaleAliasesRequest(message.Message):
+    """Asks for stale aliases."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: builtins.int
+    DAYS_FIELD_NUMBER: builtins.int
+    PAGE_SIZE_FIELD_NUMBER: builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    parent: builtins.str
+    """`namespaces/{namespace}`, or `namespaces/-` for all that the caller may read."""
+    days: builtins.int
+    """For how many days, 0 to 36500."""
+    page_size: builtins.int
+    """How many at most; 0 for the server's choice, 1000 at most."""
+    page_token: builtins.str
+    """The `next_page_token` of the page before, for the same query."""
+    def __init__(
+        self,
+        *,
+        parent: builtins.str = ...,
+        days: builtins.int = ...,
+        page_size: builtins.int = ...,
+        page_token: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["days", b"days", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListStaleAliasesResponse(message.Message):
+    """Answers with stale aliases."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ALIASES_FIELD_NUMBER: builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    next_page_token: builtins.str
+    """Asks for the next page; empty at the end."""
+    @builtins.property
+    def aliases(self) -> containers.RepeatedCompositeFieldContainer[StaleAlias]:
+        """The aliases, by name."""
+
+    def __init__(
+        self,
+        *,
+        aliases: abc.Iterable[StaleAlias] | None = ...,
+        next_page_token: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["aliases", b"aliases", "next_page_token", b"next_page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

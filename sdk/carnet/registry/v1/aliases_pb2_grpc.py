@@ -70,6 +70,21 @@ class AliasServiceStub:
                 request_serializer=carnet_dot_registry_dot_v1_dot_aliases__pb2.WatchAliasRequest.SerializeToString,
                 response_deserializer=carnet_dot_registry_dot_v1_dot_aliases__pb2.WatchAliasResponse.FromString,
                 _registered_method=True)
+        self.DrillAlias = channel.unary_unary(
+                '/carnet.registry.v1.AliasService/DrillAlias',
+                request_serializer=carnet_dot_registry_dot_v1_dot_aliases__pb2.DrillAliasRequest.SerializeToString,
+                response_deserializer=carnet_dot_registry_dot_v1_dot_aliases__pb2.DrillAliasResponse.FromString,
+                _registered_method=True)
+        self.ReportServing = channel.unary_unary(
+                '/carnet.registry.v1.AliasService/ReportServing',
+                request_serializer=carnet_dot_registry_dot_v1_dot_aliases__pb2.ReportServingRequest.SerializeToString,
+                response_deserializer=carnet_dot_registry_dot_v1_dot_aliases__pb2.ReportServingResponse.FromString,
+                _registered_method=True)
+        self.ListStaleAliases = channel.unary_unary(
+                '/carnet.registry.v1.AliasService/ListStaleAliases',
+                request_serializer=carnet_dot_registry_dot_v1_dot_aliases__pb2.ListStaleAliasesRequest.SerializeToString,
+                response_deserializer=carnet_dot_registry_dot_v1_dot_aliases__pb2.ListStaleAliasesResponse.FromString,
+                _registered_method=True)
 
 
 class AliasServiceServicer:
@@ -125,6 +140,27 @@ class AliasServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DrillAlias(self, request, context):
+        """Rehearses a rollback: moves an alias back and forward again, in one change.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReportServing(self, request, context):
+        """Tells what a serving host runs for an alias; each caller speaks for its own instances only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListStaleAliases(self, request, context):
+        """Lists the aliases that nobody moves or resolves, or that point at a revoked version.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AliasServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -162,6 +198,21 @@ def add_AliasServiceServicer_to_server(servicer, server):
                     servicer.WatchAlias,
                     request_deserializer=carnet_dot_registry_dot_v1_dot_aliases__pb2.WatchAliasRequest.FromString,
                     response_serializer=carnet_dot_registry_dot_v1_dot_aliases__pb2.WatchAliasResponse.SerializeToString,
+            ),
+            'DrillAlias': grpc.unary_unary_rpc_method_handler(
+                    servicer.DrillAlias,
+                    request_deserializer=carnet_dot_registry_dot_v1_dot_aliases__pb2.DrillAliasRequest.FromString,
+                    response_serializer=carnet_dot_registry_dot_v1_dot_aliases__pb2.DrillAliasResponse.SerializeToString,
+            ),
+            'ReportServing': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportServing,
+                    request_deserializer=carnet_dot_registry_dot_v1_dot_aliases__pb2.ReportServingRequest.FromString,
+                    response_serializer=carnet_dot_registry_dot_v1_dot_aliases__pb2.ReportServingResponse.SerializeToString,
+            ),
+            'ListStaleAliases': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListStaleAliases,
+                    request_deserializer=carnet_dot_registry_dot_v1_dot_aliases__pb2.ListStaleAliasesRequest.FromString,
+                    response_serializer=carnet_dot_registry_dot_v1_dot_aliases__pb2.ListStaleAliasesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -354,6 +405,87 @@ class AliasService:
             '/carnet.registry.v1.AliasService/WatchAlias',
             carnet_dot_registry_dot_v1_dot_aliases__pb2.WatchAliasRequest.SerializeToString,
             carnet_dot_registry_dot_v1_dot_aliases__pb2.WatchAliasResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DrillAlias(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carnet.registry.v1.AliasService/DrillAlias',
+            carnet_dot_registry_dot_v1_dot_aliases__pb2.DrillAliasRequest.SerializeToString,
+            carnet_dot_registry_dot_v1_dot_aliases__pb2.DrillAliasResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportServing(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carnet.registry.v1.AliasService/ReportServing',
+            carnet_dot_registry_dot_v1_dot_aliases__pb2.ReportServingRequest.SerializeToString,
+            carnet_dot_registry_dot_v1_dot_aliases__pb2.ReportServingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListStaleAliases(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carnet.registry.v1.AliasService/ListStaleAliases',
+            carnet_dot_registry_dot_v1_dot_aliases__pb2.ListStaleAliasesRequest.SerializeToString,
+            carnet_dot_registry_dot_v1_dot_aliases__pb2.ListStaleAliasesResponse.FromString,
             options,
             channel_credentials,
             insecure,

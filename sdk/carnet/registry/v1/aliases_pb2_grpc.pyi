@@ -30,6 +30,12 @@ class AliasServiceStub:
     """Lists an alias's moves, the newest first."""
     WatchAlias: _aio.UnaryStreamMultiCallable[_aliases_pb2.WatchAliasRequest, _aliases_pb2.WatchAliasResponse]
     """Streams an alias's state: what it is now, then every move as it is committed."""
+    DrillAlias: _aio.UnaryUnaryMultiCallable[_aliases_pb2.DrillAliasRequest, _aliases_pb2.DrillAliasResponse]
+    """Rehearses a rollback: moves an alias back and forward again, in one change."""
+    ReportServing: _aio.UnaryUnaryMultiCallable[_aliases_pb2.ReportServingRequest, _aliases_pb2.ReportServingResponse]
+    """Tells what a serving host runs for an alias; each caller speaks for its own instances only."""
+    ListStaleAliases: _aio.UnaryUnaryMultiCallable[_aliases_pb2.ListStaleAliasesRequest, _aliases_pb2.ListStaleAliasesResponse]
+    """Lists the aliases that nobody moves or resolves, or that point at a revoked version."""
 
 class AliasServiceServicer(metaclass=_abc_1.ABCMeta):
     """Aliases: named pointers to versions, moved by compare-and-swap, with all their history."""
@@ -89,5 +95,29 @@ class AliasServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_aliases_pb2.WatchAliasRequest, _abc.AsyncIterator[_aliases_pb2.WatchAliasResponse]],
     ) -> _abc.AsyncIterator[_aliases_pb2.WatchAliasResponse]:
         """Streams an alias's state: what it is now, then every move as it is committed."""
+
+    @_abc_1.abstractmethod
+    def DrillAlias(
+        self,
+        request: _aliases_pb2.DrillAliasRequest,
+        context: _aio.ServicerContext[_aliases_pb2.DrillAliasRequest, _abc.Awaitable[_aliases_pb2.DrillAliasResponse]],
+    ) -> _abc.Awaitable[_aliases_pb2.DrillAliasResponse]:
+        """Rehearses a rollback: moves an alias back and forward again, in one change."""
+
+    @_abc_1.abstractmethod
+    def ReportServing(
+        self,
+        request: _aliases_pb2.ReportServingRequest,
+        context: _aio.ServicerContext[_aliases_pb2.ReportServingRequest, _abc.Awaitable[_aliases_pb2.ReportServingResponse]],
+    ) -> _abc.Awaitable[_aliases_pb2.ReportServingResponse]:
+        """Tells what a serving host runs for an alias; each caller speaks for its own instances only."""
+
+    @_abc_1.abstractmethod
+    def ListStaleAliases(
+        self,
+        request: _aliases_pb2.ListStaleAliasesRequest,
+        context: _aio.ServicerContext[_aliases_pb2.ListStaleAliasesRequest, _abc.Awaitable[_aliases_pb2.ListStaleAliasesResponse]],
+    ) -> _abc.Awaitable[_aliases_pb2.ListStaleAliasesResponse]:
+        """Lists the aliases that nobody moves or resolves, or that point at a revoked version."""
 
 def add_AliasServiceServicer_to_server(servicer: AliasServiceServicer, server: _aio.Server) -> None: ...

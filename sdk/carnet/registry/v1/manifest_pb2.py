@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!carnet/registry/v1/manifest.proto\x12\x12\x63\x61rnet.registry.v1\x1a\x1cgoogle/protobuf/struct.proto\"\xa8\x04\n\x08Manifest\x12\x0e\n\x06schema\x18\x01 \x01(\t\x12\x0c\n\x04home\x18\x02 \x01(\t\x12\x11\n\tnamespace\x18\x03 \x01(\t\x12\r\n\x05model\x18\x04 \x01(\t\x12\x0f\n\x07version\x18\x05 \x01(\x05\x12\x13\n\x0b\x64\x65scription\x18\x06 \x01(\t\x12\r\n\x05owner\x18\x07 \x01(\t\x12\x0f\n\x07\x63\x61veats\x18\x08 \x03(\t\x12\x38\n\x06labels\x18\t \x03(\x0b\x32(.carnet.registry.v1.Manifest.LabelsEntry\x12\'\n\x05\x66iles\x18\n \x03(\x0b\x32\x18.carnet.registry.v1.File\x12+\n\x07metrics\x18\x0b \x03(\x0b\x32\x1a.carnet.registry.v1.Metric\x12\x30\n\x0fhyperparameters\x18\x0c \x01(\x0b\x32\x17.google.protobuf.Struct\x12,\n\x07lineage\x18\r \x01(\x0b\x32\x1b.carnet.registry.v1.Lineage\x12<\n\x0b\x65nvironment\x18\x0e \x01(\x0b\x32\'.carnet.registry.v1.TrainingEnvironment\x12\x39\n\x0e\x66\x65\x61ture_schema\x18\x0f \x01(\x0b\x32!.carnet.registry.v1.FeatureSchema\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"F\n\x04\x46ile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04role\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t\"\xaa\x01\n\x06Metric\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01\x12\x11\n\tdirection\x18\x03 \x01(\t\x12\x34\n\x05slice\x18\x04 \x03(\x0b\x32%.carnet.registry.v1.Metric.SliceEntry\x12\x0c\n\x04unit\x18\x05 \x01(\t\x1a,\n\nSliceEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x80\x02\n\x07Lineage\x12&\n\x04\x63ode\x18\x01 \x01(\x0b\x32\x18.carnet.registry.v1.Code\x12-\n\x08\x64\x61tasets\x18\x02 \x03(\x0b\x32\x1b.carnet.registry.v1.Dataset\x12\x33\n\x08\x66\x65\x61tures\x18\x03 \x01(\x0b\x32!.carnet.registry.v1.FeatureSource\x12\x35\n\x0ctraining_run\x18\x04 \x01(\x0b\x32\x1f.carnet.registry.v1.TrainingRun\x12\x32\n\x07parents\x18\x05 \x03(\x0b\x32!.carnet.registry.v1.ParentVersion\"*\n\x04\x43ode\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x0e\n\x06\x63ommit\x18\x02 \x01(\t\"d\n\x07\x44\x61taset\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03uri\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12.\n\x06window\x18\x04 \x01(\x0b\x32\x1e.carnet.registry.v1.DataWindow\"(\n\nDataWindow\x12\r\n\x05start\x18\x01 \x01(\t\x12\x0b\n\x03\x65nd\x18\x02 \x01(\t\"<\n\rFeatureSource\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03uri\x18\x02 \x01(\t\x12\x10\n\x08snapshot\x18\x03 \x01(\t\"&\n\x0bTrainingRun\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0b\n\x03uri\x18\x02 \x01(\t\"`\n\rParentVersion\x12\x0c\n\x04home\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\x05\x12\x0e\n\x06\x64igest\x18\x05 \x01(\t\"\xd5\x01\n\x13TrainingEnvironment\x12\x0e\n\x06python\x18\x01 \x01(\t\x12\x30\n\tframework\x18\x02 \x01(\x0b\x32\x1d.carnet.registry.v1.Framework\x12\x0c\n\x04\x63uda\x18\x03 \x01(\t\x12\x14\n\x0cimage_digest\x18\x04 \x01(\t\x12\x18\n\x10lock_file_digest\x18\x05 \x01(\t\x12\x12\n\ntrained_at\x18\x06 \x01(\t\x12\x18\n\x10training_seconds\x18\x07 \x01(\x01\x12\x10\n\x08hardware\x18\x08 \x01(\t\"*\n\tFramework\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"j\n\rFeatureSchema\x12+\n\x06inputs\x18\x01 \x03(\x0b\x32\x1b.carnet.registry.v1.Feature\x12,\n\x07outputs\x18\x02 \x03(\x0b\x32\x1b.carnet.registry.v1.Feature\"\x9e\x01\n\x07\x46\x65\x61ture\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x10\n\x08nullable\x18\x03 \x01(\x08\x12\x14\n\x07minimum\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07maximum\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x12\n\ncategories\x18\x06 \x03(\t\x12\r\n\x05shape\x18\x07 \x03(\x03\x42\n\n\x08_minimumB\n\n\x08_maximumb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!carnet/registry/v1/manifest.proto\x12\x12\x63\x61rnet.registry.v1\x1a\x1cgoogle/protobuf/struct.proto\"\xc2\x04\n\x08Manifest\x12\x0e\n\x06schema\x18\x01 \x01(\t\x12\x0c\n\x04home\x18\x02 \x01(\t\x12\x11\n\tnamespace\x18\x03 \x01(\t\x12\r\n\x05model\x18\x04 \x01(\t\x12\x0f\n\x07version\x18\x05 \x01(\x05\x12\x13\n\x0b\x64\x65scription\x18\x06 \x01(\t\x12\r\n\x05owner\x18\x07 \x01(\t\x12\x0f\n\x07\x63\x61veats\x18\x08 \x03(\t\x12\x38\n\x06labels\x18\t \x03(\x0b\x32(.carnet.registry.v1.Manifest.LabelsEntry\x12\'\n\x05\x66iles\x18\n \x03(\x0b\x32\x18.carnet.registry.v1.File\x12+\n\x07metrics\x18\x0b \x03(\x0b\x32\x1a.carnet.registry.v1.Metric\x12\x30\n\x0fhyperparameters\x18\x0c \x01(\x0b\x32\x17.google.protobuf.Struct\x12,\n\x07lineage\x18\r \x01(\x0b\x32\x1b.carnet.registry.v1.Lineage\x12<\n\x0b\x65nvironment\x18\x0e \x01(\x0b\x32\'.carnet.registry.v1.TrainingEnvironment\x12\x39\n\x0e\x66\x65\x61ture_schema\x18\x0f \x01(\x0b\x32!.carnet.registry.v1.FeatureSchema\x12\x18\n\x10semantic_version\x18\x10 \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"F\n\x04\x46ile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04role\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t\"\xaa\x01\n\x06Metric\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01\x12\x11\n\tdirection\x18\x03 \x01(\t\x12\x34\n\x05slice\x18\x04 \x03(\x0b\x32%.carnet.registry.v1.Metric.SliceEntry\x12\x0c\n\x04unit\x18\x05 \x01(\t\x1a,\n\nSliceEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x80\x02\n\x07Lineage\x12&\n\x04\x63ode\x18\x01 \x01(\x0b\x32\x18.carnet.registry.v1.Code\x12-\n\x08\x64\x61tasets\x18\x02 \x03(\x0b\x32\x1b.carnet.registry.v1.Dataset\x12\x33\n\x08\x66\x65\x61tures\x18\x03 \x01(\x0b\x32!.carnet.registry.v1.FeatureSource\x12\x35\n\x0ctraining_run\x18\x04 \x01(\x0b\x32\x1f.carnet.registry.v1.TrainingRun\x12\x32\n\x07parents\x18\x05 \x03(\x0b\x32!.carnet.registry.v1.ParentVersion\"*\n\x04\x43ode\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x0e\n\x06\x63ommit\x18\x02 \x01(\t\"d\n\x07\x44\x61taset\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03uri\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12.\n\x06window\x18\x04 \x01(\x0b\x32\x1e.carnet.registry.v1.DataWindow\"(\n\nDataWindow\x12\r\n\x05start\x18\x01 \x01(\t\x12\x0b\n\x03\x65nd\x18\x02 \x01(\t\"<\n\rFeatureSource\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03uri\x18\x02 \x01(\t\x12\x10\n\x08snapshot\x18\x03 \x01(\t\"&\n\x0bTrainingRun\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0b\n\x03uri\x18\x02 \x01(\t\"`\n\rParentVersion\x12\x0c\n\x04home\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\x05\x12\x0e\n\x06\x64igest\x18\x05 \x01(\t\"\xd5\x01\n\x13TrainingEnvironment\x12\x0e\n\x06python\x18\x01 \x01(\t\x12\x30\n\tframework\x18\x02 \x01(\x0b\x32\x1d.carnet.registry.v1.Framework\x12\x0c\n\x04\x63uda\x18\x03 \x01(\t\x12\x14\n\x0cimage_digest\x18\x04 \x01(\t\x12\x18\n\x10lock_file_digest\x18\x05 \x01(\t\x12\x12\n\ntrained_at\x18\x06 \x01(\t\x12\x18\n\x10training_seconds\x18\x07 \x01(\x01\x12\x10\n\x08hardware\x18\x08 \x01(\t\"*\n\tFramework\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"\xa4\x01\n\rFeatureSchema\x12+\n\x06inputs\x18\x01 \x03(\x0b\x32\x1b.carnet.registry.v1.Feature\x12,\n\x07outputs\x18\x02 \x03(\x0b\x32\x1b.carnet.registry.v1.Feature\x12\x38\n\rpreprocessing\x18\x03 \x01(\x0b\x32!.carnet.registry.v1.Preprocessing\"<\n\rPreprocessing\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\"\x9e\x01\n\x07\x46\x65\x61ture\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x10\n\x08nullable\x18\x03 \x01(\x08\x12\x14\n\x07minimum\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07maximum\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x12\n\ncategories\x18\x06 \x03(\t\x12\r\n\x05shape\x18\x07 \x03(\x03\x42\n\n\x08_minimumB\n\n\x08_maximumb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,35 +37,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_METRIC_SLICEENTRY']._loaded_options = None
   _globals['_METRIC_SLICEENTRY']._serialized_options = b'8\001'
   _globals['_MANIFEST']._serialized_start=88
-  _globals['_MANIFEST']._serialized_end=640
-  _globals['_MANIFEST_LABELSENTRY']._serialized_start=595
-  _globals['_MANIFEST_LABELSENTRY']._serialized_end=640
-  _globals['_FILE']._serialized_start=642
-  _globals['_FILE']._serialized_end=712
-  _globals['_METRIC']._serialized_start=715
-  _globals['_METRIC']._serialized_end=885
-  _globals['_METRIC_SLICEENTRY']._serialized_start=841
-  _globals['_METRIC_SLICEENTRY']._serialized_end=885
-  _globals['_LINEAGE']._serialized_start=888
-  _globals['_LINEAGE']._serialized_end=1144
-  _globals['_CODE']._serialized_start=1146
-  _globals['_CODE']._serialized_end=1188
-  _globals['_DATASET']._serialized_start=1190
-  _globals['_DATASET']._serialized_end=1290
-  _globals['_DATAWINDOW']._serialized_start=1292
-  _globals['_DATAWINDOW']._serialized_end=1332
-  _globals['_FEATURESOURCE']._serialized_start=1334
-  _globals['_FEATURESOURCE']._serialized_end=1394
-  _globals['_TRAININGRUN']._serialized_start=1396
-  _globals['_TRAININGRUN']._serialized_end=1434
-  _globals['_PARENTVERSION']._serialized_start=1436
-  _globals['_PARENTVERSION']._serialized_end=1532
-  _globals['_TRAININGENVIRONMENT']._serialized_start=1535
-  _globals['_TRAININGENVIRONMENT']._serialized_end=1748
-  _globals['_FRAMEWORK']._serialized_start=1750
-  _globals['_FRAMEWORK']._serialized_end=1792
-  _globals['_FEATURESCHEMA']._serialized_start=1794
-  _globals['_FEATURESCHEMA']._serialized_end=1900
-  _globals['_FEATURE']._serialized_start=1903
-  _globals['_FEATURE']._serialized_end=2061
+  _globals['_MANIFEST']._serialized_end=666
+  _globals['_MANIFEST_LABELSENTRY']._serialized_start=621
+  _globals['_MANIFEST_LABELSENTRY']._serialized_end=666
+  _globals['_FILE']._serialized_start=668
+  _globals['_FILE']._serialized_end=738
+  _globals['_METRIC']._serialized_start=741
+  _globals['_METRIC']._serialized_end=911
+  _globals['_METRIC_SLICEENTRY']._serialized_start=867
+  _globals['_METRIC_SLICEENTRY']._serialized_end=911
+  _globals['_LINEAGE']._serialized_start=914
+  _globals['_LINEAGE']._serialized_end=1170
+  _globals['_CODE']._serialized_start=1172
+  _globals['_CODE']._serialized_end=1214
+  _globals['_DATASET']._serialized_start=1216
+  _globals['_DATASET']._serialized_end=1316
+  _globals['_DATAWINDOW']._serialized_start=1318
+  _globals['_DATAWINDOW']._serialized_end=1358
+  _globals['_FEATURESOURCE']._serialized_start=1360
+  _globals['_FEATURESOURCE']._serialized_end=1420
+  _globals['_TRAININGRUN']._serialized_start=1422
+  _globals['_TRAININGRUN']._serialized_end=1460
+  _globals['_PARENTVERSION']._serialized_start=1462
+  _globals['_PARENTVERSION']._serialized_end=1558
+  _globals['_TRAININGENVIRONMENT']._serialized_start=1561
+  _globals['_TRAININGENVIRONMENT']._serialized_end=1774
+  _globals['_FRAMEWORK']._serialized_start=1776
+  _globals['_FRAMEWORK']._serialized_end=1818
+  _globals['_FEATURESCHEMA']._serialized_start=1821
+  _globals['_FEATURESCHEMA']._serialized_end=1985
+  _globals['_PREPROCESSING']._serialized_start=1987
+  _globals['_PREPROCESSING']._serialized_end=2047
+  _globals['_FEATURE']._serialized_start=2050
+  _globals['_FEATURE']._serialized_end=2208
 # @@protoc_insertion_point(module_scope)

@@ -65,6 +65,7 @@ class Manifest(message.Message):
     LINEAGE_FIELD_NUMBER: builtins.int
     ENVIRONMENT_FIELD_NUMBER: builtins.int
     FEATURE_SCHEMA_FIELD_NUMBER: builtins.int
+    SEMANTIC_VERSION_FIELD_NUMBER: builtins.int
     schema: builtins.str
     """The schema of the document: `carnet.manifest/v1`."""
     home: builtins.str
@@ -79,6 +80,8 @@ class Manifest(message.Message):
     """What the model does, for a person who has never seen it."""
     owner: builtins.str
     """Who answers for the model: a team or a person."""
+    semantic_version: builtins.str
+    """The version's number by its contract, such as `1.2.0` (Semantic Versioning 2.0.0); empty for none."""
     @builtins.property
     def caveats(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """Known limits and warnings, one each."""
@@ -129,10 +132,11 @@ class Manifest(message.Message):
         lineage: Lineage | None = ...,
         environment: TrainingEnvironment | None = ...,
         feature_schema: FeatureSchema | None = ...,
+        semantic_version: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["environment", b"environment", "feature_schema", b"feature_schema", "hyperparameters", b"hyperparameters", "lineage", b"lineage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["caveats", b"caveats", "description", b"description", "environment", b"environment", "feature_schema", b"feature_schema", "files", b"files", "home", b"home", "hyperparameters", b"hyperparameters", "labels", b"labels", "lineage", b"lineage", "metrics", b"metrics", "model", b"model", "namespace", b"namespace", "owner", b"owner", "schema", b"schema", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["caveats", b"caveats", "description", b"description", "environment", b"environment", "feature_schema", b"feature_schema", "files", b"files", "home", b"home", "hyperparameters", b"hyperparameters", "labels", b"labels", "lineage", b"lineage", "metrics", b"metrics", "model", b"model", "namespace", b"namespace", "owner", b"owner", "schema", b"schema", "semantic_version", b"semantic_version", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -526,6 +530,7 @@ class FeatureSchema(message.Message):
 
     INPUTS_FIELD_NUMBER: builtins.int
     OUTPUTS_FIELD_NUMBER: builtins.int
+    PREPROCESSING_FIELD_NUMBER: builtins.int
     @builtins.property
     def inputs(self) -> containers.RepeatedCompositeFieldContainer[Feature]:
         """The inputs, in order."""
@@ -534,15 +539,48 @@ class FeatureSchema(message.Message):
     def outputs(self) -> containers.RepeatedCompositeFieldContainer[Feature]:
         """The outputs, in order."""
 
+    @builtins.property
+    def preprocessing(self) -> Preprocessing:
+        """What the features go through before the model; absent for nothing."""
+
     def __init__(
         self,
         *,
         inputs: abc.Iterable[Feature] | None = ...,
         outputs: abc.Iterable[Feature] | None = ...,
+        preprocessing: Preprocessing | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["preprocessing", b"preprocessing"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["inputs", b"inputs", "outputs", b"outputs", "preprocessing", b"preprocessing"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class Preprocessing(message.Message):
+    """What features go through before a model takes them: a file of the bundle, or something with a name elsewhere."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    VERSION_FIELD_NUMBER: builtins.int
+    path: builtins.str
+    """The path of the bundle's file; empty where it is none."""
+    name: builtins.str
+    """The name of what is elsewhere; empty where it is a file."""
+    version: builtins.str
+    """Its version; empty where it has none."""
+    def __init__(
+        self,
+        *,
+        path: builtins.str = ...,
+        name: builtins.str = ...,
+        version: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["inputs", b"inputs", "outputs", b"outputs"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["name", b"name", "path", b"path", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

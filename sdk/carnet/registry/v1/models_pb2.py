@@ -25,54 +25,65 @@ _sym_db = _symbol_database.Default()
 from carnet.registry.v1 import aliases_pb2 as carnet_dot_registry_dot_v1_dot_aliases__pb2
 from carnet.registry.v1 import log_pb2 as carnet_dot_registry_dot_v1_dot_log__pb2
 from carnet.registry.v1 import manifest_pb2 as carnet_dot_registry_dot_v1_dot_manifest__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63\x61rnet/registry/v1/models.proto\x12\x12\x63\x61rnet.registry.v1\x1a carnet/registry/v1/aliases.proto\x1a\x1c\x63\x61rnet/registry/v1/log.proto\x1a!carnet/registry/v1/manifest.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbe\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04home\x18\x02 \x01(\t\x12\r\n\x05owner\x18\x03 \x01(\t\x12\x16\n\x0elatest_version\x18\x04 \x01(\x05\x12\x15\n\rversion_count\x18\x05 \x01(\x05\x12*\n\x07\x61liases\x18\x06 \x03(\x0b\x32\x19.carnet.registry.v1.Alias\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8d\x03\n\x07Version\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x0c\n\x04home\x18\x03 \x01(\t\x12\x15\n\rbundle_digest\x18\x04 \x01(\t\x12(\n\x05stage\x18\x05 \x01(\x0e\x32\x19.carnet.registry.v1.Stage\x12\x12\n\nsize_bytes\x18\x06 \x01(\x03\x12\x12\n\nfile_count\x18\x07 \x01(\x05\x12\x11\n\tpublisher\x18\x08 \x01(\t\x12\x0e\n\x06source\x18\t \x01(\t\x12\x11\n\tpromotion\x18\n \x01(\t\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tlog_index\x18\x0c \x01(\x03\x12\x13\n\x0b\x64\x65scription\x18\r \x01(\t\x12.\n\x08manifest\x18\x0e \x01(\x0b\x32\x1c.carnet.registry.v1.Manifest\x12\x1a\n\x12\x63\x61nonical_manifest\x18\x0f \x01(\x0c\x12\x11\n\tsignature\x18\x10 \x01(\x0c\"\x1f\n\x0fGetModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"<\n\x10GetModelResponse\x12(\n\x05model\x18\x01 \x01(\x0b\x32\x19.carnet.registry.v1.Model\"J\n\x11ListModelsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"X\n\x12ListModelsResponse\x12)\n\x06models\x18\x01 \x03(\x0b\x32\x19.carnet.registry.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"!\n\x11GetVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"B\n\x12GetVersionResponse\x12,\n\x07version\x18\x01 \x01(\x0b\x32\x1b.carnet.registry.v1.Version\"L\n\x13ListVersionsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"^\n\x14ListVersionsResponse\x12-\n\x08versions\x18\x01 \x03(\x0b\x32\x1b.carnet.registry.v1.Version\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"%\n\x15ResolveVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x9e\x01\n\x16ResolveVersionResponse\x12,\n\x07version\x18\x01 \x01(\x0b\x32\x1b.carnet.registry.v1.Version\x12(\n\x05\x61lias\x18\x02 \x01(\x0b\x32\x19.carnet.registry.v1.Alias\x12,\n\x07receipt\x18\x03 \x01(\x0b\x32\x1b.carnet.registry.v1.Receipt\"?\n\x15ProposeVersionRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x16\n\x0e\x63ontent_digest\x18\x02 \x01(\t\"<\n\x16ProposeVersionResponse\x12\x0f\n\x07version\x18\x01 \x01(\x05\x12\x11\n\tpublished\x18\x02 \x01(\x08\"m\n\x15PublishVersionRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x1a\n\x12\x63\x61nonical_manifest\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"\x8f\x01\n\x16PublishVersionResponse\x12,\n\x07version\x18\x01 \x01(\x0b\x32\x1b.carnet.registry.v1.Version\x12\x19\n\x11\x61lready_published\x18\x02 \x01(\x08\x12,\n\x07receipt\x18\x03 \x01(\x0b\x32\x1b.carnet.registry.v1.Receipt\"4\n\x14RevokeVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"s\n\x15RevokeVersionResponse\x12,\n\x07version\x18\x01 \x01(\x0b\x32\x1b.carnet.registry.v1.Version\x12,\n\x07receipt\x18\x02 \x01(\x0b\x32\x1b.carnet.registry.v1.Receipt*G\n\x05Stage\x12\x15\n\x11STAGE_UNSPECIFIED\x10\x00\x12\x14\n\x10STAGE_REGISTERED\x10\x01\x12\x11\n\rSTAGE_REVOKED\x10\x02\x32\xa3\x06\n\x0cModelService\x12U\n\x08GetModel\x12#.carnet.registry.v1.GetModelRequest\x1a$.carnet.registry.v1.GetModelResponse\x12[\n\nListModels\x12%.carnet.registry.v1.ListModelsRequest\x1a&.carnet.registry.v1.ListModelsResponse\x12[\n\nGetVersion\x12%.carnet.registry.v1.GetVersionRequest\x1a&.carnet.registry.v1.GetVersionResponse\x12\x61\n\x0cListVersions\x12\'.carnet.registry.v1.ListVersionsRequest\x1a(.carnet.registry.v1.ListVersionsResponse\x12g\n\x0eResolveVersion\x12).carnet.registry.v1.ResolveVersionRequest\x1a*.carnet.registry.v1.ResolveVersionResponse\x12g\n\x0eProposeVersion\x12).carnet.registry.v1.ProposeVersionRequest\x1a*.carnet.registry.v1.ProposeVersionResponse\x12g\n\x0ePublishVersion\x12).carnet.registry.v1.PublishVersionRequest\x1a*.carnet.registry.v1.PublishVersionResponse\x12\x64\n\rRevokeVersion\x12(.carnet.registry.v1.RevokeVersionRequest\x1a).carnet.registry.v1.RevokeVersionResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63\x61rnet/registry/v1/models.proto\x12\x12\x63\x61rnet.registry.v1\x1a carnet/registry/v1/aliases.proto\x1a\x1c\x63\x61rnet/registry/v1/log.proto\x1a!carnet/registry/v1/manifest.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbe\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04home\x18\x02 \x01(\t\x12\r\n\x05owner\x18\x03 \x01(\t\x12\x16\n\x0elatest_version\x18\x04 \x01(\x05\x12\x15\n\rversion_count\x18\x05 \x01(\x05\x12*\n\x07\x61liases\x18\x06 \x03(\x0b\x32\x19.carnet.registry.v1.Alias\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xf0\x03\n\x07Version\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x0c\n\x04home\x18\x03 \x01(\t\x12\x15\n\rbundle_digest\x18\x04 \x01(\t\x12(\n\x05stage\x18\x05 \x01(\x0e\x32\x19.carnet.registry.v1.Stage\x12\x12\n\nsize_bytes\x18\x06 \x01(\x03\x12\x12\n\nfile_count\x18\x07 \x01(\x05\x12\x11\n\tpublisher\x18\x08 \x01(\t\x12\x0e\n\x06source\x18\t \x01(\t\x12\x11\n\tpromotion\x18\n \x01(\t\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tlog_index\x18\x0c \x01(\x03\x12\x13\n\x0b\x64\x65scription\x18\r \x01(\t\x12.\n\x08manifest\x18\x0e \x01(\x0b\x32\x1c.carnet.registry.v1.Manifest\x12\x1a\n\x12\x63\x61nonical_manifest\x18\x0f \x01(\x0c\x12\x11\n\tsignature\x18\x10 \x01(\x0c\x12\x18\n\x10semantic_version\x18\x11 \x01(\t\x12.\n\nstage_time\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0fstage_log_index\x18\x13 \x01(\x03\"\x1f\n\x0fGetModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"<\n\x10GetModelResponse\x12(\n\x05model\x18\x01 \x01(\x0b\x32\x19.carnet.registry.v1.Model\"J\n\x11ListModelsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"X\n\x12ListModelsResponse\x12)\n\x06models\x18\x01 \x03(\x0b\x32\x19.carnet.registry.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"!\n\x11GetVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"B\n\x12GetVersionResponse\x12,\n\x07version\x18\x01 \x01(\x0b\x32\x1b.carnet.registry.v1.Version\"v\n\x13ListVersionsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12(\n\x05stage\x18\x04 \x01(\x0e\x32\x19.carnet.registry.v1.Stage\"^\n\x14ListVersionsResponse\x12-\n\x08versions\x18\x01 \x03(\x0b\x32\x1b.carnet.registry.v1.Version\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"%\n\x15ResolveVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x9e\x01\n\x16ResolveVersionResponse\x12,\n\x07version\x18\x01 \x01(\x0b\x32\x1b.carnet.registry.v1.Version\x12(\n\x05\x61lias\x18\x02 \x01(\x0b\x32\x19.carnet.registry.v1.Alias\x12,\n\x07receipt\x18\x03 \x01(\x0b\x32\x1b.carnet.registry.v1.Receipt\"?\n\x15ProposeVersionRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x16\n\x0e\x63ontent_digest\x18\x02 \x01(\t\"<\n\x16ProposeVersionResponse\x12\x0f\n\x07version\x18\x01 \x01(\x05\x12\x11\n\tpublished\x18\x02 \x01(\x08\"m\n\x15PublishVersionRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x1a\n\x12\x63\x61nonical_manifest\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"\x8f\x01\n\x16PublishVersionResponse\x12,\n\x07version\x18\x01 \x01(\x0b\x32\x1b.carnet.registry.v1.Version\x12\x19\n\x11\x61lready_published\x18\x02 \x01(\x08\x12,\n\x07receipt\x18\x03 \x01(\x0b\x32\x1b.carnet.registry.v1.Receipt\"4\n\x14RevokeVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"s\n\x15RevokeVersionResponse\x12,\n\x07version\x18\x01 \x01(\x0b\x32\x1b.carnet.registry.v1.Version\x12,\n\x07receipt\x18\x02 \x01(\x0b\x32\x1b.carnet.registry.v1.Receipt\"\x8c\x01\n\x0fSetStageRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12(\n\x05stage\x18\x02 \x01(\x0e\x32\x19.carnet.registry.v1.Stage\x12\x31\n\x0e\x65xpected_stage\x18\x03 \x01(\x0e\x32\x19.carnet.registry.v1.Stage\x12\x0e\n\x06reason\x18\x04 \x01(\t\"n\n\x10SetStageResponse\x12,\n\x07version\x18\x01 \x01(\x0b\x32\x1b.carnet.registry.v1.Version\x12,\n\x07receipt\x18\x02 \x01(\x0b\x32\x1b.carnet.registry.v1.Receipt\"\xe3\x01\n\x16\x41rchiveVersionsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12*\n\x07min_age\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nmin_unused\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08\x65xcluded\x18\x04 \x03(\t\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x11\n\tpage_size\x18\x07 \x01(\x05\x12\x12\n\npage_token\x18\x08 \x01(\t\"\xad\x01\n\x0f\x41rchivedVersion\x12,\n\x07version\x18\x01 \x01(\x0b\x32\x1b.carnet.registry.v1.Version\x12\x31\n\rlast_use_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03why\x18\x03 \x01(\t\x12,\n\x07receipt\x18\x04 \x01(\x0b\x32\x1b.carnet.registry.v1.Receipt\"i\n\x17\x41rchiveVersionsResponse\x12\x35\n\x08versions\x18\x01 \x03(\x0b\x32#.carnet.registry.v1.ArchivedVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\x98\x01\n\x05Stage\x12\x15\n\x11STAGE_UNSPECIFIED\x10\x00\x12\x14\n\x10STAGE_REGISTERED\x10\x01\x12\x11\n\rSTAGE_REVOKED\x10\x02\x12\x13\n\x0fSTAGE_CANDIDATE\x10\x03\x12\x12\n\x0eSTAGE_APPROVED\x10\x04\x12\x12\n\x0eSTAGE_DEPLOYED\x10\x05\x12\x12\n\x0eSTAGE_ARCHIVED\x10\x06\x32\xe6\x07\n\x0cModelService\x12U\n\x08GetModel\x12#.carnet.registry.v1.GetModelRequest\x1a$.carnet.registry.v1.GetModelResponse\x12[\n\nListModels\x12%.carnet.registry.v1.ListModelsRequest\x1a&.carnet.registry.v1.ListModelsResponse\x12[\n\nGetVersion\x12%.carnet.registry.v1.GetVersionRequest\x1a&.carnet.registry.v1.GetVersionResponse\x12\x61\n\x0cListVersions\x12\'.carnet.registry.v1.ListVersionsRequest\x1a(.carnet.registry.v1.ListVersionsResponse\x12g\n\x0eResolveVersion\x12).carnet.registry.v1.ResolveVersionRequest\x1a*.carnet.registry.v1.ResolveVersionResponse\x12g\n\x0eProposeVersion\x12).carnet.registry.v1.ProposeVersionRequest\x1a*.carnet.registry.v1.ProposeVersionResponse\x12g\n\x0ePublishVersion\x12).carnet.registry.v1.PublishVersionRequest\x1a*.carnet.registry.v1.PublishVersionResponse\x12\x64\n\rRevokeVersion\x12(.carnet.registry.v1.RevokeVersionRequest\x1a).carnet.registry.v1.RevokeVersionResponse\x12U\n\x08SetStage\x12#.carnet.registry.v1.SetStageRequest\x1a$.carnet.registry.v1.SetStageResponse\x12j\n\x0f\x41rchiveVersions\x12*.carnet.registry.v1.ArchiveVersionsRequest\x1a+.carnet.registry.v1.ArchiveVersionsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'carnet.registry.v1.models_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_STAGE']._serialized_start=2073
-  _globals['_STAGE']._serialized_end=2144
-  _globals['_MODEL']._serialized_start=188
-  _globals['_MODEL']._serialized_end=378
-  _globals['_VERSION']._serialized_start=381
-  _globals['_VERSION']._serialized_end=778
-  _globals['_GETMODELREQUEST']._serialized_start=780
-  _globals['_GETMODELREQUEST']._serialized_end=811
-  _globals['_GETMODELRESPONSE']._serialized_start=813
-  _globals['_GETMODELRESPONSE']._serialized_end=873
-  _globals['_LISTMODELSREQUEST']._serialized_start=875
-  _globals['_LISTMODELSREQUEST']._serialized_end=949
-  _globals['_LISTMODELSRESPONSE']._serialized_start=951
-  _globals['_LISTMODELSRESPONSE']._serialized_end=1039
-  _globals['_GETVERSIONREQUEST']._serialized_start=1041
-  _globals['_GETVERSIONREQUEST']._serialized_end=1074
-  _globals['_GETVERSIONRESPONSE']._serialized_start=1076
-  _globals['_GETVERSIONRESPONSE']._serialized_end=1142
-  _globals['_LISTVERSIONSREQUEST']._serialized_start=1144
-  _globals['_LISTVERSIONSREQUEST']._serialized_end=1220
-  _globals['_LISTVERSIONSRESPONSE']._serialized_start=1222
-  _globals['_LISTVERSIONSRESPONSE']._serialized_end=1316
-  _globals['_RESOLVEVERSIONREQUEST']._serialized_start=1318
-  _globals['_RESOLVEVERSIONREQUEST']._serialized_end=1355
-  _globals['_RESOLVEVERSIONRESPONSE']._serialized_start=1358
-  _globals['_RESOLVEVERSIONRESPONSE']._serialized_end=1516
-  _globals['_PROPOSEVERSIONREQUEST']._serialized_start=1518
-  _globals['_PROPOSEVERSIONREQUEST']._serialized_end=1581
-  _globals['_PROPOSEVERSIONRESPONSE']._serialized_start=1583
-  _globals['_PROPOSEVERSIONRESPONSE']._serialized_end=1643
-  _globals['_PUBLISHVERSIONREQUEST']._serialized_start=1645
-  _globals['_PUBLISHVERSIONREQUEST']._serialized_end=1754
-  _globals['_PUBLISHVERSIONRESPONSE']._serialized_start=1757
-  _globals['_PUBLISHVERSIONRESPONSE']._serialized_end=1900
-  _globals['_REVOKEVERSIONREQUEST']._serialized_start=1902
-  _globals['_REVOKEVERSIONREQUEST']._serialized_end=1954
-  _globals['_REVOKEVERSIONRESPONSE']._serialized_start=1956
-  _globals['_REVOKEVERSIONRESPONSE']._serialized_end=2071
-  _globals['_MODELSERVICE']._serialized_start=2147
-  _globals['_MODELSERVICE']._serialized_end=2950
+  _globals['_STAGE']._serialized_start=3015
+  _globals['_STAGE']._serialized_end=3167
+  _globals['_MODEL']._serialized_start=220
+  _globals['_MODEL']._serialized_end=410
+  _globals['_VERSION']._serialized_start=413
+  _globals['_VERSION']._serialized_end=909
+  _globals['_GETMODELREQUEST']._serialized_start=911
+  _globals['_GETMODELREQUEST']._serialized_end=942
+  _globals['_GETMODELRESPONSE']._serialized_start=944
+  _globals['_GETMODELRESPONSE']._serialized_end=1004
+  _globals['_LISTMODELSREQUEST']._serialized_start=1006
+  _globals['_LISTMODELSREQUEST']._serialized_end=1080
+  _globals['_LISTMODELSRESPONSE']._serialized_start=1082
+  _globals['_LISTMODELSRESPONSE']._serialized_end=1170
+  _globals['_GETVERSIONREQUEST']._serialized_start=1172
+  _globals['_GETVERSIONREQUEST']._serialized_end=1205
+  _globals['_GETVERSIONRESPONSE']._serialized_start=1207
+  _globals['_GETVERSIONRESPONSE']._serialized_end=1273
+  _globals['_LISTVERSIONSREQUEST']._serialized_start=1275
+  _globals['_LISTVERSIONSREQUEST']._serialized_end=1393
+  _globals['_LISTVERSIONSRESPONSE']._serialized_start=1395
+  _globals['_LISTVERSIONSRESPONSE']._serialized_end=1489
+  _globals['_RESOLVEVERSIONREQUEST']._serialized_start=1491
+  _globals['_RESOLVEVERSIONREQUEST']._serialized_end=1528
+  _globals['_RESOLVEVERSIONRESPONSE']._serialized_start=1531
+  _globals['_RESOLVEVERSIONRESPONSE']._serialized_end=1689
+  _globals['_PROPOSEVERSIONREQUEST']._serialized_start=1691
+  _globals['_PROPOSEVERSIONREQUEST']._serialized_end=1754
+  _globals['_PROPOSEVERSIONRESPONSE']._serialized_start=1756
+  _globals['_PROPOSEVERSIONRESPONSE']._serialized_end=1816
+  _globals['_PUBLISHVERSIONREQUEST']._serialized_start=1818
+  _globals['_PUBLISHVERSIONREQUEST']._serialized_end=1927
+  _globals['_PUBLISHVERSIONRESPONSE']._serialized_start=1930
+  _globals['_PUBLISHVERSIONRESPONSE']._serialized_end=2073
+  _globals['_REVOKEVERSIONREQUEST']._serialized_start=2075
+  _globals['_REVOKEVERSIONREQUEST']._serialized_end=2127
+  _globals['_REVOKEVERSIONRESPONSE']._serialized_start=2129
+  _globals['_REVOKEVERSIONRESPONSE']._serialized_end=2244
+  _globals['_SETSTAGEREQUEST']._serialized_start=2247
+  _globals['_SETSTAGEREQUEST']._serialized_end=2387
+  _globals['_SETSTAGERESPONSE']._serialized_start=2389
+  _globals['_SETSTAGERESPONSE']._serialized_end=2499
+  _globals['_ARCHIVEVERSIONSREQUEST']._serialized_start=2502
+  _globals['_ARCHIVEVERSIONSREQUEST']._serialized_end=2729
+  _globals['_ARCHIVEDVERSION']._serialized_start=2732
+  _globals['_ARCHIVEDVERSION']._serialized_end=2905
+  _globals['_ARCHIVEVERSIONSRESPONSE']._serialized_start=2907
+  _globals['_ARCHIVEVERSIONSRESPONSE']._serialized_end=3012
+  _globals['_MODELSERVICE']._serialized_start=3170
+  _globals['_MODELSERVICE']._serialized_end=4168
 # @@protoc_insertion_point(module_scope)

@@ -8,6 +8,7 @@ from carnet.registry.v1 import log_pb2 as log_pb2
 from carnet.registry.v1 import manifest_pb2 as manifest_pb2
 from collections import abc as abc
 from google.protobuf import descriptor as descriptor
+from google.protobuf import duration_pb2 as duration_pb2
 from google.protobuf import message as message
 from google.protobuf import timestamp_pb2 as timestamp_pb2
 from google.protobuf.internal import containers as containers
@@ -35,6 +36,14 @@ class _StageEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_Stage.ValueType]
     """Published or admitted."""
     STAGE_REVOKED: _Stage.ValueType  # 2
     """Withdrawn for good."""
+    STAGE_CANDIDATE: _Stage.ValueType  # 3
+    """Meant to be deployed, by an operator's word."""
+    STAGE_APPROVED: _Stage.ValueType  # 4
+    """Approved by people: an admission with approvals, or an operator's word."""
+    STAGE_DEPLOYED: _Stage.ValueType  # 5
+    """An alias points at it."""
+    STAGE_ARCHIVED: _Stage.ValueType  # 6
+    """Out of use, and kept whole."""
 
 class Stage(_Stage, metaclass=_StageEnumTypeWrapper):
     """Where a version stands inside this environment."""
@@ -45,6 +54,14 @@ STAGE_REGISTERED: Stage.ValueType  # 1
 """Published or admitted."""
 STAGE_REVOKED: Stage.ValueType  # 2
 """Withdrawn for good."""
+STAGE_CANDIDATE: Stage.ValueType  # 3
+"""Meant to be deployed, by an operator's word."""
+STAGE_APPROVED: Stage.ValueType  # 4
+"""Approved by people: an admission with approvals, or an operator's word."""
+STAGE_DEPLOYED: Stage.ValueType  # 5
+"""An alias points at it."""
+STAGE_ARCHIVED: Stage.ValueType  # 6
+"""Out of use, and kept whole."""
 
 @typing.final
 class Model(message.Message):
@@ -116,6 +133,9 @@ class Version(message.Message):
     MANIFEST_FIELD_NUMBER: builtins.int
     CANONICAL_MANIFEST_FIELD_NUMBER: builtins.int
     SIGNATURE_FIELD_NUMBER: builtins.int
+    SEMANTIC_VERSION_FIELD_NUMBER: builtins.int
+    STAGE_TIME_FIELD_NUMBER: builtins.int
+    STAGE_LOG_INDEX_FIELD_NUMBER: builtins.int
     name: builtins.str
     """`namespaces/{namespace}/models/{model}/versions/{version}`."""
     version: builtins.int
@@ -144,6 +164,10 @@ class Version(message.Message):
     """The bytes of the canonical manifest, which `bundle_digest` is the SHA-256 of; absent in lists."""
     signature: builtins.bytes
     """The model signature (an OpenSSF Model Signing bundle); absent in lists."""
+    semantic_version: builtins.str
+    """The number by its contract that the manifest states (Semantic Versioning 2.0.0); empty for none."""
+    stage_log_index: builtins.int
+    """The index of the entry that put it there."""
     @builtins.property
     def create_time(self) -> timestamp_pb2.Timestamp:
         """When it was published or admitted here."""
@@ -151,6 +175,10 @@ class Version(message.Message):
     @builtins.property
     def manifest(self) -> manifest_pb2.Manifest:
         """The parsed manifest; absent in lists."""
+
+    @builtins.property
+    def stage_time(self) -> timestamp_pb2.Timestamp:
+        """Since when it stands at its stage."""
 
     def __init__(
         self,
@@ -171,10 +199,13 @@ class Version(message.Message):
         manifest: manifest_pb2.Manifest | None = ...,
         canonical_manifest: builtins.bytes = ...,
         signature: builtins.bytes = ...,
+        semantic_version: builtins.str = ...,
+        stage_time: timestamp_pb2.Timestamp | None = ...,
+        stage_log_index: builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time", "manifest", b"manifest"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time", "manifest", b"manifest", "stage_time", b"stage_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["bundle_digest", b"bundle_digest", "canonical_manifest", b"canonical_manifest", "create_time", b"create_time", "description", b"description", "file_count", b"file_count", "home", b"home", "log_index", b"log_index", "manifest", b"manifest", "name", b"name", "promotion", b"promotion", "publisher", b"publisher", "signature", b"signature", "size_bytes", b"size_bytes", "source", b"source", "stage", b"stage", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["bundle_digest", b"bundle_digest", "canonical_manifest", b"canonical_manifest", "create_time", b"create_time", "description", b"description", "file_count", b"file_count", "home", b"home", "log_index", b"log_index", "manifest", b"manifest", "name", b"name", "promotion", b"promotion", "publisher", b"publisher", "semantic_version", b"semantic_version", "signature", b"signature", "size_bytes", b"size_bytes", "source", b"source", "stage", b"stage", "stage_log_index", b"stage_log_index", "stage_time", b"stage_time", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -325,28 +356,32 @@ class ListVersionsRequest(message.Message):
     PARENT_FIELD_NUMBER: builtins.int
     PAGE_SIZE_FIELD_NUMBER: builtins.int
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    STAGE_FIELD_NUMBER: builtins.int
     parent: builtins.str
     """`namespaces/{namespace}/models/{model}`."""
     page_size: builtins.int
     """How many at most; 0 for the server's choice, 1000 at most."""
     page_token: builtins.str
-    """The `next_page_token` of the page before, for the same parent."""
+    """The `next_page_token` of the page before, for the same parent and stage."""
+    stage: Stage.ValueType
+    """Only those that stand there; unspecified for all."""
     def __init__(
         self,
         *,
         parent: builtins.str = ...,
         page_size: builtins.int = ...,
         page_token: builtins.str = ...,
+        stage: Stage.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["page_size", b"page_size", "page_token", b"page_token", "parent", b"parent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "stage", b"stage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @typing.final
 class ListVersionsResponse(message.Message):
-    """Answers with a model's versions."""
+    """Answers with a model's versions; none is an answer too, where a stage was asked for."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -585,5 +620,183 @@ class RevokeVersionResponse(message.Message):
     _HasFieldArgType: _TypeAlias = typing.Literal["receipt", b"receipt", "version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["receipt", b"receipt", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class SetStageRequest(message.Message):
+    """Moves a version to a stage."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    STAGE_FIELD_NUMBER: builtins.int
+    EXPECTED_STAGE_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """`namespaces/{namespace}/models/{model}/versions/{version}`."""
+    stage: Stage.ValueType
+    """Where to; never deployed, which follows the aliases, nor revoked."""
+    expected_stage: Stage.ValueType
+    """Where the caller saw it; unspecified for anywhere."""
+    reason: builtins.str
+    """Why, for people."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        stage: Stage.ValueType = ...,
+        expected_stage: Stage.ValueType = ...,
+        reason: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["expected_stage", b"expected_stage", "name", b"name", "reason", b"reason", "stage", b"stage"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class SetStageResponse(message.Message):
+    """Answers to a move."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: builtins.int
+    RECEIPT_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def version(self) -> Version:
+        """The version."""
+
+    @builtins.property
+    def receipt(self) -> log_pb2.Receipt:
+        """The receipt of the entry that put it where it stands."""
+
+    def __init__(
+        self,
+        *,
+        version: Version | None = ...,
+        receipt: log_pb2.Receipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["receipt", b"receipt", "version", b"version"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["receipt", b"receipt", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ArchiveVersionsRequest(message.Message):
+    """Archives what is old and out of use."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: builtins.int
+    MIN_AGE_FIELD_NUMBER: builtins.int
+    MIN_UNUSED_FIELD_NUMBER: builtins.int
+    EXCLUDED_FIELD_NUMBER: builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    PAGE_SIZE_FIELD_NUMBER: builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    parent: builtins.str
+    """`namespaces/{namespace}`, or `namespaces/-` for all in which the caller is an operator."""
+    validate_only: builtins.bool
+    """Tells which and why, and archives nothing."""
+    reason: builtins.str
+    """Why, for people; may be empty where nothing is archived."""
+    page_size: builtins.int
+    """How many at most; 0 for the server's choice, 1000 at most."""
+    page_token: builtins.str
+    """The `next_page_token` of the answer before, for the same question."""
+    @builtins.property
+    def min_age(self) -> duration_pb2.Duration:
+        """Only versions that arrived at least so long ago."""
+
+    @builtins.property
+    def min_unused(self) -> duration_pb2.Duration:
+        """Only versions that were not used for at least so long: staged, promoted from here, or told of by evidence."""
+
+    @builtins.property
+    def excluded(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Versions that are left alone, such as those of promotions that are under way: their names."""
+
+    def __init__(
+        self,
+        *,
+        parent: builtins.str = ...,
+        min_age: duration_pb2.Duration | None = ...,
+        min_unused: duration_pb2.Duration | None = ...,
+        excluded: abc.Iterable[builtins.str] | None = ...,
+        validate_only: builtins.bool = ...,
+        reason: builtins.str = ...,
+        page_size: builtins.int = ...,
+        page_token: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["min_age", b"min_age", "min_unused", b"min_unused"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["excluded", b"excluded", "min_age", b"min_age", "min_unused", b"min_unused", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "reason", b"reason", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ArchivedVersion(message.Message):
+    """A version that is old and out of use."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: builtins.int
+    LAST_USE_TIME_FIELD_NUMBER: builtins.int
+    WHY_FIELD_NUMBER: builtins.int
+    RECEIPT_FIELD_NUMBER: builtins.int
+    why: builtins.str
+    """Why it qualifies, for people."""
+    @builtins.property
+    def version(self) -> Version:
+        """The version; as it is after it was archived, unless it was only told of."""
+
+    @builtins.property
+    def last_use_time(self) -> timestamp_pb2.Timestamp:
+        """When it was last used."""
+
+    @builtins.property
+    def receipt(self) -> log_pb2.Receipt:
+        """The receipt of the entry; absent where it was only told of."""
+
+    def __init__(
+        self,
+        *,
+        version: Version | None = ...,
+        last_use_time: timestamp_pb2.Timestamp | None = ...,
+        why: builtins.str = ...,
+        receipt: log_pb2.Receipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["last_use_time", b"last_use_time", "receipt", b"receipt", "version", b"version"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["last_use_time", b"last_use_time", "receipt", b"receipt", "version", b"version", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ArchiveVersionsResponse(message.Message):
+    """Answers with what was, or would be, archived."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    VERSIONS_FIELD_NUMBER: builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    next_page_token: builtins.str
+    """Goes on with the rest; empty at the end."""
+    @builtins.property
+    def versions(self) -> containers.RepeatedCompositeFieldContainer[ArchivedVersion]:
+        """The versions, by namespace, model and number."""
+
+    def __init__(
+        self,
+        *,
+        versions: abc.Iterable[ArchivedVersion] | None = ...,
+        next_page_token: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["next_page_token", b"next_page_token", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

@@ -75,6 +75,16 @@ class ModelServiceStub:
                 request_serializer=carnet_dot_registry_dot_v1_dot_models__pb2.RevokeVersionRequest.SerializeToString,
                 response_deserializer=carnet_dot_registry_dot_v1_dot_models__pb2.RevokeVersionResponse.FromString,
                 _registered_method=True)
+        self.SetStage = channel.unary_unary(
+                '/carnet.registry.v1.ModelService/SetStage',
+                request_serializer=carnet_dot_registry_dot_v1_dot_models__pb2.SetStageRequest.SerializeToString,
+                response_deserializer=carnet_dot_registry_dot_v1_dot_models__pb2.SetStageResponse.FromString,
+                _registered_method=True)
+        self.ArchiveVersions = channel.unary_unary(
+                '/carnet.registry.v1.ModelService/ArchiveVersions',
+                request_serializer=carnet_dot_registry_dot_v1_dot_models__pb2.ArchiveVersionsRequest.SerializeToString,
+                response_deserializer=carnet_dot_registry_dot_v1_dot_models__pb2.ArchiveVersionsResponse.FromString,
+                _registered_method=True)
 
 
 class ModelServiceServicer:
@@ -137,6 +147,20 @@ class ModelServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetStage(self, request, context):
+        """Moves a version to a stage by hand: registered, candidate, approved or archived.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ArchiveVersions(self, request, context):
+        """Archives the versions that are old and out of use, one by one, or tells which those are.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ModelServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -179,6 +203,16 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     servicer.RevokeVersion,
                     request_deserializer=carnet_dot_registry_dot_v1_dot_models__pb2.RevokeVersionRequest.FromString,
                     response_serializer=carnet_dot_registry_dot_v1_dot_models__pb2.RevokeVersionResponse.SerializeToString,
+            ),
+            'SetStage': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetStage,
+                    request_deserializer=carnet_dot_registry_dot_v1_dot_models__pb2.SetStageRequest.FromString,
+                    response_serializer=carnet_dot_registry_dot_v1_dot_models__pb2.SetStageResponse.SerializeToString,
+            ),
+            'ArchiveVersions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ArchiveVersions,
+                    request_deserializer=carnet_dot_registry_dot_v1_dot_models__pb2.ArchiveVersionsRequest.FromString,
+                    response_serializer=carnet_dot_registry_dot_v1_dot_models__pb2.ArchiveVersionsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -398,6 +432,60 @@ class ModelService:
             '/carnet.registry.v1.ModelService/RevokeVersion',
             carnet_dot_registry_dot_v1_dot_models__pb2.RevokeVersionRequest.SerializeToString,
             carnet_dot_registry_dot_v1_dot_models__pb2.RevokeVersionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetStage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carnet.registry.v1.ModelService/SetStage',
+            carnet_dot_registry_dot_v1_dot_models__pb2.SetStageRequest.SerializeToString,
+            carnet_dot_registry_dot_v1_dot_models__pb2.SetStageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ArchiveVersions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carnet.registry.v1.ModelService/ArchiveVersions',
+            carnet_dot_registry_dot_v1_dot_models__pb2.ArchiveVersionsRequest.SerializeToString,
+            carnet_dot_registry_dot_v1_dot_models__pb2.ArchiveVersionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -32,6 +32,10 @@ class ModelServiceStub:
     """Publishes a signed bundle whose blobs are here: an admission without a source."""
     RevokeVersion: _aio.UnaryUnaryMultiCallable[_models_pb2.RevokeVersionRequest, _models_pb2.RevokeVersionResponse]
     """Withdraws a version for good: nothing admits it any more, and no alias may be moved to it."""
+    SetStage: _aio.UnaryUnaryMultiCallable[_models_pb2.SetStageRequest, _models_pb2.SetStageResponse]
+    """Moves a version to a stage by hand: registered, candidate, approved or archived."""
+    ArchiveVersions: _aio.UnaryUnaryMultiCallable[_models_pb2.ArchiveVersionsRequest, _models_pb2.ArchiveVersionsResponse]
+    """Archives the versions that are old and out of use, one by one, or tells which those are."""
 
 class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
     """Models and their versions: publishing into a home environment, and reading anywhere."""
@@ -99,5 +103,21 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_models_pb2.RevokeVersionRequest, _abc.Awaitable[_models_pb2.RevokeVersionResponse]],
     ) -> _abc.Awaitable[_models_pb2.RevokeVersionResponse]:
         """Withdraws a version for good: nothing admits it any more, and no alias may be moved to it."""
+
+    @_abc_1.abstractmethod
+    def SetStage(
+        self,
+        request: _models_pb2.SetStageRequest,
+        context: _aio.ServicerContext[_models_pb2.SetStageRequest, _abc.Awaitable[_models_pb2.SetStageResponse]],
+    ) -> _abc.Awaitable[_models_pb2.SetStageResponse]:
+        """Moves a version to a stage by hand: registered, candidate, approved or archived."""
+
+    @_abc_1.abstractmethod
+    def ArchiveVersions(
+        self,
+        request: _models_pb2.ArchiveVersionsRequest,
+        context: _aio.ServicerContext[_models_pb2.ArchiveVersionsRequest, _abc.Awaitable[_models_pb2.ArchiveVersionsResponse]],
+    ) -> _abc.Awaitable[_models_pb2.ArchiveVersionsResponse]:
+        """Archives the versions that are old and out of use, one by one, or tells which those are."""
 
 def add_ModelServiceServicer_to_server(servicer: ModelServiceServicer, server: _aio.Server) -> None: ...

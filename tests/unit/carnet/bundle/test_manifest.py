@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carnet.bundle.document import BundleDocument
+from carnet.bundle.feature_schema import FeatureSchema
 from carnet.bundle.manifest import MAX_MANIFEST_BYTES, File, Manifest, parse_manifest
 from carnet.canonical import canonical_json, sha256_hex
 from carnet.errors import DocumentInvalidError, ReferenceInvalidError
@@ -327,3 +328,14 @@ def test_a_change_of_a_byte_gives_another_digest_or_is_refused(
     except DocumentInvalidError:
         return
     assert (read.digest == manifest.digest) == (changed == original)
+
+
+def test_preprocessing_that_is_a_file_is_one_of_the_bundle() -> None:
+    def through(path: str) -> Manifest:
+        feature = {"name": "amount", "type": "float64"}
+        schema = {"inputs": [feature], "outputs": [], "preprocessing": {"path": path}}
+        return make_manifest(feature_schema=FeatureSchema.model_validate(schema))
+
+    assert parse_manifest(through("model.bin").to_bytes()).feature_schema is not None
+    with pytest.raises(DocumentInvalidError, match="prep.json is no file of the bundle"):
+        through("prep.json")

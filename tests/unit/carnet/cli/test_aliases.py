@@ -53,7 +53,52 @@ def test_no_aliases_yet(carnet):
         ("alias", "set", CHAMPION, "one"),
         ("rollback", "dev/risk/fraud"),
         ("alias", "nothing"),
+        ("alias", "stale", "dev", "--days", "-1"),
+        ("alias", "show", CHAMPION, "--warm", "21"),
+        ("alias", "report", CHAMPION, "--revision", "1"),
+        ("alias", "report", CHAMPION, "--revision", "1", "--digest", "x"),
+        ("rollback", "dev/risk/fraud", "--drill", "--to", "1"),
+        ("rollback", "dev/risk/fraud", "--drill", "--wait"),
+        ("rollback", "dev/risk/fraud", "--yes", "--reason-code", "x"),
     ],
 )
 def test_malformed_input_is_exit_code_2(carnet, arguments):
     assert carnet(*arguments).code == 2
+
+
+def test_a_rollback_waits_for_the_hosts_that_report(carnet, fraud):
+    carnet("alias", "set", CHAMPION, 1)
+    carnet("alias", "set", CHAMPION, 2)
+    carnet("alias", "report", CHAMPION, "--instance", "slow", "--digest", fraud.digest, "--revision", 1)
+    ran = carnet("rollback", "dev/risk/fraud", "--reason-code", "x", "--wait", "--timeout", "1s")
+    assert ran.code == 0
+    assert "no serving host reports" in ran.out
+
+
+def test_a_drill_says_what_it_did(carnet):
+    carnet("alias", "set", CHAMPION, 1)
+    carnet("alias", "set", CHAMPION, 2)
+    ran = carnet("rollback", "dev/risk/fraud", "--drill")
+    assert "went back to version 1 and forward to version 2 again" in ran.out
+    assert "2 blobs are whole (1 hashed now); smoke test PASSED" in ran.out
+    assert carnet("rollback", "dev/risk/fraud", "--drill", "-o", "json").json["alias"]["revision"] == 6
+
+
+def test_an_alias_is_shown_with_what_hosts_run(carnet, fraud):
+    carnet("alias", "set", CHAMPION, 1)
+    assert "no host reports" in carnet("alias", "show", CHAMPION).out
+    said = carnet("alias", "report", CHAMPION, "--instance", "a", "--digest", fraud.digest, "--revision", 1)
+    assert "a is counted for 120 s" in said.out
+    shown = carnet("alias", "show", CHAMPION, "--warm", 1).out
+    assert "1/1 instances run it" in shown
+    assert "1/1" in carnet("alias", "ls", "dev/risk/fraud").out
+    json_form = carnet("alias", "show", CHAMPION, "--warm", 1, "-o", "json").json
+    assert json_form["alias"]["serving"]["current_count"] == 1
+    assert [each["version"] for each in json_form["warm"]] == [1]
+
+
+def test_stale_aliases_are_listed_with_why(carnet):
+    assert "no alias is stale" in carnet("alias", "stale", "dev").out
+    carnet("alias", "set", CHAMPION, 1)
+    assert "unresolved" in carnet("alias", "stale", "dev/risk", "--days", 7).out
+    assert carnet("alias", "stale", "dev", "-o", "json").json["stale"][0]["reasons"] == ["unresolved"]

@@ -32,6 +32,7 @@ from carnet.registry.v1 import (
     log_pb2_grpc,
     models_pb2,
     models_pb2_grpc,
+    search_pb2_grpc,
 )
 from carnet.signing.approval import Approval
 from carnet.signing.break_glass import BreakGlass, BreakGlassReview
@@ -47,6 +48,7 @@ from carnet.translog.checkpoint import Checkpoint, sign_checkpoint
 from carnet.translog.entry import Actor, Entry, EntryType
 from carnet.translog.keys import LogKey
 from carnet.translog.tree import inclusion_proof, leaf_hash, root_of
+from tests.unit.carnet.client.fake_search import FakeSearch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,6 +103,10 @@ class FakeVersion:
     signature: bytes
     log_index: int
     stage: int = models_pb2.STAGE_REGISTERED
+    stage_log_index: int = 0
+
+    def __post_init__(self) -> None:
+        self.stage_log_index = self.log_index
 
 
 @dataclass
@@ -237,6 +243,7 @@ class FakeEnvironment:
             file_count=len(manifest.files),
             publisher="spiffe://carnet.internal/service/ci",
             log_index=version.log_index,
+            stage_log_index=version.stage_log_index,
             canonical_manifest=manifest.to_bytes(),
             signature=version.signature,
         )
@@ -359,6 +366,43 @@ class FakeModels(_Servicer, models_pb2_grpc.ModelServiceServicer):
             version=self.here.version_message(found), receipt=self.here.log.receipt(index)
         )
 
+    def SetStage(self, request, context):
+        found = self.version(request.name)
+        if request.expected_stage not in {models_pb2.STAGE_UNSPECIFIED, found.stage}:
+            raise ConflictError("it does not stand there")
+        if request.stage != found.stage:
+            self._stage(found, request.stage)
+        return models_pb2.SetStageResponse(
+            version=self.here.version_message(found), receipt=self.here.log.receipt(found.stage_log_index)
+        )
+
+    def ArchiveVersions(self, request, context):
+        """Take every version that is registered for a hundred days old."""
+        answer = models_pb2.ArchiveVersionsResponse()
+        if request.min_age.ToTimedelta() > timedelta(days=100):
+            return answer
+        for found in list(self.here.versions.values()):
+            name = self.here.version_message(found).name
+            if found.stage != models_pb2.STAGE_REGISTERED or name in request.excluded:
+                continue
+            if not request.validate_only:
+                self._stage(found, models_pb2.STAGE_ARCHIVED)
+            told = answer.versions.add(version=self.here.version_message(found), why="old")
+            if not request.validate_only:
+                told.receipt.CopyFrom(self.here.log.receipt(found.stage_log_index))
+        return answer
+
+    def _stage(self, found, stage):
+        old, new = (models_pb2.Stage.Name(each)[6:].lower() for each in (found.stage, stage))
+        manifest = found.manifest
+        found.stage = stage
+        found.stage_log_index = self.here.log.append(
+            EntryType.VERSION_STAGE_CHANGED,
+            {"namespace": manifest.namespace, "model": manifest.model, "version": manifest.version},
+            old=old,
+            new=new,
+        )
+
 
 class FakeAliases(_Servicer, aliases_pb2_grpc.AliasServiceServicer):
     def _move(self, name: str, version: int, kind: int, **parts: Any) -> aliases_pb2.Alias:
@@ -387,7 +431,9 @@ class FakeAliases(_Servicer, aliases_pb2_grpc.AliasServiceServicer):
     def GetAlias(self, request, context):
         if request.name not in self.here.aliases:
             raise NotFoundError(f"no alias {request.name}")
-        return aliases_pb2.GetAliasResponse(alias=self.here.aliases[request.name])
+        alias = self.here.aliases[request.name]
+        kept = [aliases_pb2.WarmVersion(version=alias.version, bundle_digest=alias.bundle_digest)]
+        return aliases_pb2.GetAliasResponse(alias=alias, warm=kept[: request.warm])
 
     def ListAliases(self, request, context):
         found = [each for key, each in self.here.aliases.items() if key.startswith(request.parent)]
@@ -417,6 +463,41 @@ class FakeAliases(_Servicer, aliases_pb2_grpc.AliasServiceServicer):
         return aliases_pb2.RollbackAliasResponse(
             alias=alias, rolled_back_version=left, receipt=self.here.log.receipt(alias.log_index)
         )
+
+    def DrillAlias(self, request, context):
+        here = self.here.aliases[request.name].version
+        drilled = self.here.moves[request.name][0].old_version
+        kind = aliases_pb2.ALIAS_MOVE_KIND_DRILLED
+        back = self._move(request.name, drilled, kind, note=request.note)
+        forward = self._move(request.name, here, kind)
+        return aliases_pb2.DrillAliasResponse(
+            alias=forward,
+            drilled_version=drilled,
+            back_receipt=self.here.log.receipt(back.log_index),
+            forward_receipt=self.here.log.receipt(forward.log_index),
+            check=aliases_pb2.RollbackCheck(blob_count=2, hashed_count=1, smoke_test="PASSED"),
+        )
+
+    def ReportServing(self, request, context):
+        alias = self.here.aliases[request.name]
+        current = (request.revision, request.bundle_digest) == (alias.revision, alias.bundle_digest)
+        serving = aliases_pb2.Serving(
+            instance_count=1, current_count=int(current), lagging=[] if current else [request.instance]
+        )
+        serving.revisions.add(
+            revision=request.revision, bundle_digest=request.bundle_digest, instance_count=1
+        )
+        alias.serving.CopyFrom(serving)
+        return aliases_pb2.ReportServingResponse(alias=alias, drifted=not current, ttl_seconds=120)
+
+    def ListStaleAliases(self, request, context):
+        found = [
+            aliases_pb2.StaleAlias(
+                alias=each, reasons=[aliases_pb2.STALE_REASON_UNRESOLVED], resolve_count=request.days
+            )
+            for each in self.here.aliases.values()
+        ]
+        return aliases_pb2.ListStaleAliasesResponse(aliases=found)
 
     def ListAliasMoves(self, request, context):
         return aliases_pb2.ListAliasMovesResponse(moves=self.here.moves.get(request.parent, []))
@@ -587,3 +668,4 @@ def add_services(environment: FakeEnvironment, server: Any) -> None:
     admission_pb2_grpc.add_AdmissionServiceServicer_to_server(FakeAdmissions(environment), server)
     log_pb2_grpc.add_LogServiceServicer_to_server(FakeLogService(environment), server)
     environment_pb2_grpc.add_EnvironmentServiceServicer_to_server(FakeEnvironmentService(environment), server)
+    search_pb2_grpc.add_SearchServiceServicer_to_server(FakeSearch(environment), server)

@@ -91,3 +91,55 @@ async def test_what_is_no_alias_is_refused(client, reference):
 async def test_version_numbers_start_at_one(client, fraud):
     with pytest.raises(errors.ReferenceInvalidError):
         await client.set_alias(CHAMPION, 0)
+
+
+async def test_a_drill_comes_back_with_both_receipts(client, two_versions):
+    await client.set_alias(CHAMPION, 1)
+    await client.set_alias(CHAMPION, 2)
+    drill = await client.drill_rollback(CHAMPION, note="monthly")
+    assert (drill.drilled_version, drill.alias.version, drill.alias.revision) == (1, 2, 4)
+    assert (drill.back.entry.new, drill.forward.entry.new) == ("1", "2")
+    assert (drill.check.blob_count, drill.check.smoke_test) == (2, "PASSED")
+    assert [each.kind for each in await client.alias_history(CHAMPION, limit=2)] == ["drilled", "drilled"]
+
+
+@pytest.mark.parametrize("receipt", ["back_receipt", "forward_receipt"])
+async def test_a_drill_with_the_receipt_of_another_move_is_refused(federation, client, two_versions, receipt):
+    await client.set_alias(CHAMPION, 1)
+    await client.set_alias(CHAMPION, 2)
+    federation.dev.lies["DrillAlias"] = lambda answer: getattr(answer, receipt).CopyFrom(
+        federation.dev.log.receipt(0)
+    )
+    with pytest.raises(errors.LogTamperedError):
+        await client.drill_rollback(CHAMPION)
+
+
+async def test_what_a_host_reports_is_seen_in_the_alias(client, fraud):
+    change = await client.set_alias(CHAMPION, 1)
+    said = await client.report_serving(CHAMPION, instance="a", bundle_digest=fraud.digest, revision=1)
+    assert (said.drifted, said.ttl_seconds) == (False, 120)
+    seen = await client.wait_until_served(CHAMPION, change.alias.revision, timeout=0)
+    assert (seen.serving.instance_count, seen.serving.current_count) == (1, 1)
+    assert seen.serving.revisions[0].bundle_digest == fraud.digest
+
+
+async def test_waiting_ends_at_the_timeout_and_says_who_lags(client, two_versions, fraud):
+    await client.set_alias(CHAMPION, 1)
+    await client.set_alias(CHAMPION, 2)
+    await client.report_serving(CHAMPION, instance="slow", bundle_digest=fraud.digest, revision=1)
+    seen = await client.wait_until_served(CHAMPION, 2, timeout=0.01)
+    assert (seen.serving.current_count, seen.serving.lagging) == (0, ("slow",))
+    with pytest.raises(errors.ConflictError, match="was moved on"):
+        await client.wait_until_served(CHAMPION, 1, timeout=0.01)
+
+
+async def test_the_warm_set_and_stale_aliases_are_read(client, fraud):
+    await client.set_alias(CHAMPION, 1)
+    assert [each.version for each in await client.warm_versions(CHAMPION, 1)] == [1]
+    (stale,) = await client.stale_aliases("dev", days=7)
+    assert (str(stale.alias.reference), stale.reasons, stale.resolve_count) == (CHAMPION, ("unresolved",), 7)
+
+
+async def test_a_report_of_no_digest_is_refused(client, fraud):
+    with pytest.raises(errors.InvalidInputError):
+        await client.report_serving(CHAMPION, instance="a", bundle_digest="sha256:0", revision=1)

@@ -18,6 +18,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Double,
     Enum,
     Integer,
     LargeBinary,
@@ -100,6 +101,8 @@ def value_of(column, number: int):
         return 2**62 + number
     if isinstance(kind, Integer):
         return number + 1
+    if isinstance(kind, Double):
+        return number + 0.1
     if isinstance(kind, LargeBinary):
         return b"\x00\xff" + str(number).encode() * 5
     if isinstance(kind, Enum):

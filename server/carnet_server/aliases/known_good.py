@@ -1,0 +1,161 @@
+"""Finding the version that an alias may be moved back to, and making sure of it before the move.
+
+A candidate will do if it is not revoked, all its blobs are in the store and were hashed lately, or are now,
+and its latest smoke test did not fail. One that has no smoke test will do, and the answer says so. The best
+one that will do is taken; where a version was named and will not do, it is refused, and one that will is
+named.
+
+Nothing here runs in a transaction: the store is read on threads, and the move itself looks again at what can
+change under it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from carnet.errors import DataLossError, PreconditionFailedError
+from carnet_server.aliases.domain import RollbackCheck
+from carnet_server.aliases.smoke_test import FAILED, latest_smoke_test
+from carnet_server.models.queries import read_blobs, read_listed_version
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Connection
+
+    from carnet.references import ResourceName
+    from carnet_server.aliases.blob_checks import BlobCheck, BlobChecks
+    from carnet_server.blobs.domain import Blob
+    from carnet_server.database.engine import Database
+    from carnet_server.environment.state import EnvironmentState
+
+NAMED_AT_MOST = 10
+
+
+@dataclass(frozen=True, slots=True)
+class KnownGood:
+    """A version that will do, and what was checked of it."""
+
+    version: int
+    check: RollbackCheck
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    version: int
+    revoked: bool
+    blobs: Sequence[Blob]
+    smoke_test: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    candidate: _Candidate
+    fault: str
+    blobs: BlobCheck | None = None
+
+    @property
+    def damaged(self) -> str:
+        """The digest of the first damaged blob; empty for none."""
+        return self.blobs.damaged[0].digest if self.blobs and self.blobs.damaged else ""
+
+
+class KnownGoodSearch:
+    """Looks for the version to move back to.
+
+    Args:
+        database: The environment's database.
+        state: Its trust document, by which smoke tests count.
+        checks: Tells whether stored blobs are whole.
+    """
+
+    def __init__(self, database: Database, state: EnvironmentState, checks: BlobChecks) -> None:
+        self._database = database
+        self._state = state
+        self._checks = checks
+
+    async def choose(self, name: ResourceName, candidates: Sequence[int], *, wanted: int) -> KnownGood:
+        """Return the version to move back to.
+
+        Args:
+            name: The alias.
+            candidates: The versions that history leads back to, the best first.
+            wanted: The version that was named; 0 for the best that will do.
+
+        Raises:
+            PreconditionFailedError: There is no version to go back to, or none that will do; the message says
+                what is wrong with each and, for a version that was named, which one will do.
+            DataLossError: The same, and the one that was named, or the best, has a damaged blob
+                (``metadata["digest"]``).
+            UnavailableError: The store or the database failed.
+        """
+        faulty: list[_Judged] = []
+        for number in [wanted] if wanted else candidates:
+            judged = await self._judge(name, number)
+            if not judged.fault:
+                assert judged.blobs is not None, "what has no fault was looked at"
+                return KnownGood(number, _check_of(judged, judged.blobs, faulty))
+            faulty.append(judged)
+        alternative = await self._alternative(name, candidates, wanted) if wanted else 0
+        raise _refusal(name, wanted, faulty, alternative)
+
+    async def _alternative(self, name: ResourceName, candidates: Sequence[int], wanted: int) -> int:
+        """Return the best candidate that will do instead; 0 for none."""
+        for number in candidates[:NAMED_AT_MOST]:
+            if number != wanted and not (await self._judge(name, number)).fault:
+                return number
+        return 0
+
+    async def _judge(self, name: ResourceName, number: int) -> _Judged:
+        candidate = await self._database.read(
+            lambda connection: _read_candidate(connection, name, number, self._state)
+        )
+        if candidate.revoked:
+            return _Judged(candidate, "is revoked")
+        if candidate.smoke_test == FAILED:
+            return _Judged(candidate, "failed its latest smoke test, so that it may not load")
+        blobs = await self._checks.check(candidate.blobs)
+        return _Judged(candidate, blobs.fault, blobs)
+
+
+def _read_candidate(
+    connection: Connection, name: ResourceName, number: int, state: EnvironmentState
+) -> _Candidate:
+    version = read_listed_version(connection, name.namespace, name.model, number)
+    assert version is not None, "an alias pointed at a version that is not here"
+    return _Candidate(
+        number,
+        version.revoked,
+        read_blobs(connection, name.namespace, name.model, number),
+        latest_smoke_test(connection, name.namespace, version.bundle_digest, state),
+    )
+
+
+def _check_of(judged: _Judged, blobs: BlobCheck, faulty: Sequence[_Judged]) -> RollbackCheck:
+    return RollbackCheck(
+        blob_count=blobs.blob_count,
+        hashed_count=blobs.hashed_count,
+        oldest_at=blobs.oldest_at,
+        smoke_test=judged.candidate.smoke_test,
+        passed_over=tuple((each.candidate.version, each.fault) for each in faulty),
+    )
+
+
+def _refusal(
+    name: ResourceName, wanted: int, faulty: Sequence[_Judged], alternative: int
+) -> PreconditionFailedError | DataLossError:
+    faults = [f"version {each.candidate.version} {each.fault}" for each in faulty[:NAMED_AT_MOST]]
+    if wanted:
+        problem = f"cannot be rolled back to version {wanted}: {faults[0]}"
+    elif faults:
+        problem = f"has no version to roll back to: {', '.join(faults)}"
+    else:
+        problem = "has nothing to roll back to: it never pointed at another version before the present one"
+    if alternative:
+        problem += f"; version {alternative} will do"
+    message = f"alias {name.alias!r} of {name.namespace}/{name.model} {problem}"
+    metadata = {"subject": str(name)} | ({"alternative": str(alternative)} if alternative else {})
+    if faulty and faulty[0].damaged:
+        return DataLossError(message, metadata=metadata | {"digest": faulty[0].damaged})
+    return PreconditionFailedError(message, metadata=metadata)

@@ -1,0 +1,1 @@
+"""Searching an environment's versions by filters."""
