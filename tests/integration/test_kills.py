@@ -235,35 +235,49 @@ def test_a_promotion_outlives_a_kill_at(moment, look, victim, federation, tmp_pa
     pytest.fail(f"{name} was never killed before the promotion was over")
 
 
+def in_the_middle(case, part):
+    """What the target holds of a transfer that a kill just interrupted; None where the kill came too late."""
+    with contextlib.suppress(FileNotFoundError):
+        held = part.stat()
+        if case.state() == "TRANSFERRING" and held.st_size < LARGE_BYTES:
+            return held
+    return None
+
+
 @pytest.mark.parametrize("victim", VICTIMS)
 def test_a_transfer_that_a_kill_interrupts_goes_on_where_it_stood(victim, federation, tmp_path):
     name = VICTIMS[victim]
-    case = Case(federation, tmp_path, f"transferring-{victim}", large=True)
-    part = federation.part_file("staging", NAMESPACE, case.large_digest)
-    lengths: list[int] = []
-    with Spectator(federation, "staging", case.model) as spectator:
-        case.ask()
-        until(lambda: size_of(part) > IN_THE_MIDDLE_BYTES)
-        federation.kill(name)
-        held = part.stat()
-        assert case.state() == "TRANSFERRING"
-        assert IN_THE_MIDDLE_BYTES < held.st_size < LARGE_BYTES
-        if victim == "target":
-            # With nobody to go on with it, the target says what it kept.
-            with federation.frozen("sync"):
+    for attempt in range(10):
+        case = Case(federation, tmp_path, f"transferring-{victim}-{attempt}", large=True)
+        part = federation.part_file("staging", NAMESPACE, case.large_digest)
+        lengths: list[int] = []
+        with Spectator(federation, "staging", case.model) as spectator:
+            case.ask()
+            until(lambda part=part: size_of(part) > IN_THE_MIDDLE_BYTES)
+            federation.kill(name)
+            held = in_the_middle(case, part)
+            if held is None:
                 federation.start(name)
-                upload = committed_bytes(federation, "staging", "sync", case.large_digest)
-                assert (upload.committed_bytes, upload.complete) == (held.st_size, False)
-        else:
-            federation.start(name)
-        until(lambda: lengths.append(size_of(part)) or lengths[-1] == 0)
-        promotion = case.succeeds()
-        until(lambda: spectator.whole or spectator.problems)
-    assert not spectator.problems
-    assert min(lengths[:-1], default=held.st_size) >= held.st_size, "the upload began anew"
-    stored = federation.blob_file("staging", case.large_digest).stat()
-    assert (stored.st_ino, stored.st_size) == (held.st_ino, LARGE_BYTES), "another file was begun"
-    assert promotion.transferred_bytes == promotion.total_bytes > LARGE_BYTES
+                case.succeeds()
+                continue
+            if victim == "target":
+                # With nobody to go on with it, the target says what it kept.
+                with federation.frozen("sync"):
+                    federation.start(name)
+                    upload = committed_bytes(federation, "staging", "sync", case.large_digest)
+                    assert (upload.committed_bytes, upload.complete) == (held.st_size, False)
+            else:
+                federation.start(name)
+            until(lambda lengths=lengths, part=part: lengths.append(size_of(part)) or lengths[-1] == 0)
+            promotion = case.succeeds()
+            until(lambda spectator=spectator: spectator.whole or spectator.problems)
+        assert not spectator.problems
+        assert min(lengths[:-1], default=held.st_size) >= held.st_size, "the upload began anew"
+        stored = federation.blob_file("staging", case.large_digest).stat()
+        assert (stored.st_ino, stored.st_size) == (held.st_ino, LARGE_BYTES), "another file was begun"
+        assert promotion.transferred_bytes == promotion.total_bytes > LARGE_BYTES
+        return
+    pytest.fail(f"{name} was never killed in the middle of the transfer")
 
 
 def test_what_waits_for_people_outlives_the_kill_of_everybody_involved(federation, tmp_path):
