@@ -67,7 +67,8 @@ async def test_texts_that_not_every_database_keeps_are_treated_the_same_by_all(b
     size = begun.log.size
     if place in WORDS and "\ud800" not in text:
         await say(begun, place, text)
-        assert begun.log.size > size
+        # An alias that comes to a version puts it into another stage, which is an entry of its own.
+        assert begun.log.size == size + (2 if place == "note" else 1)
         return
     with pytest.raises(InvalidInputError):
         await say(begun, place, text)

@@ -87,7 +87,7 @@ class Registry:
             signing_key=SigningKey.generate(),
             log_key=LogKey.generate("carnet.test/dev"),
             policy=load_policy(yaml.safe_dump(policy or make_policy()).encode()),
-            trust=TrustStore(trust, environment="dev"),
+            trust=TrustStore.load(trust, environment="dev"),
             identity=cast("TlsIdentity", None),
         )
         self.database = Database(storage.make_database())

@@ -414,22 +414,27 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+@dataclass
 class TrustStore:
     """The trust document that is in force; it is replaced as a whole, and never changed.
 
-    Args:
-        path: The file.
-        environment: The environment that it must be for.
-
     Attributes:
         current: The document.
-
-    Raises:
-        FileUnreadableError: The file cannot be read.
-        DocumentInvalidError: It is not a trust document of this environment.
     """
 
-    def __init__(self, path: Path, *, environment: str) -> None:
-        self.current = load_trust(
-            read_file(path, what="the trust document"), name=path.name, environment=environment
-        )
+    current: Trust
+
+    @classmethod
+    def load(cls, path: Path, *, environment: str) -> TrustStore:
+        """Begin with the document in a file.
+
+        Args:
+            path: The file.
+            environment: The environment that it must be for.
+
+        Raises:
+            FileUnreadableError: The file cannot be read.
+            DocumentInvalidError: It is not a trust document of this environment.
+        """
+        data = read_file(path, what="the trust document")
+        return cls(load_trust(data, name=path.name, environment=environment))

@@ -34,6 +34,7 @@ from carnet_server.admission.break_glass_rules import (
 )
 from carnet_server.admission.domain import HeldApproval
 from carnet_server.admission.dossier import standing_dossier
+from carnet_server.admission.overdue_reviews import read_overdue_review
 from carnet_server.admission.signers import open_signed, require_covers, signer_of
 from carnet_server.admission.states import check_open
 from carnet_server.admission.view import read_held, require_known, unknown_promotion, view_admission
@@ -255,18 +256,15 @@ def _check_none_overdue(connection: Connection, terms: BreakGlassTerms, now: dat
     Raises:
         PreconditionFailedError: One is; the message names it.
     """
-    for admission in queries.read_admitted_with(connection, MEANING):
-        due = admission.updated_at + terms.review_within
-        if due > now or not was_broken(admission):
-            continue
-        held = queries.read_approvals(connection, admission.promotion)
-        if not any(each.meaning in REVIEWS.values() for each in held):
-            raise PreconditionFailedError(
-                f"the glass was broken for {admission.version_name} in promotion {admission.promotion}, and "
-                f"its review was due at {format_time(due)}: before it is broken again, somebody else reviews "
-                f"that, with: carnet break-glass review {admission.promotion} --reason TEXT",
-                metadata={"promotion": admission.promotion},
-            )
+    overdue = read_overdue_review(connection, terms.review_within, now=now)
+    if overdue is not None:
+        due = format_time(overdue.updated_at + terms.review_within)
+        raise PreconditionFailedError(
+            f"the glass was broken for {overdue.version_name} in promotion {overdue.promotion}, and its "
+            f"review was due at {due}: before it is broken again, somebody else reviews that, with: carnet "
+            f"break-glass review {overdue.promotion} --reason TEXT",
+            metadata={"promotion": overdue.promotion},
+        )
 
 
 def _keep(

@@ -12,9 +12,13 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from carnet_server.admission.domain import Admission
 
-def read_overdue_review(connection: Connection, review_within: timedelta, *, now: datetime) -> str:
-    """Read the first promotion whose review is overdue; empty for none.
+
+def read_overdue_review(
+    connection: Connection, review_within: timedelta, *, now: datetime
+) -> Admission | None:
+    """Read the first promotion whose review is overdue; None for none.
 
     Args:
         connection: Where to read.
@@ -26,5 +30,5 @@ def read_overdue_review(connection: Connection, review_within: timedelta, *, now
             continue
         held = queries.read_approvals(connection, admission.promotion)
         if not any(each.meaning in REVIEWS.values() for each in held):
-            return admission.promotion
-    return ""
+            return admission
+    return None

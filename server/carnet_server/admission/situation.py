@@ -159,7 +159,7 @@ def read_situation(
     )
     facts = _with_carried(facts, carried, reader)
     terms = state.policy.document.break_glass
-    overdue = ""
+    overdue = None
     if terms is not None and (wish.emergency or words.breaking):
         overdue = read_overdue_review(connection, terms.review_within, now=now)
     return Situation(
@@ -175,7 +175,7 @@ def read_situation(
         evidence=tuple(
             sorted({each.digest for each in facts.evidence} | {each.digest for each in facts.decisions})
         ),
-        overdue_review=overdue,
+        overdue_review=overdue.promotion if overdue else "",
     )
 
 

@@ -37,13 +37,6 @@ class RefusedDocument:
     refused_at: datetime
 
 
-class _OpenedTrust(TrustStore):
-    """The trust document in force, which was read already."""
-
-    def __init__(self, trust: Trust) -> None:
-        self.current = trust
-
-
 @dataclass
 class EnvironmentState:
     """What every feature of a registry shares.
@@ -93,9 +86,9 @@ def load_state(config: RegistryConfig, documents: OpenedDocuments | None = None)
     """
     if documents is None:
         policy = load_environment_policy(read_file(config.policy, what="the policy"), config)
-        trust = TrustStore(config.trust, environment=config.name)
+        trust = TrustStore.load(config.trust, environment=config.name)
     else:
-        policy, trust = documents.policy.content, _OpenedTrust(documents.trust.content)
+        policy, trust = documents.policy.content, TrustStore(documents.trust.content)
     return EnvironmentState(
         name=config.name,
         signing_key=open_environment_key(config.signing_key),

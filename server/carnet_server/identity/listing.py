@@ -54,7 +54,7 @@ def list_identities(folder: Path, *, now: datetime | None = None) -> list[Listed
     trusts = {name: each.load() for name, each in trust_files(folder).items()}
     found: list[Listed] = []
     for name, identity in sorted(load_federation(folder).identities.items()):
-        signs = (identity.folder / "signing-key.pem").exists()
+        signs = identity.can_sign
         try:
             facts = read_facts(identity.certificate)
         except CarnetError as error:

@@ -171,11 +171,11 @@ def test_a_document_that_breaks_its_schema_or_contradicts_itself_is_refused(fiel
 def test_the_store_reads_its_file(tmp_path):
     path = tmp_path / "trust.yaml"
     with pytest.raises(FileUnreadableError, match="the trust document"):
-        TrustStore(path, environment="staging")
+        TrustStore.load(path, environment="staging")
     path.write_text(yaml.safe_dump(document()))
-    assert TrustStore(path, environment="staging").current.version == 4
+    assert TrustStore.load(path, environment="staging").current.version == 4
     with pytest.raises(DocumentInvalidError, match="must be 'prod'"):
-        TrustStore(path, environment="prod")
+        TrustStore.load(path, environment="prod")
 
 
 REVOKED = {"subject": CI, "since": "2026-01-02T03:04:05Z", "reason": "left"}

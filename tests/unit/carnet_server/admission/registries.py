@@ -91,7 +91,7 @@ class Registry:
             signing_key=parties.keys[name],
             log_key=parties.logs[name],
             policy=load_policy(policy),
-            trust=TrustStore(folder / "trust.yaml", environment=name),
+            trust=TrustStore.load(folder / "trust.yaml", environment=name),
             identity=TlsIdentity(b"", b"", b""),
         )
         storage = storage or Storage("sqlite-directory", folder)
@@ -139,7 +139,9 @@ class Registry:
     async def change_trust(self, **changes) -> None:
         """Start anew with another trust document, as an administrator does."""
         (self.folder / "trust.yaml").write_bytes(self.parties.trust_yaml(self.name, **changes))
-        self.state = replace(self.state, trust=TrustStore(self.folder / "trust.yaml", environment=self.name))
+        self.state = replace(
+            self.state, trust=TrustStore.load(self.folder / "trust.yaml", environment=self.name)
+        )
         self.wire()
         await record_documents(self.writer, self.state)
 
