@@ -13,7 +13,14 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from carnet_policies import schema, schema_scope, schema_times
+from carnet_policies import (
+    schema,
+    schema_fields,
+    schema_retention,
+    schema_rollouts,
+    schema_scope,
+    schema_times,
+)
 from carnet_policies.schema import PolicyDocument
 
 _ATTRIBUTE = re.compile(r"^    ([a-z][a-z_]*): (.*(?:\n {8}.*)*)", re.MULTILINE)
@@ -38,7 +45,8 @@ def editor_schema_text() -> str:
 
 
 def _models() -> dict[str, type[BaseModel]]:
-    values = [item for module in (schema, schema_scope, schema_times) for item in vars(module).items()]
+    modules = (schema, schema_fields, schema_retention, schema_rollouts, schema_scope, schema_times)
+    values = [item for module in modules for item in vars(module).items()]
     return {"": PolicyDocument} | {
         name: value for name, value in values if isinstance(value, type) and issubclass(value, BaseModel)
     }

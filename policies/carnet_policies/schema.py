@@ -7,18 +7,17 @@ rule modules. Does no I/O.
 
 from __future__ import annotations
 
-import math
-import re
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from carnet_policies.schema_fields import (
     Duration,
     Expression,
     FieldPath,
     Figure,
+    MaxRegression,
     Name,
     Part,
     Some,
@@ -26,13 +25,17 @@ from carnet_policies.schema_fields import (
     Texts,
     one_or_more,
 )
+from carnet_policies.schema_retention import (  # noqa: TC001 - pydantic reads them
+    QuotaTerms,
+    RetentionTerms,
+)
+from carnet_policies.schema_rollouts import RolloutTerms  # noqa: TC001 - pydantic reads it
 from carnet_policies.schema_scope import LabelDeclaration, When  # noqa: TC001 - pydantic reads them
 from carnet_policies.schema_times import FreezeDemand, WindowDemand  # noqa: TC001 - pydantic reads them
 
 MAX_RULES = 100
 # A log entry names all that were skipped, in at most 1,024 characters.
 MAX_SKIPS = 15
-_PERCENTAGE = re.compile(r"([0-9]{1,4}(?:\.[0-9]{1,6})?)%")
 
 
 class SignatureDemand(Part):
@@ -93,30 +96,6 @@ class EvidenceDemand(Part):
     remedy: str = Field(default="", max_length=2000)
 
 
-class Margin(Part):
-    """By how much a figure may be worse than the baseline's: an amount, or a percentage of that figure."""
-
-    value: Annotated[float, Field(ge=0)]
-    is_percentage: bool = False
-
-    def amount(self, baseline: float) -> float:
-        """Return the margin in the figure's own unit."""
-        return abs(baseline) * self.value / 100 if self.is_percentage else self.value
-
-    def __str__(self) -> str:
-        return f"{self.value:g}%" if self.is_percentage else f"{self.value:g}"
-
-
-def _margin(value: Any) -> Any:
-    if isinstance(value, str) and (match := _PERCENTAGE.fullmatch(value)):
-        return Margin(value=float(match[1]), is_percentage=True)
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf:
-        return Margin(value=float(value))
-    if isinstance(value, Margin):
-        return value
-    raise ValueError(f"{value!r} is no margin: write an amount such as 0.005, or a percentage such as 5%")
-
-
 class MetricDemand(Part):
     """What figures out of trusted evidence must be, over all of the data and in each slice of it.
 
@@ -142,9 +121,7 @@ class MetricDemand(Part):
     slices: Annotated[tuple[dict[str, Texts], ...], Field(max_length=20)] = ()
     at_least: Figure | None = None
     at_most: Figure | None = None
-    max_regression: Annotated[Margin, BeforeValidator(_margin, json_schema_input_type=float | str)] | None = (
-        None
-    )
+    max_regression: MaxRegression | None = None
     min_sample_count: Annotated[int, Field(ge=1)] | None = None
     remedy: str = Field(default="", max_length=2000)
 
@@ -245,6 +222,9 @@ class PolicyDocument(Part):
         approvals: How many people must approve, and of whom they must be independent.
         rules: What an expression decides.
         break_glass: What people may skip in an emergency; None where nothing can be.
+        rollouts: What a challenger is judged by beside the champion; None where there are no guardrails.
+        retention: What is archived by itself, and what may be purged; None for nothing.
+        quotas: How much a namespace may store; the first that fits counts.
     """
 
     schema_: Literal["carnet.policy/v1"] = Field(alias="schema")
@@ -271,3 +251,6 @@ class PolicyDocument(Part):
     approvals: Annotated[tuple[ApprovalDemand, ...], one_or_more(ApprovalDemand)] = ()
     rules: tuple[ExpressionRule, ...] = Field(default=(), max_length=MAX_RULES)
     break_glass: BreakGlassTerms | None = None
+    rollouts: RolloutTerms | None = None
+    retention: RetentionTerms | None = None
+    quotas: tuple[QuotaTerms, ...] = Field(default=(), max_length=MAX_RULES)

@@ -7,6 +7,7 @@ be written as one value is, with an error that says so in words. Does no I/O.
 from __future__ import annotations
 
 import json
+import math
 import re
 from datetime import timedelta
 from typing import Annotated, Any, TypeVar
@@ -27,6 +28,7 @@ from carnet.references import NAME_MAX_LENGTH, NAME_PATTERN
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _DURATION = re.compile(r"([1-9][0-9]{0,5})([smhd])")
 _FIELD_PATH = re.compile(r"[a-z][a-z0-9_]*(?:\.[A-Za-z0-9_][A-Za-z0-9_-]*)*")
+_PERCENTAGE = re.compile(r"([0-9]{1,4}(?:\.[0-9]{1,6})?)%")
 _NAMESPACE_PATTERN = re.compile(r"[a-z0-9_*-]+")
 MAX_DURATION = timedelta(days=3650)
 
@@ -151,3 +153,30 @@ class Part(BaseModel):
     """A part of a policy: frozen, strict, and without fields that are not declared."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+class Margin(Part):
+    """By how much a figure may be worse than the baseline's: an amount, or a percentage of that figure."""
+
+    value: Annotated[float, Field(ge=0)]
+    is_percentage: bool = False
+
+    def amount(self, baseline: float) -> float:
+        """Return the margin in the figure's own unit."""
+        return abs(baseline) * self.value / 100 if self.is_percentage else self.value
+
+    def __str__(self) -> str:
+        return f"{self.value:g}%" if self.is_percentage else f"{self.value:g}"
+
+
+def _margin(value: Any) -> Any:
+    if isinstance(value, str) and (match := _PERCENTAGE.fullmatch(value)):
+        return Margin(value=float(match[1]), is_percentage=True)
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf:
+        return Margin(value=float(value))
+    if isinstance(value, Margin):
+        return value
+    raise ValueError(f"{value!r} is no margin: write an amount such as 0.005, or a percentage such as 5%")
+
+
+MaxRegression = Annotated[Margin, BeforeValidator(_margin, json_schema_input_type=float | str)]

@@ -19,7 +19,8 @@ VERSION_MAX = 2**31 - 1
 _RESOURCE = re.compile(
     rf"namespaces/(?P<namespace>{_NAME})"
     rf"(?:/models/(?P<model>{_NAME})"
-    rf"(?:/versions/(?P<version>[1-9][0-9]{{0,9}})|/aliases/(?P<alias>{_NAME}))?)?"
+    rf"(?:/versions/(?P<version>[1-9][0-9]{{0,9}})|/aliases/(?P<alias>{_NAME})"
+    rf"(?:/rollouts/(?P<rollout>[1-9][0-9]{{0,9}}))?)?)?"
 )
 
 
@@ -63,6 +64,7 @@ class ResourceName:
     model: str = ""
     version: int = 0
     alias: str = ""
+    rollout: int = 0
 
     def __str__(self) -> str:
         """Return the resource name, such as ``namespaces/risk/models/fraud/versions/3``."""
@@ -73,6 +75,8 @@ class ResourceName:
             text += f"/versions/{self.version}"
         elif self.alias:
             text += f"/aliases/{self.alias}"
+            if self.rollout:
+                text += f"/rollouts/{self.rollout}"
         return text
 
 
@@ -82,7 +86,8 @@ def parse_resource_name(value: str, *, field: str, want: str) -> ResourceName:
     Args:
         value: The name as received.
         field: The request's field, for the error message.
-        want: What it must reach: ``namespace``, ``model``, ``version``, ``alias``, or ``version or alias``.
+        want: What it must reach: ``namespace``, ``model``, ``version``, ``alias``, ``rollout``, or several of
+            them joined by ``or``.
 
     Returns:
         The parts.
@@ -93,18 +98,23 @@ def parse_resource_name(value: str, *, field: str, want: str) -> ResourceName:
     match = _RESOURCE.fullmatch(value) if len(value) <= 4 * NAME_MAX_LENGTH + 64 else None
     if match:
         parts = match.groupdict()
-        reached = next((part for part in ("alias", "version", "model") if parts[part]), "namespace")
+        reached = next(
+            (part for part in ("rollout", "alias", "version", "model") if parts[part]), "namespace"
+        )
         lengths_fit = all(
             len(parts[part] or "") <= NAME_MAX_LENGTH for part in ("namespace", "model", "alias")
         )
-        number = int(parts["version"] or 0)
-        if reached in want.split(" or ") and lengths_fit and number <= VERSION_MAX:
-            return ResourceName(parts["namespace"], parts["model"] or "", number, parts["alias"] or "")
+        number, rollout = int(parts["version"] or 0), int(parts["rollout"] or 0)
+        if reached in want.split(" or ") and lengths_fit and max(number, rollout) <= VERSION_MAX:
+            return ResourceName(
+                parts["namespace"], parts["model"] or "", number, parts["alias"] or "", rollout
+            )
     examples = {
         "namespace": "namespaces/risk",
         "model": "namespaces/risk/models/fraud",
         "version": "namespaces/risk/models/fraud/versions/3",
         "alias": "namespaces/risk/models/fraud/aliases/champion",
+        "rollout": "namespaces/risk/models/fraud/aliases/champion/rollouts/1",
     }
     wanted = " or ".join(f"{examples[part]!r}" for part in want.split(" or "))
     raise ReferenceInvalidError(

@@ -26,12 +26,24 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION: Final = 1
 SUBJECT_KEYS: Final = frozenset(
-    {"namespace", "model", "version", "bundle_digest", "alias", "promotion", "key", "policy"}
+    {
+        "namespace",
+        "model",
+        "version",
+        "bundle_digest",
+        "alias",
+        "promotion",
+        "key",
+        "policy",
+        "rollout",
+        "hold",
+    }
 )
 EVIDENCE_UNTRUSTED: Final = "untrusted"
 """What an entry of evidence says of one whose signer the environment does not trust for it."""
 TEXT_MAX_LENGTH: Final = 1024
 _NAMES: Final = frozenset({"namespace", "model", "alias"})
+_NUMBERS: Final = frozenset({"version", "rollout", "hold"})
 _REQUIRED: Final = frozenset(
     {"schema_version", "event_id", "type", "environment", "time", "actor", "subject"}
 )
@@ -63,6 +75,11 @@ class EntryType(StrEnum):
     ACCESS_REFUSED = "access.refused"
     CERTIFICATE_ISSUED = "certificate.issued"
     SERVING_DRIFTED = "serving.drifted"
+    ROLLOUT_STARTED = "rollout.started"
+    ROLLOUT_CHANGED = "rollout.changed"
+    VERSION_PURGED = "version.purged"
+    HOLD_PLACED = "hold.placed"
+    HOLD_RELEASED = "hold.released"
 
 
 _KEEPS_SIGNATURES: Final = frozenset({EntryType.POLICY_CHANGED, EntryType.TRUST_CHANGED})
@@ -105,7 +122,7 @@ class Entry:
         time: The server's clock; aware, kept in UTC.
         actor: Who did it.
         subject: What it is about: some of ``namespace``, ``model``, ``version`` (an int), ``bundle_digest``,
-            ``alias``, ``promotion``, ``key`` and ``policy``.
+            ``alias``, ``promotion``, ``key``, ``policy``, ``rollout`` and ``hold`` (ints).
         old: What a pointer or state was before, or None where that means nothing.
         new: What it is now, or None.
         envelope_digest: The digest of the document that the entry rests on.
@@ -273,7 +290,7 @@ def _check_subject(subject: dict[str, str | int]) -> dict[str, str | int]:
                 f"log entry: subject: {str(key)[:40]!r} is not one of {sorted(SUBJECT_KEYS)}"
             )
         field = f"subject.{key}"
-        if key == "version":
+        if key in _NUMBERS:
             if type(value) is not int:
                 raise InvalidInputError(f"log entry: {field}: a number is wanted", metadata={"field": field})
             check_version_number(value, field=field)

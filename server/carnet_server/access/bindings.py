@@ -29,6 +29,7 @@ Role = Literal[
     "approver",
     "breaker",
     "operator",
+    "monitor",
     "auditor",
     "admin",
     "promoter",

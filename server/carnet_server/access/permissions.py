@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # Whoever has any role that can be given may read where it has it.
 READERS = frozenset(get_args(Role))
-_ANY_NAME = "namespace or model or version or alias"
+_ANY_NAME = "namespace or model or version or alias or rollout"
 ALL_NAMESPACES = "namespaces/-"
 
 
@@ -95,6 +95,19 @@ PERMISSIONS: dict[str, Permission] = {
     f"{_REGISTRY}AliasService/DrillAlias": Permission(_roles("operator"), _IN_NAME, acts=True),
     f"{_REGISTRY}AliasService/ReportServing": Permission(READERS, _IN_NAME),
     f"{_REGISTRY}AliasService/ListStaleAliases": Permission(READERS, _IN_PARENT),
+    f"{_REGISTRY}RolloutService/StartRollout": Permission(_roles("operator"), _IN_PARENT, acts=True),
+    f"{_REGISTRY}RolloutService/GetRollout": Permission(READERS, _IN_NAME),
+    f"{_REGISTRY}RolloutService/ListRollouts": Permission(READERS, _IN_PARENT),
+    f"{_REGISTRY}RolloutService/StopRollout": Permission(_roles("operator"), _IN_NAME, acts=True),
+    f"{_REGISTRY}RolloutService/CompleteRollout": Permission(_roles("operator"), _IN_NAME, acts=True),
+    f"{_REGISTRY}RolloutService/ReportMetrics": Permission(_roles("monitor"), _IN_NAME, acts=True),
+    f"{_REGISTRY}RolloutService/GetTraffic": Permission(READERS, _IN_NAME),
+    f"{_REGISTRY}RolloutService/WatchTraffic": Permission(READERS, _IN_NAME),
+    f"{_REGISTRY}RetentionService/PurgeVersions": Permission(_roles("operator"), _IN_PARENT, acts=True),
+    f"{_REGISTRY}RetentionService/PlaceHold": Permission(_roles("auditor", "admin"), _IN_NAME, acts=True),
+    f"{_REGISTRY}RetentionService/ReleaseHold": Permission(_roles("auditor", "admin"), _IN_NAME, acts=True),
+    f"{_REGISTRY}RetentionService/ListHolds": Permission(READERS, _IN_PARENT),
+    f"{_REGISTRY}RetentionService/GetHygiene": Permission(READERS, _IN_PARENT),
     f"{_REGISTRY}BlobService/FindMissingBlobs": Permission(_roles("publisher", "promoter"), _IN_PARENT),
     f"{_REGISTRY}BlobService/BatchWriteBlobs": Permission(
         _roles("publisher", "promoter"), _IN_PARENT, acts=True

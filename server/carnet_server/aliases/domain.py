@@ -35,6 +35,7 @@ class MoveKind(StrEnum):
     ROLLED_BACK = "rolled_back"
     REMOVED = "removed"
     DRILLED = "drilled"
+    ROLLOUT = "rollout"
 
 
 @dataclass(frozen=True, slots=True)

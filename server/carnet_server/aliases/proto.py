@@ -21,6 +21,7 @@ _KINDS = {
     MoveKind.ADMITTED: aliases_pb2.ALIAS_MOVE_KIND_ADMITTED,
     MoveKind.ROLLED_BACK: aliases_pb2.ALIAS_MOVE_KIND_ROLLED_BACK,
     MoveKind.REMOVED: aliases_pb2.ALIAS_MOVE_KIND_REMOVED,
+    MoveKind.ROLLOUT: aliases_pb2.ALIAS_MOVE_KIND_ROLLOUT,
     MoveKind.DRILLED: aliases_pb2.ALIAS_MOVE_KIND_DRILLED,
 }
 

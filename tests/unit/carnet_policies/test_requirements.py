@@ -12,7 +12,7 @@ from carnet_policies.case_forms import FactsForm
 from carnet_policies.document import load_policy
 from carnet_policies.engine import PolicyEngine
 from carnet_policies.evaluation import RuleResult, RuleStatus
-from carnet_policies.schema import Margin
+from carnet_policies.schema_fields import Margin
 
 if TYPE_CHECKING:
     from carnet_policies.document import Policy

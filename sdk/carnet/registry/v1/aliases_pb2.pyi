@@ -39,6 +39,8 @@ class _AliasMoveKindEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_AliasMov
     """It was removed."""
     ALIAS_MOVE_KIND_DRILLED: _AliasMoveKind.ValueType  # 5
     """A rollback was rehearsed: back, or forward again."""
+    ALIAS_MOVE_KIND_ROLLOUT: _AliasMoveKind.ValueType  # 6
+    """A rollout moved it: to a challenger when it began, or to the winner at its end."""
 
 class AliasMoveKind(_AliasMoveKind, metaclass=_AliasMoveKindEnumTypeWrapper):
     """Why an alias moved."""
@@ -55,6 +57,8 @@ ALIAS_MOVE_KIND_REMOVED: AliasMoveKind.ValueType  # 4
 """It was removed."""
 ALIAS_MOVE_KIND_DRILLED: AliasMoveKind.ValueType  # 5
 """A rollback was rehearsed: back, or forward again."""
+ALIAS_MOVE_KIND_ROLLOUT: AliasMoveKind.ValueType  # 6
+"""A rollout moved it: to a challenger when it began, or to the winner at its end."""
 
 class _StaleReason:
     ValueType = typing.NewType("ValueType", builtins.int)

@@ -1,0 +1,48 @@
+"""A sequential test: has a difference gone beyond noise, asked as often as one likes.
+
+Figures are looked at after every report, so a fixed-sample test would cry wolf sooner or later. The mixture
+sequential probability ratio test (H. Robbins, "Statistical Methods Related to the Law of the Iterated
+Logarithm", 1970; R. Johari et al., "Always Valid Inference", Operations Research 70, 2022) bounds the chance
+of a false alarm over all looks together: under the null hypothesis the mixture of likelihood ratios is a
+non-negative martingale that begins at 1, so it ever reaches 1 / rate with a probability of at most the rate
+(J. Ville, 1939).
+
+Here the null hypothesis is that the difference is not above 0, and the mixture is over a half-normal prior on
+differences above 0. Estimates are taken as normal around their means, which needs enough samples. Pure.
+"""
+
+from __future__ import annotations
+
+import math
+
+EVIDENCE_MAX = 1e300
+
+
+def evidence_above_zero(estimate: float, variance: float, prior_variance: float) -> float:
+    """Return how much more likely an estimate is under a difference above 0 than under none.
+
+    Args:
+        estimate: The difference as it is estimated now.
+        variance: The variance of that estimate; 0 where the samples do not vary at all.
+        prior_variance: The variance of the half-normal prior, above 0: differences of about its root are
+            found the soonest.
+
+    Returns:
+        The mixture likelihood ratio, 0 to ``EVIDENCE_MAX``; an alarm from ``1 / false_alarm_rate`` on.
+    """
+    if variance <= 0:
+        return EVIDENCE_MAX if estimate > 0 else 0.0
+    total = variance + prior_variance
+    exponent = estimate**2 * prior_variance / (2 * variance * total)
+    score = estimate * math.sqrt(prior_variance / (variance * total))
+    below = _log_normal_below(score)
+    logarithm = math.log(2) + 0.5 * math.log(variance / total) + exponent + below
+    return math.exp(min(logarithm, math.log(EVIDENCE_MAX)))
+
+
+def _log_normal_below(score: float) -> float:
+    """Return the logarithm of the chance that a standard normal variable is below a score."""
+    if score > -30:
+        return math.log(0.5 * math.erfc(-score / math.sqrt(2)))
+    # Mills' ratio: far out the chance is the density over the distance.
+    return -(score**2) / 2 - math.log(-score * math.sqrt(2 * math.pi))
