@@ -686,13 +686,22 @@ class MovingEngine:
         return evaluation
 
 
+def champion_moves_in(world):
+    async def champion_moves():
+        move = Move("risk", "fraud", "champion", 2, MoveKind.SET, world.staging.caller("dave").actor)
+        await world.staging.writer.commit(lambda tx: move_alias(tx, move))
+
+    return champion_moves
+
+
 async def interfere(world, happen, times=1):
     world.staging.engine = MovingEngine(world.staging.engine, happen, times)
     world.staging.wire()
     return world.staging.engine
 
 
-async def test_an_alias_moved_between_evaluation_and_admission_is_evaluated_anew(quiet):
+@pytest.mark.parametrize("by_rollout", [False, True], ids=["with the admission", "by rollout"])
+async def test_an_alias_moved_between_evaluation_and_admission_is_evaluated_anew(quiet, by_rollout):
     first, _, _ = await brought(quiet)
     await quiet.promote(first)
     second = await quiet.publish(version=2)
@@ -700,21 +709,37 @@ async def test_an_alias_moved_between_evaluation_and_admission_is_evaluated_anew
     await quiet.promote(second, alias="challenger")
     third = await quiet.publish(version=3)
     await quiet.attest(third, metrics={"roc_auc": 0.992})
-    request = quiet.parties.request(third, alias="champion")
+    request = quiet.parties.request(third, alias="champion", by_rollout=by_rollout)
     admission = await quiet.evaluate(await quiet.bring(third, request))
     assert admission.state is READY
     await quiet.transfer(third)
-
-    async def champion_moves():
-        move = Move("risk", "fraud", "champion", 2, MoveKind.SET, quiet.staging.caller("dave").actor)
-        await quiet.staging.writer.commit(lambda tx: move_alias(tx, move))
-
-    engine = await interfere(quiet, champion_moves)
+    engine = await interfere(quiet, champion_moves_in(quiet))
     with pytest.raises(GateRefusedError, match="roc_auc is below the champion's"):
         await quiet.admit(admission.promotion, third)
     assert engine.evaluations == 2
     assert await quiet.staging.version(3) is None
     assert (await quiet.staging.alias()).version == 2
+
+
+async def test_an_alias_that_is_not_moved_may_move_while_it_is_decided_on(tmp_path, engine, storage):
+    policy = NO_PEOPLE.replace(b"baseline_alias: champion\n", b"").partition(b"rules:")[0]
+    world = await World(tmp_path, engine, {"staging": policy}, storage).start()
+    try:
+        for number, alias in ((1, "champion"), (2, "challenger")):
+            manifest = await world.publish(version=number)
+            await world.attest(manifest)
+            await world.promote(manifest, alias=alias)
+        third = await world.publish(version=3)
+        await world.attest(third)
+        request = world.parties.request(third, alias="champion", by_rollout=True)
+        admission = await world.evaluate(await world.bring(third, request))
+        await world.transfer(third)
+        moving = await interfere(world, champion_moves_in(world))
+        view, _ = await world.admit(admission.promotion, third)
+        assert (view.admission.state, moving.evaluations) == (ADMITTED, 1)
+        assert (await world.staging.alias()).version == 2
+    finally:
+        world.stop()
 
 
 async def test_a_failed_result_that_arrives_while_deciding_is_not_overlooked(quiet):

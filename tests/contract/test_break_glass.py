@@ -260,6 +260,17 @@ async def test_no_glass_where_the_policy_has_none(tmp_path, engine):
     world.stop()
 
 
+async def test_no_glass_for_what_waits_for_a_rollout(world):
+    manifest = await world.publish()
+    await world.attest(manifest)
+    request = world.parties.request(manifest, alias="champion", by_rollout=True)
+    admission = await world.evaluate(await world.bring(manifest, request))
+    size = world.staging.log.size
+    with pytest.raises(PreconditionFailedError, match="an emergency does not wait for one"):
+        await submit(world, admission)
+    assert world.staging.log.size == size
+
+
 async def test_a_revocation_is_never_skipped(world):
     manifest, _, admission = await asked(world)
     await broken(world, admission, "bob", "dave")

@@ -20,6 +20,7 @@ from carnet.audit.glass_terms import read_terms
 from carnet.audit.joins import judge_joins
 from carnet.audit.layout import read_document
 from carnet.audit.meaning import judge_log
+from carnet.audit.moves import judge_moves
 from carnet.audit.refusals import verify_refusals
 from carnet.audit.report import AuditReport, EnvironmentSummary, Finding, Verdict
 from carnet.audit.signed_documents import verify_document_signatures
@@ -84,6 +85,7 @@ def verify_export(
             terms = _terms(directory / name, chain, whole)
             broken, uses = judge_log(name, logs[name], pins, terms)
             findings += problems + broken
+            findings += judge_moves(name, logs[name])
             findings += judge_stages(name, logs[name])
             findings += verify_refusals(directory / name, name, chain.entries, whole)
             findings += verify_certificates(directory / name, pins.environments[name], chain.entries, whole)

@@ -23,7 +23,7 @@ def print_admission(page: Console, shown: Admission) -> None:
             ("version", shown.dossier_subject or shown.reference),
             ("from", shown.source),
             ("to", shown.target),
-            ("alias", f"{shown.alias}, to be moved" if shown.alias else ""),
+            ("alias", _alias(shown)),
             ("bundle", f"{shown.bundle_digest}{_how(shown)}"),
             ("owner", manifest.owner if manifest else ""),
             ("description", manifest.description if manifest else ""),
@@ -75,6 +75,11 @@ def print_admission(page: Console, shown: Admission) -> None:
                 for each in shown.approvals
             ),
         )
+
+
+def _alias(shown: Admission) -> str:
+    how = "by rollout" if shown.by_rollout else "to be moved"
+    return f"{shown.alias}, {how}" if shown.alias else ""
 
 
 def _how(shown: Admission) -> str:

@@ -30,6 +30,11 @@ DEFAULT_SECONDS = 600.0
 @click.argument("reference", metavar="REF")
 @click.option("--to", "target", required=True, metavar="ENV", help="The environment to bring it into.")
 @click.option("--alias", default="", help="The alias to move there when it is admitted.")
+@click.option(
+    "--by-rollout",
+    is_flag=True,
+    help="Leave the alias: its admission only permits a rollout to move it.",
+)
 @click.option("--dry-run", is_flag=True, help="Ask what the target would say, and store nothing.")
 @click.option(
     "--emergency",
@@ -53,6 +58,7 @@ def promote(
     reference: str,
     target: str,
     alias: str,
+    by_rollout: bool,
     dry_run: bool,
     emergency: bool,
     waits: bool,
@@ -66,9 +72,17 @@ def promote(
     Examples:
       carnet promote dev/risk/fraud@3 --to staging --wait
       carnet promote staging/risk/fraud@3 --to prod --alias champion --wait --timeout 1h
+      carnet promote staging/risk/fraud@3 --to prod --alias champion --by-rollout --wait
     """
     with settings.client(signs=True) as client:
-        promotion = client.promote(reference, target, alias=alias, dry_run=dry_run, emergency=emergency)
+        promotion = client.promote(
+            reference,
+            target,
+            alias=alias,
+            dry_run=dry_run,
+            emergency=emergency,
+            by_rollout=by_rollout,
+        )
         if dry_run:
             emit(settings, answer_of(promotion), lambda page: _print_dry_run(page, promotion))
             context.exit(exit_code_of_dry_run(promotion.rules))

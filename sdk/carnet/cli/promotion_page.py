@@ -44,9 +44,14 @@ def updates_shown(settings: Settings) -> Iterator[Callable[[PromotionUpdate], No
         yield tell
 
 
+def alias_of(promotion: Promotion) -> str:
+    """Return the alias that a promotion is for, and how it is to move; empty for none."""
+    return f"{promotion.alias}, by rollout" if promotion.by_rollout else promotion.alias
+
+
 def headline(promotion: Promotion) -> str:
     """Return what a promotion is, in a line."""
-    alias = f" as {promotion.alias}" if promotion.alias else ""
+    alias = f" as {alias_of(promotion)}" if promotion.alias else ""
     return f"promotion {promotion.id}: {promotion.reference} to {promotion.target}{alias}"
 
 
@@ -56,8 +61,7 @@ def outcome(promotion: Promotion) -> str:
     match promotion.state:
         case PromotionState.SUCCEEDED:
             logged = f" (log entry {promotion.receipt.receipt.index}, verified)" if promotion.receipt else ""
-            alias = f", and {promotion.alias} points at it" if promotion.alias else ""
-            return f"admitted: {where}@{promotion.reference.version}{alias}{logged}"
+            return f"admitted: {where}@{promotion.reference.version}{_moved(promotion)}{logged}"
         case PromotionState.REJECTED:
             return f"rejected by {promotion.target}'s policy: {promotion.message}"
         case PromotionState.FAILED:
@@ -132,7 +136,7 @@ def print_promotions(page: Console, promotions: Iterable[Promotion]) -> None:
                 each.id,
                 each.reference,
                 each.target,
-                each.alias,
+                alias_of(each),
                 each.state,
                 each.message,
                 short(each.bundle_digest),
@@ -159,6 +163,12 @@ def exit_code_of_dry_run(rules: Iterable[RuleResult]) -> ExitCode:
         each.status == "FAILED" or (each.status == "AWAITING" and not each.awaits_people) for each in rules
     )
     return ExitCode.GATE if stopped else ExitCode.DONE
+
+
+def _moved(promotion: Promotion) -> str:
+    if promotion.by_rollout:
+        return f", and {promotion.alias} is permitted to move to it: `carnet rollout start` does that"
+    return f", and {promotion.alias} points at it" if promotion.alias else ""
 
 
 def _transfer(promotion: Promotion) -> str:

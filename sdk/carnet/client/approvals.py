@@ -245,6 +245,7 @@ class Approvals(EvidenceOperations, Promotions):
             decision_digest=sha256_hex(message.decision) if decided else "",
             decision_subject=subject_of(message.decision) if decided else "",
             skipped=decided.skipped if decided else (),
+            by_rollout=message.by_rollout,
         )
 
     async def _manifest_at_source(
@@ -320,6 +321,7 @@ def _verified_dossier(
         "model": (dossier.model, reference.model),
         "version": (dossier.version, reference.version),
         "alias": (dossier.alias, message.alias),
+        "by_rollout": (dossier.by_rollout, message.by_rollout),
         "bundle": (statement.subject_digest, message.bundle_digest),
         "requester": (dossier.requester, message.requester),
         "publisher": (dossier.publisher, message.publisher),

@@ -24,7 +24,7 @@ from carnet.client.models import Models
 from carnet.client.paging import all_pages
 from carnet.client.results import Promotion, PromotionState, PromotionUpdate
 from carnet.client.verification import checked_decision, checked_receipt
-from carnet.errors import InvalidInputError, UnavailableError
+from carnet.errors import InvalidInputError, StatementInvalidError, UnavailableError
 from carnet.references import Reference
 from carnet.registry.v1 import admission_pb2
 from carnet.signing.cancellation import Cancellation
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
     from carnet.client.results import VerifiedReceipt
+    from carnet.signing.decision import Decision
     from carnet.signing.dsse import Envelope
     from carnet.signing.predicate import Predicate
 
@@ -55,21 +56,24 @@ class Promotions(Models):
         alias: str = "",
         dry_run: bool = False,
         emergency: bool = False,
+        by_rollout: bool = False,
     ) -> Promotion:
         """Ask for a version to be brought into another environment, signed with this identity's key.
 
         Args:
             reference: The version at the source, ``ENV/NAMESPACE/MODEL@VERSION`` or ``@ALIAS``.
             to: The target environment.
-            alias: The alias to move there on admission; empty for none.
+            alias: The alias to move there; empty for none.
             dry_run: Asks the target what it would say, and stores nothing anywhere.
             emergency: Asks although rules stand open that people must break the glass for: what failed waits
                 for them then, where the target's policy lets them skip it.
+            by_rollout: The alias does not move on admission: that only permits it, and a rollout moves it.
 
         Returns:
             The promotion as it stands at first; ``wait`` and ``watch_promotion`` follow it.
 
         Raises:
+            InvalidInputError: It is by rollout, and without an alias or an emergency.
             NotFoundError: There is no such version or environment.
             PreconditionFailedError: The promotion service has no such route.
             CarnetError: The call failed; the class says how.
@@ -86,6 +90,7 @@ class Promotions(Models):
             alias=alias,
             requested_at=datetime.now(UTC),
             emergency=emergency,
+            by_rollout=by_rollout,
         )
         envelope = await self._signed(
             request,
@@ -297,6 +302,7 @@ class Promotions(Models):
             reference=Reference(message.source, name.namespace, name.model, version=name.version),
             target=message.target,
             alias=message.alias,
+            by_rollout=message.by_rollout,
             bundle_digest=message.bundle_digest,
             requester=message.requester,
             rules=rules_of(admission.evaluation.results),
@@ -322,13 +328,23 @@ class Promotions(Models):
             )
             admission = answer.admission
         target = self.federation.environment(found.target)
-        checked_decision(admission.decision, target, found.bundle_digest, promotion=found.id)
+        decision = checked_decision(admission.decision, target, found.bundle_digest, promotion=found.id)
+        said, signed = (_alias_of(found), _alias_of(decision))
+        if said != signed:
+            raise StatementInvalidError(
+                f"promotion {found.id} is said to be for {said}, and {target.name} decided it for {signed}"
+            )
         return checked_receipt(
             admission.receipt,
             target,
             subject={"promotion": found.id},
             if_named={"bundle_digest": found.bundle_digest},
         )
+
+
+def _alias_of(promotion: Promotion | Decision) -> str:
+    how = " by rollout" if promotion.by_rollout else ""
+    return f"the alias {promotion.alias!r}{how}" if promotion.alias else "no alias"
 
 
 def promotion_resource(promotion: str) -> str:

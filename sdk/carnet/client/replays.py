@@ -91,4 +91,5 @@ def _decision_of(message: admission_pb2.ReplayedDecision, environment: str) -> R
         replayed=message.replayed,
         rules=rules_of(message.rules),
         problem=message.problem,
+        by_rollout=message.by_rollout,
     )

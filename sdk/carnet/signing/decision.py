@@ -1,7 +1,8 @@
 """A policy's signed answer about one bundle: a SLSA verification summary, version 1.1.
 
 Signed by the target environment, for refusals too. The fields whose names begin with ``carnet_`` say for
-which promotion and alias it was made, and what became of each rule.
+which promotion and alias it was made, whether the alias moves with it or by a rollout, and what became of
+each rule.
 """
 
 from __future__ import annotations
@@ -70,6 +71,8 @@ class Decision(ForeignPredicate):
         promotion: The promotion that it was made for; empty when the version was being published.
         alias: The alias that it permits to move; empty for none.
         rules: What became of each rule.
+        by_rollout: Whether the alias does not move with the admission, but by a rollout.
+        permit_expires_at: Until when a rollout may move it there; None unless one may.
     """
 
     PREDICATE_TYPE: ClassVar[str] = "https://slsa.dev/verification_summary/v1"
@@ -85,6 +88,22 @@ class Decision(ForeignPredicate):
     promotion: Hex32 | Literal[""] = Field(default="", alias="carnet_promotion")
     alias: OptionalName = Field(default="", alias="carnet_alias")
     rules: Many[RuleOutcome] = Field(default=(), alias="carnet_rules")
+    by_rollout: bool = Field(default=False, alias="carnet_by_rollout")
+    permit_expires_at: Time | None = Field(default=None, alias="carnet_permit_expires_at")
+
+    def check_consistency(self) -> None:
+        """Refuse a rollout of no alias or past skipped rules, and a permit without a rollout or a yes."""
+        if self.by_rollout and not (self.alias and self.promotion):
+            raise self.inconsistent("carnet_by_rollout", "needs a promotion and an alias")
+        if self.by_rollout and self.skipped:
+            raise self.inconsistent("carnet_by_rollout", "contradicts rules that were skipped")
+        if (self.permit_expires_at is not None) != (self.by_rollout and self.passed):
+            raise self.inconsistent(
+                "carnet_permit_expires_at",
+                "belongs to a decision by rollout that says PASSED, and to no other",
+            )
+        if self.permit_expires_at is not None and self.permit_expires_at <= self.time_verified:
+            raise self.inconsistent("carnet_permit_expires_at", "is not after timeVerified")
 
     @property
     def environment(self) -> str:

@@ -43,7 +43,7 @@ class Dossier(Predicate):
         namespace: The namespace at the target.
         model: The model.
         version: The version's number.
-        alias: The alias that admission would move; empty for none.
+        alias: The alias that admission would move, or permit a rollout to move; empty for none.
         policy_digest: The SHA-256 of the policy in force.
         evidence: The digests of the evidence that was evaluated, in order.
         evidence_set_digest: The digest of that set, as ``evidence_set_digest`` gives it.
@@ -52,6 +52,7 @@ class Dossier(Predicate):
         issued_at: When it was signed.
         expires_at: Until when it can be approved and consumed.
         open_rules: The rules that stand open, in a dossier for breaking the glass; it cannot be approved.
+        by_rollout: Whether admission only permits the alias to move, which a rollout then does.
     """
 
     PREDICATE_TYPE: ClassVar[str] = "urn:carnet:dossier:v1"
@@ -71,10 +72,13 @@ class Dossier(Predicate):
     issued_at: Time
     expires_at: Time
     open_rules: Many[OpenRule] = ()
+    by_rollout: bool = False
 
     def check_consistency(self) -> None:
-        """Refuse another set's digest, and a dossier that ends before it begins."""
+        """Refuse another set's digest, a dossier that ends before it begins, and a rollout of no alias."""
         if self.evidence_set_digest != evidence_set_digest(self.evidence):
             raise self.inconsistent("evidence_set_digest", "is not the digest of the evidence listed")
         if self.expires_at <= self.issued_at:
             raise self.inconsistent("expires_at", "is not after issued_at")
+        if self.by_rollout and not self.alias:
+            raise self.inconsistent("by_rollout", "needs an alias")

@@ -23,9 +23,10 @@ class PromotionRequest(Predicate):
         namespace: The namespace at the target.
         model: The model.
         version: The version's number.
-        alias: The alias to move at the target on admission; empty for none.
+        alias: The alias to move at the target; empty for none.
         requested_at: When it was signed.
         emergency: Whether it is asked for although rules stand open that only a break-glass can skip.
+        by_rollout: Whether admission only permits the alias to move, which a rollout then does.
     """
 
     PREDICATE_TYPE: ClassVar[str] = "urn:carnet:promotion-request:v1"
@@ -39,8 +40,13 @@ class PromotionRequest(Predicate):
     alias: OptionalName
     requested_at: Time
     emergency: bool = False
+    by_rollout: bool = False
 
     def check_consistency(self) -> None:
-        """Refuse a promotion from an environment to itself."""
+        """Refuse a promotion to where it comes from, and a rollout of no alias or in an emergency."""
         if self.source == self.target:
             raise self.inconsistent("target", f"is the source, {self.source!r}: name another environment")
+        if self.by_rollout and not self.alias:
+            raise self.inconsistent("by_rollout", "needs an alias: name the one that the rollout is to move")
+        if self.by_rollout and self.emergency:
+            raise self.inconsistent("by_rollout", "contradicts emergency, which does not wait for a rollout")

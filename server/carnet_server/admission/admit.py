@@ -2,7 +2,8 @@
 
 The policy is evaluated once more, outside of any transaction and on a fresh release statement. The
 transaction compares what was evaluated with what is, and the deadlines with the clock; then version,
-evidence, decision, alias move and log entries commit as one, or nothing does.
+evidence, decision, alias move and log entries commit as one, or nothing does. Of a promotion by rollout the
+alias stays where it is, and a permit is written in the place of its move.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING
 
 from carnet.errors import GateAwaitingError, GateRefusedError, IllegalTransitionError
 from carnet.references import ResourceName
+from carnet.signing.decision import Decision
+from carnet.signing.statement import parse_statement
 from carnet.translog.entry import EntryType
 from carnet.translog.receipt import parse_receipt
 from carnet_policies.evaluation import RuleStatus
@@ -22,6 +25,7 @@ from carnet_server.admission.approval_rules import counted_approvals
 from carnet_server.admission.carried import assess_carried, keep_carried
 from carnet_server.admission.domain import AdmissionInput, AdmissionView
 from carnet_server.admission.judging import MOST_ATTEMPTS, judge, moving
+from carnet_server.admission.permits import write_permit
 from carnet_server.admission.recording import record_evaluation, sign_decision
 from carnet_server.admission.situation import arrival_of
 from carnet_server.admission.source_rules import check_fresh, check_nothing_withheld
@@ -208,6 +212,7 @@ class _Admitting:
         self._evaluation = evaluation
         self._epoch = epoch
         self._decision: Envelope = sign_decision(parts, admission, verified, situation, evaluation)
+        self._permit_expires_at = Decision.parse(parse_statement(self._decision)).permit_expires_at
 
     def write(self, tx: Transaction) -> bool:
         """Compare and write; False where something moved meanwhile, and nothing was written."""
@@ -226,6 +231,8 @@ class _Admitting:
         )
         self._approve(tx, version, digest)
         self._move_alias(tx, digest)
+        if self._permit_expires_at is not None:
+            write_permit(tx, admission, digest, decided_at, expires_at=self._permit_expires_at)
         evaluation = self._evaluation
         admitted = replace(
             stored,
@@ -294,7 +301,7 @@ class _Admitting:
 
     def _move_alias(self, tx: Transaction, decision_digest: str) -> None:
         admission, situation = self._admission, self._situation
-        if not admission.alias or situation.alias_version == admission.version:
+        if not admission.alias or admission.by_rollout or situation.alias_version == admission.version:
             return
         move = Move(
             namespace=admission.namespace,

@@ -59,7 +59,7 @@ def check_break_glass(
     Raises:
         StatementInvalidError: It is malformed, about something else, expired, too long, or from the future.
         ConflictError: It is about another dossier than the one that stands now.
-        PreconditionFailedError: The policy lets nobody skip one of these rules.
+        PreconditionFailedError: The policy lets nobody skip one of these, or it is by rollout.
         PermissionDeniedError: The signer is nobody, published the version, or would be alone with their wish.
     """
     said = BreakGlass.parse(statement)
@@ -84,6 +84,12 @@ def check_break_glass(
             "evidence_set_digest": (said.evidence_set_digest, dossier.evidence_set_digest),
         }
     )
+    if admission.by_rollout:
+        raise PreconditionFailedError(
+            f"promotion {admission.promotion} is by rollout, and an emergency does not wait for one: ask for "
+            "a promotion that moves the alias itself",
+            metadata={"promotion": admission.promotion},
+        )
     terms = policy.break_glass
     refused = [rule for rule in said.skips if terms is None or rule not in terms.skips]
     if terms is None or refused:

@@ -22,7 +22,7 @@ from carnet_policies.evaluation import RuleStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from carnet_policies.evaluation import Evaluation
     from carnet_server.admission.domain import Admission
@@ -39,6 +39,7 @@ def make_decision(
     inputs: Mapping[str, Iterable[str]],
     *,
     environment: str,
+    permit_valid_for: timedelta,
     now: datetime,
 ) -> Decision:
     """Return a decision, to be signed.
@@ -48,6 +49,7 @@ def make_decision(
         evaluation: What the policy said; anything but PASSED is a refusal.
         inputs: The digests of the envelopes that it rests on, by their kind.
         environment: This environment.
+        permit_valid_for: How long a rollout may act on it, where the promotion is by rollout.
         now: When it is made.
     """
     levels = (ADMITTED_LEVEL, BREAK_GLASS_LEVEL) if evaluation.skipped else (ADMITTED_LEVEL,)
@@ -74,4 +76,6 @@ def make_decision(
             )
             for rule in evaluation.results
         ),
+        by_rollout=admission.by_rollout,
+        permit_expires_at=now + permit_valid_for if admission.by_rollout and result == "PASSED" else None,
     )

@@ -1,7 +1,7 @@
 """What a promotion is at the target: plain values, with no I/O.
 
 Responsible for the dataclasses that services pass around, and for the id of a promotion. The fields of
-``Admission`` and ``HeldApproval`` are the columns of their tables.
+``Admission``, ``HeldApproval`` and ``Permit`` are the columns of their tables.
 """
 
 from __future__ import annotations
@@ -124,6 +124,7 @@ class Admission:
     updated_at: datetime
     requester_key_id: str = ""
     request_log_index: int = 0
+    by_rollout: bool = False
 
     @property
     def subject_name(self) -> str:
@@ -193,6 +194,37 @@ class HeldCancellation:
     digest: str
     created_at: datetime
     log_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """What a promotion by rollout leaves instead of moving its alias: a rollout may move it there.
+
+    Attributes:
+        promotion: The promotion, which has one permit at most.
+        namespace: The alias's namespace.
+        model: The alias's model.
+        alias: The alias.
+        bundle_digest: The bundle that it may be moved to, and that may have any share of its traffic.
+        version: The version that is.
+        decision_digest: The decision that permits it; what a move rests on.
+        log_index: The entry of that decision.
+        created_at: When it was made.
+        expires_at: Until when it counts, as the decision says.
+        used_at: When the alias was moved on it; None until then.
+    """
+
+    promotion: str
+    namespace: str
+    model: str
+    alias: str
+    bundle_digest: str
+    version: int
+    decision_digest: str
+    log_index: int
+    created_at: datetime
+    expires_at: datetime
+    used_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

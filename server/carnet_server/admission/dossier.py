@@ -131,4 +131,5 @@ def make_dossier(
             )
             for result in emergency
         ),
+        by_rollout=admission.by_rollout,
     )

@@ -66,6 +66,7 @@ def admission_to_proto(view: AdmissionView) -> admission_pb2.Admission:
         receipt=None if view.receipt is None else receipt_to_proto(view.receipt),
         request=admission.request,
         create_time=timestamp(admission.created_at),
+        by_rollout=admission.by_rollout,
     )
 
 
@@ -109,6 +110,7 @@ def replayed_to_proto(replayed: Replayed) -> admission_pb2.ReplayedDecision:
         replayed=str(evaluation.outcome) if evaluation else "",
         rules=[rule_to_proto(result) for result in evaluation.results] if evaluation else [],
         problem=replayed.problem,
+        by_rollout=decision.by_rollout if decision else False,
     )
 
 

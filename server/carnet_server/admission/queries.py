@@ -10,17 +10,20 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import bindparam, insert, select, update
 from sqlmodel import SQLModel
 
-from carnet_server.admission.domain import Admission, HeldApproval, HeldCancellation
+from carnet_server.admission.domain import Admission, HeldApproval, HeldCancellation, Permit
 from carnet_server.admission.states import AdmissionState
 from carnet_server.admission.stored_evaluation import StoredEvaluation
-from carnet_server.admission.tables import AdmissionRow, ApprovalRow, CancellationRow
+from carnet_server.admission.tables import AdmissionRow, AliasPermitRow, ApprovalRow, CancellationRow
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sqlalchemy import Connection, Row
 
 _ADMISSIONS = SQLModel.metadata.tables[str(AdmissionRow.__tablename__)]
 _APPROVALS = SQLModel.metadata.tables[str(ApprovalRow.__tablename__)]
 _CANCELLATIONS = SQLModel.metadata.tables[str(CancellationRow.__tablename__)]
+_PERMITS = SQLModel.metadata.tables[str(AliasPermitRow.__tablename__)]
 
 # What an evaluation, a decision or a cancellation may change; what was asked for never changes.
 CHANGEABLE = (
@@ -65,6 +68,28 @@ _READ_CANCELLATIONS = (
     .order_by(_CANCELLATIONS.c.log_index)
 )
 _INSERT_CANCELLATION = insert(_CANCELLATIONS)
+_IN_TIME = (
+    _PERMITS.c.used_at.is_(None),
+    _PERMITS.c.expires_at > bindparam("at", type_=_PERMITS.c.expires_at.type),
+)
+_READ_PERMIT = (
+    select(_PERMITS)
+    .where(
+        _PERMITS.c.namespace == bindparam("of_namespace"),
+        _PERMITS.c.model == bindparam("of_model"),
+        _PERMITS.c.alias == bindparam("of_alias"),
+        _PERMITS.c.bundle_digest == bindparam("of_bundle"),
+        *_IN_TIME,
+    )
+    .order_by(_PERMITS.c.expires_at.desc(), _PERMITS.c.promotion)
+    .limit(1)
+)
+_INSERT_PERMIT = insert(_PERMITS)
+_USE_PERMIT = (
+    update(_PERMITS)
+    .where(_PERMITS.c.promotion == bindparam("wanted"), *_IN_TIME)
+    .values(used_at=bindparam("at", type_=_PERMITS.c.used_at.type))
+)
 
 
 def read_admission(connection: Connection, promotion: str) -> Admission | None:
@@ -116,6 +141,25 @@ def read_cancellations(connection: Connection, promotion: str) -> tuple[HeldCanc
 def insert_cancellation(connection: Connection, cancellation: HeldCancellation) -> None:
     """Write a signed cancellation."""
     connection.execute(_INSERT_CANCELLATION, _fields(cancellation))
+
+
+def read_permit(
+    connection: Connection, namespace: str, model: str, alias: str, bundle_digest: str, *, now: datetime
+) -> Permit | None:
+    """Read the permit for an alias and a bundle that is neither used nor expired; of several the longest."""
+    asked = {"of_namespace": namespace, "of_model": model, "of_alias": alias, "of_bundle": bundle_digest}
+    row = connection.execute(_READ_PERMIT, asked | {"at": now}).first()
+    return None if row is None else Permit(**row._mapping)  # noqa: SLF001  as above
+
+
+def insert_permit(connection: Connection, permit: Permit) -> None:
+    """Write a permit."""
+    connection.execute(_INSERT_PERMIT, _fields(permit))
+
+
+def mark_used(connection: Connection, promotion: str, *, now: datetime) -> bool:
+    """Write that a promotion's permit is used; False where it was used before, or has expired."""
+    return connection.execute(_USE_PERMIT, {"wanted": promotion, "at": now}).rowcount == 1
 
 
 def _admission(row: Row[Any]) -> Admission:

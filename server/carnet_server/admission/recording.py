@@ -88,6 +88,7 @@ def new_admission(
         created_at=now,
         updated_at=now,
         requester_key_id=verified.request.requester.key_id,
+        by_rollout=request.by_rollout,
     )
 
 
@@ -120,6 +121,7 @@ def sign_decision(
         evaluation.evaluation,
         inputs,
         environment=parts.state.name,
+        permit_valid_for=parts.state.policy.document.dossier_valid_for,
         now=evaluation.evaluated_at,
     )
     return parts.sign(decision, admission)

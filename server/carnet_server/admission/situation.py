@@ -59,8 +59,8 @@ class Situation:
         approvals: What was said about that dossier.
         breaking: What was signed about it to break the glass.
         present: The version, if it is here already.
-        alias_revision: The revision of the alias that is to be moved; 0 where it is not set.
-        alias_version: The version that it points at; 0 where it is not set.
+        alias_revision: The revision of the alias that is to be moved; 0 where it is not set, or none is.
+        alias_version: The version that it points at; 0 where it is not set, or none is to be moved.
         facts: What the policy sees.
         evidence: The digests of all evidence that the policy sees, sorted.
         overdue_review: A promotion whose review is overdue, where the glass might be broken; empty for none.
@@ -133,12 +133,14 @@ def read_situation(
         TRUST_SCOPE,
         bundle_scope(digest),
         promotion_scope(wish.promotion),
-        model_scope(namespace, model),
     ]
+    baseline_alias = state.policy.document.baseline_alias
+    if baseline_alias is not None or not wish.by_rollout:
+        scopes.append(model_scope(namespace, model))
     revisions = read_revisions(connection, scopes)
     trust = state.trust.current
     reader = FactReader(connection, trust, state.signing_key.verification_key)
-    baseline = reader.baseline(namespace, model, state.policy.document.baseline_alias)
+    baseline = reader.baseline(namespace, model, baseline_alias)
     if baseline is not None:
         revisions |= read_revisions(connection, [bundle_scope(baseline.bundle_digest)])
     held = read_held(connection, wish.promotion)
@@ -150,7 +152,8 @@ def read_situation(
         alias=wish.alias,
         trust=trust,
     )
-    alias = read_alias(connection, ResourceName(namespace, model, alias=wish.alias)) if wish.alias else None
+    moved = "" if wish.by_rollout else wish.alias
+    alias = read_alias(connection, ResourceName(namespace, model, alias=moved)) if moved else None
     facts = reader.facts(
         _candidate_of(verified),
         baseline=baseline,

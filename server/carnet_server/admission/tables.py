@@ -2,14 +2,14 @@
 
 ``admissions`` has a row for each promotion whose request was verified here; ``approvals`` every statement
 that an approver made, for good; ``admission_cancellations`` every signed cancellation, which may be there
-before the promotion is heard of.
+before the promotion is heard of; ``alias_permits`` what each promotion by rollout permits.
 """
 
 from __future__ import annotations
 
 from datetime import datetime  # noqa: TC003  SQLModel reads it at run time
 
-from sqlalchemy import BigInteger, LargeBinary, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Index, LargeBinary, Text, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from carnet.serving.columns import UtcDateTime
@@ -50,6 +50,7 @@ class AdmissionRow(SQLModel, table=True):
     updated_at: datetime = Field(sa_type=UtcDateTime)
     requester_key_id: str = Field(index=True)
     request_log_index: int = Field(sa_type=BigInteger)
+    by_rollout: bool
 
 
 class ApprovalRow(SQLModel, table=True):
@@ -88,3 +89,22 @@ class CancellationRow(SQLModel, table=True):
     digest: str
     created_at: datetime = Field(sa_type=UtcDateTime)
     log_index: int = Field(sa_type=BigInteger)
+
+
+class AliasPermitRow(SQLModel, table=True):
+    """What one promotion by rollout permits."""
+
+    __tablename__ = "alias_permits"
+    __table_args__ = (Index("ix_alias_permits_alias", "namespace", "model", "alias", "bundle_digest"),)
+
+    promotion: str = Field(primary_key=True, foreign_key="admissions.promotion")
+    namespace: str
+    model: str
+    alias: str
+    bundle_digest: str
+    version: int
+    decision_digest: str
+    log_index: int = Field(sa_type=BigInteger)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    expires_at: datetime = Field(sa_type=UtcDateTime)
+    used_at: datetime | None = Field(sa_type=UtcDateTime)

@@ -108,6 +108,7 @@ class Promotion:
         created_at: When it was taken in.
         updated_at: When it last changed.
         sequence: The number of its newest event.
+        by_rollout: Whether admission only permits the alias to move, which a rollout then does.
     """
 
     id: str
@@ -140,6 +141,7 @@ class Promotion:
     created_at: datetime
     updated_at: datetime
     sequence: int
+    by_rollout: bool = False
 
     @property
     def version_name(self) -> str:

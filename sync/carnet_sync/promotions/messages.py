@@ -54,6 +54,7 @@ def promotion_message(promotion: Promotion) -> promotions_pb2.Promotion:
         update_time=_moment(promotion.updated_at),
         transfer=promotion.transfer,
         error_reason=promotion.error_reason,
+        by_rollout=promotion.by_rollout,
     )
     if promotion.admission:
         message.admission.CopyFrom(admission_pb2.Admission.FromString(promotion.admission))

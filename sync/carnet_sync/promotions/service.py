@@ -157,6 +157,7 @@ class PromotionsService:
             created_at=now,
             updated_at=now,
             sequence=1,
+            by_rollout=asked.by_rollout,
         )
 
     async def get(self, promotion_id: str, *, after_sequence: int = 0) -> tuple[Promotion, list[Event]]:

@@ -59,6 +59,7 @@ class PromotionRow(_SyncTable, table=True):
     created_at: datetime = Field(sa_type=UtcDateTime)
     updated_at: datetime = Field(sa_type=UtcDateTime)
     sequence: int = Field(sa_type=BigInteger)
+    by_rollout: bool
 
 
 class PromotionEventRow(_SyncTable, table=True):

@@ -23,6 +23,7 @@ from carnet.signing.keys import SigningKey
 from carnet.signing.statement import Statement, sign_statement
 from carnet_sync.promotions import queries
 from carnet_sync.promotions.domain import State
+from carnet_sync.promotions.messages import promotion_message
 from carnet_sync.promotions.service import PromotionsService
 from tests.support.simulator import AWAITING, REFUSED, eventually
 
@@ -89,6 +90,27 @@ async def test_the_requester_is_who_the_target_found(bench: Bench, federation: S
     assert promotion.requester == DAVE
     await bench.worker.idle()
     assert (await bench.promotion(promotion.id)).requester == CI
+
+
+@pytest.mark.parametrize(
+    ("by_rollout", "said"),
+    [
+        (True, "admitted risk/fraud@1 and permits champion to move to it, which `carnet rollout start` does"),
+        (False, "admitted risk/fraud@1 as champion, and dev recorded it"),
+    ],
+)
+async def test_the_end_tells_whether_the_alias_moved(
+    bench: Bench, federation: SimulatedFederation, by_rollout: bool, said: str
+) -> None:
+    promotion = await bench.begin(federation.request(by_rollout=by_rollout))
+    (listed,) = (await bench.service.list(page_size=0, page_token="", active_only=False)).promotions
+    assert (promotion.state, promotion.by_rollout, listed.by_rollout) == (
+        State.SUCCEEDED,
+        by_rollout,
+        by_rollout,
+    )
+    assert said in promotion.message
+    assert promotion_message(promotion).by_rollout is by_rollout
 
 
 # --- dry run ----------------------------------------------------------------------------------------------

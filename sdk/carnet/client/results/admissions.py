@@ -39,7 +39,7 @@ class Admission:
         source: The environment that the version comes from.
         state: awaiting, ready, refused, admitted or cancelled.
         reference: The version at the source.
-        alias: The alias that is to be moved; empty for none.
+        alias: The alias that is to be moved, on admission or by a rollout; empty for none.
         bundle_digest: The bundle.
         requester: Who asked for it.
         publisher: Who published the version.
@@ -56,6 +56,7 @@ class Admission:
         decision_digest: The SHA-256 of the decision's envelope, verified; empty before it is admitted.
         decision_subject: The bundle's name in the decision.
         skipped: The rules that were skipped because the glass was broken, as the decision says.
+        by_rollout: Whether admission only permits the alias to move, which a rollout then does.
     """
 
     promotion: str
@@ -79,6 +80,7 @@ class Admission:
     decision_digest: str = ""
     decision_subject: str = ""
     skipped: tuple[str, ...] = ()
+    by_rollout: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -92,6 +92,7 @@ class Promotion:
         reference: The version at the source.
         target: The environment that it is for.
         alias: The alias that is to be moved there; empty for none.
+        by_rollout: Whether admission only permits that, and a rollout moves it.
         bundle_digest: The bundle.
         requester: Who asked for it.
         rules: What became of each rule of the target's policy.
@@ -128,6 +129,7 @@ class Promotion:
     updated_at: datetime | None
     receipt: VerifiedReceipt | None
     events: tuple[PromotionEvent, ...] = ()
+    by_rollout: bool = False
 
     @property
     def ended(self) -> bool:

@@ -28,6 +28,7 @@ class ReplayedDecision:
         replayed: What the other policy says: PASSED, FAILED or AWAITING; empty where it could not be asked.
         rules: What became of each of its rules.
         problem: Why it could not be asked; empty where it could.
+        by_rollout: Whether the alias was only permitted to move, by a rollout.
     """
 
     reference: Reference
@@ -41,6 +42,7 @@ class ReplayedDecision:
     replayed: str
     rules: tuple[RuleResult, ...]
     problem: str
+    by_rollout: bool = False
 
     @property
     def differs(self) -> bool:

@@ -210,6 +210,7 @@ class Admission(message.Message):
     RECEIPT_FIELD_NUMBER: builtins.int
     REQUEST_FIELD_NUMBER: builtins.int
     CREATE_TIME_FIELD_NUMBER: builtins.int
+    BY_ROLLOUT_FIELD_NUMBER: builtins.int
     name: builtins.str
     """`admissions/{promotion}`."""
     promotion: builtins.str
@@ -221,7 +222,7 @@ class Admission(message.Message):
     version: builtins.str
     """`namespaces/{namespace}/models/{model}/versions/{version}`."""
     alias: builtins.str
-    """The alias that is to be moved; empty for none."""
+    """The alias that is to be moved, now or by a rollout; empty for none."""
     bundle_digest: builtins.str
     """The bundle."""
     requester: builtins.str
@@ -234,6 +235,8 @@ class Admission(message.Message):
     """The signed decision (a DSSE envelope), once there is one."""
     request: builtins.bytes
     """The requester's signed promotion request (a DSSE envelope)."""
+    by_rollout: builtins.bool
+    """Whether admission only permits the alias to move, which a rollout then does."""
     @builtins.property
     def evaluation(self) -> Evaluation:
         """The newest evaluation that was stored."""
@@ -269,10 +272,11 @@ class Admission(message.Message):
         receipt: log_pb2.Receipt | None = ...,
         request: builtins.bytes = ...,
         create_time: timestamp_pb2.Timestamp | None = ...,
+        by_rollout: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time", "evaluation", b"evaluation", "receipt", b"receipt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["alias", b"alias", "approvals", b"approvals", "bundle_digest", b"bundle_digest", "create_time", b"create_time", "decision", b"decision", "dossier", b"dossier", "evaluation", b"evaluation", "name", b"name", "promotion", b"promotion", "publisher", b"publisher", "receipt", b"receipt", "request", b"request", "requester", b"requester", "source", b"source", "state", b"state", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["alias", b"alias", "approvals", b"approvals", "bundle_digest", b"bundle_digest", "by_rollout", b"by_rollout", "create_time", b"create_time", "decision", b"decision", "dossier", b"dossier", "evaluation", b"evaluation", "name", b"name", "promotion", b"promotion", "publisher", b"publisher", "receipt", b"receipt", "request", b"request", "requester", b"requester", "source", b"source", "state", b"state", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -807,6 +811,7 @@ class ReplayedDecision(message.Message):
     REPLAYED_FIELD_NUMBER: builtins.int
     RULES_FIELD_NUMBER: builtins.int
     PROBLEM_FIELD_NUMBER: builtins.int
+    BY_ROLLOUT_FIELD_NUMBER: builtins.int
     version: builtins.str
     """The version that was decided on: `namespaces/{namespace}/models/{model}/versions/{version}`."""
     bundle_digest: builtins.str
@@ -825,6 +830,8 @@ class ReplayedDecision(message.Message):
     """What the other policy says: `PASSED`, `FAILED` or `AWAITING`."""
     problem: builtins.str
     """Why the decision could not be replayed; empty where it could."""
+    by_rollout: builtins.bool
+    """Whether the alias was only permitted to move, by a rollout."""
     @builtins.property
     def decide_time(self) -> timestamp_pb2.Timestamp:
         """When it was decided."""
@@ -847,10 +854,11 @@ class ReplayedDecision(message.Message):
         replayed: builtins.str = ...,
         rules: abc.Iterable[policy_pb2.RuleResult] | None = ...,
         problem: builtins.str = ...,
+        by_rollout: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["decide_time", b"decide_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["alias", b"alias", "bundle_digest", b"bundle_digest", "decide_time", b"decide_time", "decided", b"decided", "log_index", b"log_index", "policy_digest", b"policy_digest", "problem", b"problem", "promotion", b"promotion", "replayed", b"replayed", "rules", b"rules", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["alias", b"alias", "bundle_digest", b"bundle_digest", "by_rollout", b"by_rollout", "decide_time", b"decide_time", "decided", b"decided", "log_index", b"log_index", "policy_digest", b"policy_digest", "problem", b"problem", "promotion", b"promotion", "replayed", b"replayed", "rules", b"rules", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,43 +26,43 @@ from carnet.registry.v1 import admission_pb2 as carnet_dot_registry_dot_v1_dot_a
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63\x61rnet/sync/v1/promotions.proto\x12\x0e\x63\x61rnet.sync.v1\x1a\"carnet/registry/v1/admission.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc1\x03\n\tPromotion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12-\n\x05state\x18\x02 \x01(\x0e\x32\x1e.carnet.sync.v1.PromotionState\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x0e\n\x06source\x18\x04 \x01(\t\x12\x0e\n\x06target\x18\x05 \x01(\t\x12\x0f\n\x07version\x18\x06 \x01(\t\x12\r\n\x05\x61lias\x18\x07 \x01(\t\x12\x15\n\rbundle_digest\x18\x08 \x01(\t\x12\x11\n\trequester\x18\t \x01(\t\x12\x30\n\tadmission\x18\n \x01(\x0b\x32\x1d.carnet.registry.v1.Admission\x12\x19\n\x11transferred_bytes\x18\x0b \x01(\x03\x12\x13\n\x0btotal_bytes\x18\x0c \x01(\x03\x12\x10\n\x08sequence\x18\r \x01(\x03\x12/\n\x0b\x63reate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08transfer\x18\x10 \x01(\t\x12\x14\n\x0c\x65rror_reason\x18\x11 \x01(\t\"\x93\x01\n\x0ePromotionEvent\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12-\n\x05state\x18\x02 \x01(\x0e\x32\x1e.carnet.sync.v1.PromotionState\x12\x0f\n\x07message\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"@\n\x16\x43reatePromotionRequest\x12\x0f\n\x07request\x18\x01 \x01(\x0c\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\"G\n\x17\x43reatePromotionResponse\x12,\n\tpromotion\x18\x01 \x01(\x0b\x32\x19.carnet.sync.v1.Promotion\"#\n\x13GetPromotionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"t\n\x14GetPromotionResponse\x12,\n\tpromotion\x18\x01 \x01(\x0b\x32\x19.carnet.sync.v1.Promotion\x12.\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x1e.carnet.sync.v1.PromotionEvent\"S\n\x15ListPromotionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x13\n\x0b\x61\x63tive_only\x18\x03 \x01(\x08\"`\n\x16ListPromotionsResponse\x12-\n\npromotions\x18\x01 \x03(\x0b\x32\x19.carnet.sync.v1.Promotion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"=\n\x15WatchPromotionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\"u\n\x16WatchPromotionResponse\x12,\n\tpromotion\x18\x01 \x01(\x0b\x32\x19.carnet.sync.v1.Promotion\x12-\n\x05\x65vent\x18\x02 \x01(\x0b\x32\x1e.carnet.sync.v1.PromotionEvent\"8\n\x16\x43\x61ncelPromotionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x65nvelope\x18\x02 \x01(\x0c\"G\n\x17\x43\x61ncelPromotionResponse\x12,\n\tpromotion\x18\x01 \x01(\x0b\x32\x19.carnet.sync.v1.Promotion\"%\n\x15RetryPromotionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"F\n\x16RetryPromotionResponse\x12,\n\tpromotion\x18\x01 \x01(\x0b\x32\x19.carnet.sync.v1.Promotion*\xc3\x02\n\x0ePromotionState\x12\x1f\n\x1bPROMOTION_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17PROMOTION_STATE_PENDING\x10\x01\x12\x1c\n\x18PROMOTION_STATE_CHECKING\x10\x02\x12\x1c\n\x18PROMOTION_STATE_AWAITING\x10\x03\x12 \n\x1cPROMOTION_STATE_TRANSFERRING\x10\x04\x12\x1d\n\x19PROMOTION_STATE_ADMITTING\x10\x05\x12\x1d\n\x19PROMOTION_STATE_SUCCEEDED\x10\x06\x12\x1c\n\x18PROMOTION_STATE_REJECTED\x10\x07\x12\x1a\n\x16PROMOTION_STATE_FAILED\x10\x08\x12\x1d\n\x19PROMOTION_STATE_CANCELLED\x10\t2\xda\x04\n\x10PromotionService\x12\x62\n\x0f\x43reatePromotion\x12&.carnet.sync.v1.CreatePromotionRequest\x1a\'.carnet.sync.v1.CreatePromotionResponse\x12Y\n\x0cGetPromotion\x12#.carnet.sync.v1.GetPromotionRequest\x1a$.carnet.sync.v1.GetPromotionResponse\x12_\n\x0eListPromotions\x12%.carnet.sync.v1.ListPromotionsRequest\x1a&.carnet.sync.v1.ListPromotionsResponse\x12\x61\n\x0eWatchPromotion\x12%.carnet.sync.v1.WatchPromotionRequest\x1a&.carnet.sync.v1.WatchPromotionResponse0\x01\x12\x62\n\x0f\x43\x61ncelPromotion\x12&.carnet.sync.v1.CancelPromotionRequest\x1a\'.carnet.sync.v1.CancelPromotionResponse\x12_\n\x0eRetryPromotion\x12%.carnet.sync.v1.RetryPromotionRequest\x1a&.carnet.sync.v1.RetryPromotionResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63\x61rnet/sync/v1/promotions.proto\x12\x0e\x63\x61rnet.sync.v1\x1a\"carnet/registry/v1/admission.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd5\x03\n\tPromotion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12-\n\x05state\x18\x02 \x01(\x0e\x32\x1e.carnet.sync.v1.PromotionState\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x0e\n\x06source\x18\x04 \x01(\t\x12\x0e\n\x06target\x18\x05 \x01(\t\x12\x0f\n\x07version\x18\x06 \x01(\t\x12\r\n\x05\x61lias\x18\x07 \x01(\t\x12\x15\n\rbundle_digest\x18\x08 \x01(\t\x12\x11\n\trequester\x18\t \x01(\t\x12\x30\n\tadmission\x18\n \x01(\x0b\x32\x1d.carnet.registry.v1.Admission\x12\x19\n\x11transferred_bytes\x18\x0b \x01(\x03\x12\x13\n\x0btotal_bytes\x18\x0c \x01(\x03\x12\x10\n\x08sequence\x18\r \x01(\x03\x12/\n\x0b\x63reate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08transfer\x18\x10 \x01(\t\x12\x14\n\x0c\x65rror_reason\x18\x11 \x01(\t\x12\x12\n\nby_rollout\x18\x12 \x01(\x08\"\x93\x01\n\x0ePromotionEvent\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12-\n\x05state\x18\x02 \x01(\x0e\x32\x1e.carnet.sync.v1.PromotionState\x12\x0f\n\x07message\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"@\n\x16\x43reatePromotionRequest\x12\x0f\n\x07request\x18\x01 \x01(\x0c\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\"G\n\x17\x43reatePromotionResponse\x12,\n\tpromotion\x18\x01 \x01(\x0b\x32\x19.carnet.sync.v1.Promotion\"#\n\x13GetPromotionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"t\n\x14GetPromotionResponse\x12,\n\tpromotion\x18\x01 \x01(\x0b\x32\x19.carnet.sync.v1.Promotion\x12.\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x1e.carnet.sync.v1.PromotionEvent\"S\n\x15ListPromotionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x13\n\x0b\x61\x63tive_only\x18\x03 \x01(\x08\"`\n\x16ListPromotionsResponse\x12-\n\npromotions\x18\x01 \x03(\x0b\x32\x19.carnet.sync.v1.Promotion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"=\n\x15WatchPromotionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\"u\n\x16WatchPromotionResponse\x12,\n\tpromotion\x18\x01 \x01(\x0b\x32\x19.carnet.sync.v1.Promotion\x12-\n\x05\x65vent\x18\x02 \x01(\x0b\x32\x1e.carnet.sync.v1.PromotionEvent\"8\n\x16\x43\x61ncelPromotionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x65nvelope\x18\x02 \x01(\x0c\"G\n\x17\x43\x61ncelPromotionResponse\x12,\n\tpromotion\x18\x01 \x01(\x0b\x32\x19.carnet.sync.v1.Promotion\"%\n\x15RetryPromotionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"F\n\x16RetryPromotionResponse\x12,\n\tpromotion\x18\x01 \x01(\x0b\x32\x19.carnet.sync.v1.Promotion*\xc3\x02\n\x0ePromotionState\x12\x1f\n\x1bPROMOTION_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17PROMOTION_STATE_PENDING\x10\x01\x12\x1c\n\x18PROMOTION_STATE_CHECKING\x10\x02\x12\x1c\n\x18PROMOTION_STATE_AWAITING\x10\x03\x12 \n\x1cPROMOTION_STATE_TRANSFERRING\x10\x04\x12\x1d\n\x19PROMOTION_STATE_ADMITTING\x10\x05\x12\x1d\n\x19PROMOTION_STATE_SUCCEEDED\x10\x06\x12\x1c\n\x18PROMOTION_STATE_REJECTED\x10\x07\x12\x1a\n\x16PROMOTION_STATE_FAILED\x10\x08\x12\x1d\n\x19PROMOTION_STATE_CANCELLED\x10\t2\xda\x04\n\x10PromotionService\x12\x62\n\x0f\x43reatePromotion\x12&.carnet.sync.v1.CreatePromotionRequest\x1a\'.carnet.sync.v1.CreatePromotionResponse\x12Y\n\x0cGetPromotion\x12#.carnet.sync.v1.GetPromotionRequest\x1a$.carnet.sync.v1.GetPromotionResponse\x12_\n\x0eListPromotions\x12%.carnet.sync.v1.ListPromotionsRequest\x1a&.carnet.sync.v1.ListPromotionsResponse\x12\x61\n\x0eWatchPromotion\x12%.carnet.sync.v1.WatchPromotionRequest\x1a&.carnet.sync.v1.WatchPromotionResponse0\x01\x12\x62\n\x0f\x43\x61ncelPromotion\x12&.carnet.sync.v1.CancelPromotionRequest\x1a\'.carnet.sync.v1.CancelPromotionResponse\x12_\n\x0eRetryPromotion\x12%.carnet.sync.v1.RetryPromotionRequest\x1a&.carnet.sync.v1.RetryPromotionResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'carnet.sync.v1.promotions_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PROMOTIONSTATE']._serialized_start=1624
-  _globals['_PROMOTIONSTATE']._serialized_end=1947
+  _globals['_PROMOTIONSTATE']._serialized_start=1644
+  _globals['_PROMOTIONSTATE']._serialized_end=1967
   _globals['_PROMOTION']._serialized_start=121
-  _globals['_PROMOTION']._serialized_end=570
-  _globals['_PROMOTIONEVENT']._serialized_start=573
-  _globals['_PROMOTIONEVENT']._serialized_end=720
-  _globals['_CREATEPROMOTIONREQUEST']._serialized_start=722
-  _globals['_CREATEPROMOTIONREQUEST']._serialized_end=786
-  _globals['_CREATEPROMOTIONRESPONSE']._serialized_start=788
-  _globals['_CREATEPROMOTIONRESPONSE']._serialized_end=859
-  _globals['_GETPROMOTIONREQUEST']._serialized_start=861
-  _globals['_GETPROMOTIONREQUEST']._serialized_end=896
-  _globals['_GETPROMOTIONRESPONSE']._serialized_start=898
-  _globals['_GETPROMOTIONRESPONSE']._serialized_end=1014
-  _globals['_LISTPROMOTIONSREQUEST']._serialized_start=1016
-  _globals['_LISTPROMOTIONSREQUEST']._serialized_end=1099
-  _globals['_LISTPROMOTIONSRESPONSE']._serialized_start=1101
-  _globals['_LISTPROMOTIONSRESPONSE']._serialized_end=1197
-  _globals['_WATCHPROMOTIONREQUEST']._serialized_start=1199
-  _globals['_WATCHPROMOTIONREQUEST']._serialized_end=1260
-  _globals['_WATCHPROMOTIONRESPONSE']._serialized_start=1262
-  _globals['_WATCHPROMOTIONRESPONSE']._serialized_end=1379
-  _globals['_CANCELPROMOTIONREQUEST']._serialized_start=1381
-  _globals['_CANCELPROMOTIONREQUEST']._serialized_end=1437
-  _globals['_CANCELPROMOTIONRESPONSE']._serialized_start=1439
-  _globals['_CANCELPROMOTIONRESPONSE']._serialized_end=1510
-  _globals['_RETRYPROMOTIONREQUEST']._serialized_start=1512
-  _globals['_RETRYPROMOTIONREQUEST']._serialized_end=1549
-  _globals['_RETRYPROMOTIONRESPONSE']._serialized_start=1551
-  _globals['_RETRYPROMOTIONRESPONSE']._serialized_end=1621
-  _globals['_PROMOTIONSERVICE']._serialized_start=1950
-  _globals['_PROMOTIONSERVICE']._serialized_end=2552
+  _globals['_PROMOTION']._serialized_end=590
+  _globals['_PROMOTIONEVENT']._serialized_start=593
+  _globals['_PROMOTIONEVENT']._serialized_end=740
+  _globals['_CREATEPROMOTIONREQUEST']._serialized_start=742
+  _globals['_CREATEPROMOTIONREQUEST']._serialized_end=806
+  _globals['_CREATEPROMOTIONRESPONSE']._serialized_start=808
+  _globals['_CREATEPROMOTIONRESPONSE']._serialized_end=879
+  _globals['_GETPROMOTIONREQUEST']._serialized_start=881
+  _globals['_GETPROMOTIONREQUEST']._serialized_end=916
+  _globals['_GETPROMOTIONRESPONSE']._serialized_start=918
+  _globals['_GETPROMOTIONRESPONSE']._serialized_end=1034
+  _globals['_LISTPROMOTIONSREQUEST']._serialized_start=1036
+  _globals['_LISTPROMOTIONSREQUEST']._serialized_end=1119
+  _globals['_LISTPROMOTIONSRESPONSE']._serialized_start=1121
+  _globals['_LISTPROMOTIONSRESPONSE']._serialized_end=1217
+  _globals['_WATCHPROMOTIONREQUEST']._serialized_start=1219
+  _globals['_WATCHPROMOTIONREQUEST']._serialized_end=1280
+  _globals['_WATCHPROMOTIONRESPONSE']._serialized_start=1282
+  _globals['_WATCHPROMOTIONRESPONSE']._serialized_end=1399
+  _globals['_CANCELPROMOTIONREQUEST']._serialized_start=1401
+  _globals['_CANCELPROMOTIONREQUEST']._serialized_end=1457
+  _globals['_CANCELPROMOTIONRESPONSE']._serialized_start=1459
+  _globals['_CANCELPROMOTIONRESPONSE']._serialized_end=1530
+  _globals['_RETRYPROMOTIONREQUEST']._serialized_start=1532
+  _globals['_RETRYPROMOTIONREQUEST']._serialized_end=1569
+  _globals['_RETRYPROMOTIONRESPONSE']._serialized_start=1571
+  _globals['_RETRYPROMOTIONRESPONSE']._serialized_end=1641
+  _globals['_PROMOTIONSERVICE']._serialized_start=1970
+  _globals['_PROMOTIONSERVICE']._serialized_end=2572
 # @@protoc_insertion_point(module_scope)

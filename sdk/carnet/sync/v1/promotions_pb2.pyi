@@ -95,6 +95,7 @@ class Promotion(message.Message):
     UPDATE_TIME_FIELD_NUMBER: builtins.int
     TRANSFER_FIELD_NUMBER: builtins.int
     ERROR_REASON_FIELD_NUMBER: builtins.int
+    BY_ROLLOUT_FIELD_NUMBER: builtins.int
     name: builtins.str
     """`promotions/{promotion}`."""
     state: PromotionState.ValueType
@@ -108,7 +109,7 @@ class Promotion(message.Message):
     version: builtins.str
     """`namespaces/{namespace}/models/{model}/versions/{version}`, the same on both sides."""
     alias: builtins.str
-    """The alias to move in the target; empty for none."""
+    """The alias to move in the target, on admission or by a rollout; empty for none."""
     bundle_digest: builtins.str
     """The bundle."""
     requester: builtins.str
@@ -123,6 +124,8 @@ class Promotion(message.Message):
     """How the blobs travel: `pull` or `relay`."""
     error_reason: builtins.str
     """The reason of the error that it failed with, as errors of calls have it; empty otherwise."""
+    by_rollout: builtins.bool
+    """Whether admission only permits the alias to move, which a rollout in the target then does."""
     @builtins.property
     def admission(self) -> admission_pb2.Admission:
         """The target's newest answer, with every rule's result."""
@@ -155,10 +158,11 @@ class Promotion(message.Message):
         update_time: timestamp_pb2.Timestamp | None = ...,
         transfer: builtins.str = ...,
         error_reason: builtins.str = ...,
+        by_rollout: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["admission", b"admission", "create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["admission", b"admission", "alias", b"alias", "bundle_digest", b"bundle_digest", "create_time", b"create_time", "error_reason", b"error_reason", "message", b"message", "name", b"name", "requester", b"requester", "sequence", b"sequence", "source", b"source", "state", b"state", "target", b"target", "total_bytes", b"total_bytes", "transfer", b"transfer", "transferred_bytes", b"transferred_bytes", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["admission", b"admission", "alias", b"alias", "bundle_digest", b"bundle_digest", "by_rollout", b"by_rollout", "create_time", b"create_time", "error_reason", b"error_reason", "message", b"message", "name", b"name", "requester", b"requester", "sequence", b"sequence", "source", b"source", "state", b"state", "target", b"target", "total_bytes", b"total_bytes", "transfer", b"transfer", "transferred_bytes", b"transferred_bytes", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -54,12 +54,18 @@ async def run(promotion: Promotion, work: Work) -> Outcome:
     if admission.state != admission_pb2.ADMISSION_STATE_ADMITTED or not admission.decision:
         raise InternalError(f"{promotion.target} answered Admit without a decision to admit")
     await source.record(promotion.version_name, admission.decision, admission.receipt)
-    moved = f" as {promotion.alias}" if promotion.alias else ""
+    admitted = f"{promotion.target} admitted {promotion.title}{_moved(promotion)}"
     return Outcome(
         State.SUCCEEDED,
-        f"{promotion.target} admitted {promotion.title}{moved}, and {promotion.source} recorded it",
+        f"{admitted}, and {promotion.source} recorded it",
         learned=Learned(admission=admission.SerializeToString()),
     )
+
+
+def _moved(promotion: Promotion) -> str:
+    if promotion.by_rollout:
+        return f" and permits {promotion.alias} to move to it, which `carnet rollout start` does"
+    return f" as {promotion.alias}" if promotion.alias else ""
 
 
 def _check_anew(promotion: Promotion, refusal: PreconditionFailedError) -> Outcome:

@@ -63,6 +63,20 @@ def test_waiting_for_success_tells_the_steps_and_the_rules(carnet, federation, f
     assert "admitted: staging/risk/fraud@1" in lines[-1]
 
 
+def test_a_promotion_by_rollout_is_told_as_one(carnet, federation, fraud):
+    _plan(federation, ["PENDING", "SUCCEEDED"], [PASSED])
+    asked = ("promote", SOURCE, "--to", "staging", "--alias", "champion", "--by-rollout")
+    ran = carnet(*asked, "--wait")
+    assert ran.code == 0
+    assert "dev/risk/fraud@1 to staging as champion, by rollout" in ran.out
+    moves = "champion is permitted to move to it: `carnet rollout start` does that"
+    assert f"admitted: staging/risk/fraud@1, and {moves}" in ran.out
+    assert "points at it" not in ran.out
+    assert "champion, by rollout" in carnet("promotions", "ls").out
+    found = carnet(*asked, "-o", "json").json
+    assert (found["alias"], found["by_rollout"]) == ("champion", True)
+
+
 def test_json_is_one_object_and_the_steps_go_to_stderr(carnet, federation, fraud):
     _plan(federation, ["PENDING", "SUCCEEDED"], [PASSED])
     ran = carnet("promote", SOURCE, "--to", "staging", "--wait", "-o", "json")
@@ -150,6 +164,8 @@ def test_cancelling_and_retrying(carnet, federation, fraud):
         (("promote", SOURCE, "--to", "nowhere"), 3),
         (("promote", SOURCE), 2),
         (("promote", SOURCE, "--to", "staging", "--timeout", "soon"), 2),
+        (("promote", SOURCE, "--to", "staging", "--by-rollout"), 2),
+        (("promote", SOURCE, "--to", "staging", "--alias", "champion", "--by-rollout", "--emergency"), 2),
         (("promotions", "show", "x"), 2),
         (("promotions", "show", "0" * 32), 3),
         (("promote", SOURCE, "--to", "staging", "--as", "reader"), 2),
@@ -182,6 +198,12 @@ def test_nobody_to_ask_needs_yes(carnet, waiting):
     assert ran.code == 2
     assert "--yes" in ran.err
     assert list(waiting.approvals) == []
+
+
+def test_an_approver_is_shown_that_the_alias_moves_by_rollout(carnet, federation, waiting, fraud):
+    waiting.by_rollout = True
+    federation.prod.issue_dossier(PROMOTION, fraud)
+    assert "champion, by rollout" in _approve(carnet, "--yes").out
 
 
 def test_approving_shows_the_dossier_and_signs_it(carnet, waiting, fraud):

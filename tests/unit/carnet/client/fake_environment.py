@@ -155,7 +155,7 @@ class FakeEnvironment:
         self.versions[manifest.namespace, manifest.model, manifest.version] = version
         return version
 
-    def decide(self, manifest: Manifest, *, promotion: str, result: str = "PASSED") -> bytes:
+    def decide(self, manifest: Manifest, *, promotion: str, result: str = "PASSED", **said: Any) -> bytes:
         decision = Decision(
             verifier=Verifier(id=verifier_id(self.name)),
             time_verified=datetime.now(UTC),
@@ -164,13 +164,19 @@ class FakeEnvironment:
             verification_result=result,
             verified_levels=(),
             promotion=promotion,
+            **said,
         )
         return decision.sign(manifest.subject_name, manifest.digest, self.signing_key).to_bytes()
 
-    def admit(self, promotion: str, manifest: Manifest) -> admission_pb2.Admission:
+    def admit(
+        self, promotion: str, manifest: Manifest, *, alias: str = "champion", by_rollout: bool = False
+    ) -> admission_pb2.Admission:
         message = self.admissions[promotion].message if promotion in self.admissions else None
         message = message or self.hear_of(promotion, manifest, source="dev")
-        decision = self.decide(manifest, promotion=promotion)
+        ends = datetime.now(UTC) + timedelta(days=7) if by_rollout else None
+        decision = self.decide(
+            manifest, promotion=promotion, alias=alias, by_rollout=by_rollout, permit_expires_at=ends
+        )
         subject = {
             "namespace": manifest.namespace,
             "model": manifest.model,
@@ -226,6 +232,7 @@ class FakeEnvironment:
             issued_at=now,
             expires_at=now + timedelta(hours=1) + valid,
             open_rules=open_rules,
+            by_rollout=message.by_rollout,
         )
         message.dossier = dossier.sign(manifest.subject_name, manifest.digest, self.signing_key).to_bytes()
 

@@ -180,6 +180,7 @@ class FakeSync(promotions_pb2_grpc.PromotionServiceServicer):
             target=asked.target,
             version=f"namespaces/{asked.namespace}/models/{asked.model}/versions/{asked.version}",
             alias=asked.alias,
+            by_rollout=asked.by_rollout,
             bundle_digest=statement.subject_digest,
             requester="spiffe://carnet.internal/service/ci",
         )
@@ -202,7 +203,10 @@ class FakeSync(promotions_pb2_grpc.PromotionServiceServicer):
             source = self.environments[promotion.source]
             manifest = next(v.manifest for k, v in source.versions.items() if k[2] == number)
             admission = self.environments[promotion.target].admit(
-                promotion.name.removeprefix("promotions/"), manifest
+                promotion.name.removeprefix("promotions/"),
+                manifest,
+                alias=promotion.alias,
+                by_rollout=promotion.by_rollout,
             )
             promotion.admission.decision = admission.decision
             promotion.admission.receipt.CopyFrom(admission.receipt)

@@ -48,6 +48,13 @@ async def test_an_approver_sees_everything_that_the_dossier_rests_on(bob, waitin
     assert shown.evidence[0].metrics[0].value == 0.99
 
 
+async def test_an_approver_sees_that_a_rollout_is_to_move_the_alias(federation, bob, waiting, fraud):
+    waiting.by_rollout = True
+    federation.prod.issue_dossier(PROMOTION, fraud)
+    shown = await bob.admission(PROMOTION, target="prod")
+    assert (shown.alias, shown.by_rollout, shown.dossier.by_rollout) == ("champion", True, True)
+
+
 async def test_an_approval_is_over_the_dossier_that_was_shown(bob, waiting, federation, fraud):
     shown = await bob.admission(PROMOTION, target="prod")
     federation.prod.issue_dossier(PROMOTION, fraud, valid=timedelta(days=2))
@@ -84,6 +91,10 @@ async def test_the_promotion_service_is_asked_only_for_the_way(federation, bob, 
     assert (await bob.approve(promotion.id, "in order")).target == "prod"
 
 
+def _by_rollout_after_all(admission, federation, fraud):
+    admission.by_rollout = True
+
+
 def _edited_dossier(admission, federation, fraud):
     admission.dossier = admission.dossier.replace(b"e", b"f", 1)
 
@@ -115,6 +126,7 @@ def _another_bundle(admission, federation, fraud):
 
 LIES = [
     (_edited_dossier, errors.IntegrityError),
+    (_by_rollout_after_all, errors.StatementInvalidError),
     (_anothers_dossier, errors.KeyUntrustedError),
     (_another_promotions_dossier, errors.StatementInvalidError),
     (_another_alias, errors.StatementInvalidError),

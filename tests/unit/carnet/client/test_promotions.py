@@ -34,6 +34,25 @@ async def test_a_promotion_is_asked_for_with_a_signed_request(federation, client
     assert PromotionRequest.parse(statement).promotion == promotion.id
 
 
+async def test_a_promotion_by_rollout_says_so_in_its_request_and_in_every_answer(federation, client, fraud):
+    federation.sync.plan = TO_THE_END
+    promotion = await client.promote(SOURCE, "staging", alias="champion", by_rollout=True)
+    request = PromotionRequest.parse(parse_statement(parse_envelope(federation.sync.requests[0])))
+    assert (request.alias, request.by_rollout) == ("champion", True)
+    ended = await client.promotion(promotion.id)
+    (listed,) = await client.promotions()
+    assert (promotion.by_rollout, ended.by_rollout, listed.by_rollout) == (True, True, True)
+    assert ended.receipt is not None
+
+
+@pytest.mark.parametrize("wish", [{}, {"alias": "champion", "emergency": True}])
+async def test_a_rollout_of_no_alias_or_in_an_emergency_is_not_asked_for(federation, client, fraud, wish):
+    with pytest.raises(errors.InvalidInputError) as caught:
+        await client.promote(SOURCE, "staging", by_rollout=True, **wish)
+    assert caught.value.metadata["field"] == "by_rollout"
+    assert federation.sync.requests == []
+
+
 async def test_waiting_tells_every_event_and_proves_the_end(federation, client, fraud):
     federation.sync.plan = TO_THE_END
     promotion = await client.promote(SOURCE, "staging")
@@ -85,17 +104,27 @@ def _other_target(promotion):
     promotion.target = "prod"
 
 
+def _other_alias(promotion):
+    promotion.alias = "shadow"
+
+
+def _permitted_only(promotion):
+    promotion.by_rollout = True
+
+
 PROOFS = [
     (_receipt_only, errors.ProofInvalidError),
     (_other_bundle, errors.StatementInvalidError),
     (_other_target, errors.KeyUntrustedError),
+    (_other_alias, errors.StatementInvalidError),
+    (_permitted_only, errors.StatementInvalidError),
 ]
 
 
 @pytest.mark.parametrize(("lie", "error"), PROOFS, ids=lambda each: each.__name__)
 async def test_a_success_that_the_target_did_not_sign_is_refused(federation, client, fraud, lie, error):
     federation.sync.plan = TO_THE_END
-    promotion = await client.promote(SOURCE, "staging")
+    promotion = await client.promote(SOURCE, "staging", alias="champion")
     federation.sync.lies["GetPromotion"] = lambda answer: lie(answer.promotion)
     with pytest.raises(error):
         await client.promotion(promotion.id)

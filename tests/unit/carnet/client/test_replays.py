@@ -61,12 +61,13 @@ class Asking(Replays):
 
 
 async def test_all_pages_are_read_the_empty_ones_too() -> None:
-    registry = Registry([decision(3)], [], [decision(2), decision(1)])
+    registry = Registry([decision(3)], [], [decision(2, by_rollout=True), decision(1)])
     found = await Asking(registry).replay_policy("staging", POLICY)
     assert [str(each.reference) for each in found] == [f"staging/risk/fraud@{number}" for number in (3, 2, 1)]
     assert registry.asked == [(POLICY, 50, ""), (POLICY, 50, "1"), (POLICY, 50, "2")]
     assert (found[0].decided, found[0].replayed, found[0].differs) == ("PASSED", "FAILED", True)
     assert [each.rule for each in found[0].rules] == ["floor"]
+    assert [each.by_rollout for each in found] == [False, True, False]
 
 
 async def test_no_more_is_asked_for_than_is_wanted() -> None:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from carnet.canonical import sha256_hex
 from carnet.errors import InvalidInputError, StatementInvalidError
 from carnet.signing.approval import Approval
 from carnet.signing.attribute_report import AttributeReport
@@ -210,6 +211,70 @@ def test_a_signed_predicate_is_read_back_equal(kind: type[Predicate]) -> None:
     assert kind.parse(statement) == predicate
 
 
+BY_ROLLOUT: dict[type[Predicate], dict[str, Any]] = {
+    PromotionRequest: {"alias": "champion", "by_rollout": True},
+    Dossier: {"by_rollout": True},
+    Decision: {
+        "verificationResult": "PASSED",
+        "carnet_rules": [],
+        "carnet_by_rollout": True,
+        "carnet_permit_expires_at": LATER,
+    },
+}
+# The SHA-256 of the payloads of their examples, as they were before a promotion could be by rollout.
+PAYLOADS_BEFORE: dict[type[Predicate], str] = {
+    PromotionRequest: "2d288aae03562c47776ded664825b84bf186061b9e7968361ccd002d3bf60b6c",
+    Dossier: "e43732066809769f84629edb936ec75bb88afdb02715d2472dfa13e92a793d98",
+    Decision: "3254b7b7c0f4d74ae3dbdcab913d4ac5c89d0d62a7e91735e960ba42f812e213",
+}
+
+
+@pytest.mark.parametrize("kind", BY_ROLLOUT)
+def test_request_dossier_and_decision_say_that_a_promotion_is_by_rollout(kind: type[Predicate]) -> None:
+    written = EXAMPLES[kind] | BY_ROLLOUT[kind]
+    if not written.get("carnet_rules", True):
+        del written["carnet_rules"]
+
+    predicate = kind.parse(statement_of(kind, **BY_ROLLOUT[kind]))
+
+    assert predicate.to_predicate() == written
+    assert "by_rollout=True" in repr(predicate)
+
+
+@pytest.mark.parametrize("kind", PAYLOADS_BEFORE)
+def test_without_a_rollout_what_is_signed_is_to_the_byte_what_it_was(kind: type[Predicate]) -> None:
+    payload = kind.parse(statement_of(kind)).sign(*SUBJECT, KEY).payload
+
+    assert sha256_hex(payload) == PAYLOADS_BEFORE[kind]
+
+
+def test_an_emergency_does_not_wait_for_a_rollout() -> None:
+    wish = statement_of(PromotionRequest, **BY_ROLLOUT[PromotionRequest], emergency=True)
+
+    with pytest.raises(StatementInvalidError, match="does not wait for a rollout") as caught:
+        PromotionRequest.parse(wish)
+    assert caught.value.metadata["field"] == "by_rollout"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"carnet_alias": ""},
+        {"carnet_promotion": ""},
+        {"carnet_rules": [{"rule": "approvals", "status": "SKIPPED", "message": "by two people"}]},
+        {"carnet_permit_expires_at": NOW},
+        {"verificationResult": "FAILED"},
+        {"carnet_by_rollout": False},
+    ],
+)
+def test_a_decision_that_permits_what_it_cannot_is_refused(changes: dict[str, Any]) -> None:
+    Decision.parse(statement_of(Decision, **BY_ROLLOUT[Decision]))
+
+    with pytest.raises(StatementInvalidError) as caught:
+        Decision.parse(statement_of(Decision, **BY_ROLLOUT[Decision] | changes))
+    assert caught.value.metadata["field"] in {"carnet_by_rollout", "carnet_permit_expires_at"}
+
+
 SPOKEN = [kind for kind in EXAMPLES if issubclass(kind, SpokenPredicate)]
 
 
@@ -326,6 +391,9 @@ BAD = [
     (BreakGlassReview, "verdict", "fine"),
     (BreakGlassReview, "reason", ""),
     (PromotionRequest, "emergency", 1),
+    (PromotionRequest, "by_rollout", 1),
+    (PromotionRequest, "by_rollout", True),
+    (Dossier, "by_rollout", "yes"),
     (Dossier, "open_rules", [{"rule": "a", "status": "PASSED", "message": ""}]),
     (Cancellation, "reason", ""),
     (Capability, "holder", "https://carnet.internal/registry/prod"),
@@ -342,6 +410,9 @@ BAD = [
     (Decision, "inputAttestations", [{"digest": {"sha512": "a"}}]),
     (Decision, "carnet_rules", [{"rule": "x", "status": "MAYBE", "message": ""}]),
     (Decision, "carnet_promotion", "x"),
+    (Decision, "carnet_permit_expires_at", LATER),
+    (Decision, "carnet_permit_expires_at", "soon"),
+    (Decision, "carnet_by_rollout", 1),
     (TestResult, "carnet_counts", {"passed": -1}),
     (
         TestResult,

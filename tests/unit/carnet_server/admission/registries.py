@@ -281,9 +281,9 @@ class World:
             epoch=self.epoch if epoch is None else epoch,
         )
 
-    async def promote(self, manifest, *, alias="champion"):
+    async def promote(self, manifest, *, alias="champion", **wished):
         """Carry a version all the way, honestly."""
-        request = self.parties.request(manifest, alias=alias, promotion=uuid.uuid4().hex)
+        request = self.parties.request(manifest, alias=alias, promotion=uuid.uuid4().hex, **wished)
         admission = await self.evaluate(await self.bring(manifest, request))
         await self.transfer(manifest)
         if admission.dossier:

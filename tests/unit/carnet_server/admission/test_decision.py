@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from carnet.signing.decision import Decision
@@ -15,8 +17,15 @@ from tests.unit.carnet_server.admission.parties import read
 INPUTS = {"evidence": ["e" * 64, "a" * 64, "e" * 64], "approval": ["b" * 64]}
 
 
-def decide(*statuses):
-    return make_decision(an_admission(), an_evaluation(*statuses), INPUTS, environment="staging", now=NOW)
+def decide(*statuses, **admission):
+    return make_decision(
+        an_admission(**admission),
+        an_evaluation(*statuses),
+        INPUTS,
+        environment="staging",
+        permit_valid_for=timedelta(days=2),
+        now=NOW,
+    )
 
 
 def test_it_reads_back_as_it_was_signed():
@@ -41,6 +50,19 @@ def test_it_reads_back_as_it_was_signed():
 )
 def test_only_a_pass_of_every_rule_says_yes(statuses, result):
     assert decide(*statuses).verification_result == result
+
+
+@pytest.mark.parametrize(
+    ("status", "by_rollout", "ends"),
+    [
+        (RuleStatus.PASSED, True, NOW + timedelta(days=2)),
+        (RuleStatus.FAILED, True, None),
+        (RuleStatus.PASSED, False, None),
+    ],
+)
+def test_only_a_yes_by_rollout_permits_and_says_until_when(status, by_rollout, ends):
+    decision = decide(status, by_rollout=by_rollout)
+    assert (decision.by_rollout, decision.permit_expires_at) == (by_rollout, ends)
 
 
 def test_a_revocation_fails_whatever_the_policy_said():

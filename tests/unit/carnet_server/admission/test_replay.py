@@ -13,6 +13,7 @@ from carnet_policies.document import MAX_POLICY_BYTES
 from carnet_server.access.scope import enter_scope
 from carnet_server.admission import past_decisions, replay
 from carnet_server.admission.dossier import read_dossier
+from carnet_server.admission.proto import replayed_to_proto
 from carnet_server.admission.servicer import AdmissionServicer
 from carnet_server.log.queries import DOCUMENTS
 from tests.unit.carnet_server.admission.parties import subject
@@ -70,6 +71,18 @@ async def test_the_policy_in_force_says_what_it_said(world):
     assert (oldest.past.text("promotion"), oldest.past.text("alias")) == (admission.promotion, "champion")
     assert oldest.decision.policy.digest.sha256 == world.staging.state.policy.digest
     assert results(oldest).keys() == {rule.rule for rule in admission.evaluation.evaluation.results}
+
+
+async def test_what_was_only_permitted_is_told_as_that(world):
+    manifest = await world.publish()
+    await world.attest(manifest)
+    await world.promote(manifest, by_rollout=True)
+    await refused(world, version=2)
+    told = [replayed_to_proto(each) for each in await replayed(world.staging, STAGING)]
+    assert [(each.decided, each.alias, each.by_rollout) for each in told] == [
+        ("FAILED", "", False),
+        ("PASSED", "champion", True),
+    ]
 
 
 async def test_another_policy_says_otherwise_and_nothing_is_written(world):

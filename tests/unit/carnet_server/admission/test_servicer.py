@@ -20,10 +20,10 @@ def servicer(world):
     return AdmissionServicer(world.staging.admission)
 
 
-async def message_for(world, *, alias="champion"):
+async def message_for(world, *, alias="champion", **wished):
     manifest = await world.publish()
     await world.attest(manifest)
-    given = await world.bring(manifest, world.parties.request(manifest, alias=alias))
+    given = await world.bring(manifest, world.parties.request(manifest, alias=alias, **wished))
     return manifest, admission_pb2.AdmissionInput(
         request=given.request,
         canonical_manifest=given.manifest,
@@ -60,6 +60,14 @@ async def test_an_evaluation_is_told_rule_by_rule(world, servicer):
     assert not admission.HasField("receipt")
     read = await servicer.GetAdmission(admission_pb2.GetAdmissionRequest(name=admission.name), CONTEXT)
     assert read.admission == admission
+
+
+@pytest.mark.parametrize("by_rollout", [True, False])
+async def test_an_evaluation_tells_whether_the_alias_moves_by_rollout(world, servicer, by_rollout):
+    _, message = await message_for(world, by_rollout=by_rollout)
+    asked = admission_pb2.EvaluateAdmissionRequest(input=message, epoch=1)
+    admission = (await servicer.EvaluateAdmission(asked, CONTEXT)).admission
+    assert (admission.alias, admission.by_rollout) == ("champion", by_rollout)
 
 
 async def test_a_dry_run_leaves_nothing_to_read(world, servicer):
