@@ -17,7 +17,7 @@ import json
 import math
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -147,7 +147,7 @@ def judge_guardrails(
 def guardrails_for(
     document: PolicyDocument,
     *,
-    kind: Literal["shadow", "split"],
+    kind: str,
     namespace: str,
     alias: str,
     labels: Mapping[str, str],

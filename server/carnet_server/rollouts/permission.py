@@ -1,7 +1,8 @@
 """Whether an alias may be moved to a rollout's challenger, or get it a share of its traffic.
 
-Responsible for the one question: is there a decision that lets it? What was live under the alias before needs
-no other one, just as a rollback needs none. Asked inside transactions; decides by what is stored.
+Responsible for the one question: is there a decision that lets it? A promotion by rollout leaves one; what
+was live under the alias before needs no other one, just as a rollback needs none. Asked inside transactions;
+decides by what is stored.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from carnet.errors import GateRefusedError
 from carnet_policies.protection import ALL_TRAFFIC, needs_decision
+from carnet_server.admission import permits
 from carnet_server.aliases.queries import read_moves
 
 if TYPE_CHECKING:
@@ -28,14 +30,20 @@ class Permit:
     """What lets a rollout move an alias.
 
     Attributes:
-        promotion: The promotion that was decided on; empty where the version was live there before.
-        decision_digest: The stored decision; None where the version was live there before.
-        expires_at: Until when it counts; None for good.
+        decided: What a promotion by rollout permits; None where the version was live there before.
     """
 
-    promotion: str = ""
-    decision_digest: str | None = None
-    expires_at: datetime | None = None
+    decided: permits.Permit | None = None
+
+    @property
+    def promotion(self) -> str:
+        """The promotion that was decided on; empty where the version was live there before."""
+        return self.decided.promotion if self.decided else ""
+
+    @property
+    def decision_digest(self) -> str | None:
+        """The stored decision; None where the version was live there before."""
+        return self.decided.decision_digest if self.decided else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +98,11 @@ def permit_for(
     Returns:
         The permit; None where there is none.
     """
+    decided = permits.find_permit(
+        connection, alias.namespace, alias.model, alias.alias, bundle_digest, now=now
+    )
     once_live = any(move.bundle_digest == bundle_digest for move in read_moves(connection, alias))
-    permit = Permit() if once_live else None
-    return permit if permit is None or permit.expires_at is None or permit.expires_at > now else None
+    return Permit(decided) if decided is not None or once_live else None
 
 
 def use_permit(tx: Transaction, permit: Permit) -> None:
@@ -101,8 +111,12 @@ def use_permit(tx: Transaction, permit: Permit) -> None:
     Args:
         tx: The transaction.
         permit: The permit that was found.
+
+    Raises:
+        ConflictError: It was used meanwhile, or its time is over.
     """
-    del tx, permit
+    if permit.decided is not None:
+        permits.use_permit(tx, permit.decided)
 
 
 def needs_promotion(environment: str, alias: ResourceName, version: int, *, share: float) -> GateRefusedError:
