@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from carnet_policies.scope import fits_any
 from carnet_policies.sequential import evidence_above_zero
@@ -103,7 +103,13 @@ class _Bound:
 
 
 def guardrails_for(
-    document: PolicyDocument, *, kind: str, namespace: str, alias: str, labels: Mapping[str, str]
+    document: PolicyDocument,
+    *,
+    kind: Literal["shadow", "split"],
+    namespace: str,
+    alias: str,
+    labels: Mapping[str, str],
+    champion_labels: Mapping[str, str] | None = None,
 ) -> tuple[GuardrailDemand, ...]:
     """Choose the guardrails that a rollout is judged by.
 
@@ -114,7 +120,9 @@ def guardrails_for(
         alias: The alias.
         labels: The labels of the challenger's manifest; one that is left out counts as the policy's default,
             and one that is unknown as whatever is demanded the most of.
+        champion_labels: Those of the champion's manifest; None where it has none.
     """
+    del champion_labels
     terms = document.rollouts
     return tuple(
         demand
