@@ -17,7 +17,7 @@ import json
 import math
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
@@ -147,7 +147,7 @@ def judge_guardrails(
 def guardrails_for(
     document: PolicyDocument,
     *,
-    kind: str,
+    kind: Literal["shadow", "split"],
     namespace: str,
     alias: str,
     labels: Mapping[str, str],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from carnet.references import ResourceName
 from carnet.rollouts import RolloutKind
 from carnet.translog.entry import EntryType, parse_entry
+from carnet_server.log.queries import READ_ENTRIES
 from carnet_server.log.writer import Writer
 from carnet_server.rollouts.metrics import MetricPoint, microseconds
 from carnet_server.rollouts.plan import RolloutSuccess, Step
@@ -18,6 +20,8 @@ from tests.support.registry import OPERATOR, Registry, make_policy
 
 if TYPE_CHECKING:
     from carnet.translog.entry import Entry
+    from carnet_server.database.engine import Database
+    from carnet_server.log.service import LogService
     from carnet_server.rollouts.domain import Rollout
     from carnet_server.rollouts.reporting import Reported
     from carnet_server.rollouts.traffic import Traffic
@@ -71,19 +75,14 @@ class RolloutRegistry(Registry):
     async def start(self) -> None:
         await super().start()
         self.writer.stop()
-        self.writer = self.another_writer()
+        self.writer = self.open_writer(self.database, self.log)
         self.wire()
 
-    def another_writer(self) -> Writer:
-        """A writer of this registry's database that goes by its clock; the log tells of its commits."""
-        writer = Writer(
-            self.database,
-            environment="dev",
-            key=self.state.log_key,
-            on_commit=self.log.on_commit,
-            clock=self.clock,
-        )
-        self.log.attach(writer, self.log._loop)
+    def open_writer(self, database: Database, log: LogService) -> Writer:
+        """A writer that goes by this registry's clock, attached to a log."""
+        key = self.state.log_key
+        writer = Writer(database, environment="dev", key=key, on_commit=log.on_commit, clock=self.clock)
+        log.attach(writer, asyncio.get_running_loop())
         return writer
 
     def wire(self) -> None:
@@ -116,7 +115,7 @@ class RolloutRegistry(Registry):
         self, *steps: float | tuple[float, timedelta], by: str = OPERATOR, **fields: Any
     ) -> Rollout:
         """Begin a rollout of ``champion`` with version 2; steps without a duration last a minute at least."""
-        validate_only = fields.pop("validate_only", False)
+        validate_only, service = fields.pop("validate_only", False), fields.pop("through", self.rollouts)
         asked: dict[str, Any] = {
             "kind": RolloutKind.SPLIT,
             "challenger_version": 2,
@@ -128,7 +127,7 @@ class RolloutRegistry(Registry):
             "request_id": "",
         }
         request = StartRequest.of(fields.pop("alias", CHAMPION), **(asked | fields))
-        outcome = await self.rollouts.start_rollout(self.caller(by), request, validate_only=validate_only)
+        outcome = await service.start_rollout(self.caller(by), request, validate_only=validate_only)
         return outcome.view.rollout
 
     async def at(self, rollout: Rollout) -> Rollout:
@@ -184,10 +183,11 @@ class RolloutRegistry(Registry):
         traffic: Traffic = await self.rollouts.traffic(alias)
         return {each.version: each.share for each in traffic.answering}
 
-    async def told(self, *types: EntryType) -> list[Entry]:
-        """The log's entries of some types; of all since the documents were recorded without any."""
-        rows = await self.log.entries(0, 1000)
-        found = [parse_entry(data) for _, data, _ in rows][3:]
+    async def told(self, *types: EntryType, since: int = 3) -> list[Entry]:
+        """The log's entries of some types, or all, since the documents were recorded."""
+        span = {"first": since, "end": 1000}
+        rows = await self.database.read(lambda connection: connection.execute(READ_ENTRIES, span).all())
+        found = [parse_entry(row.entry) for row in rows]
         return [each for each in found if not types or each.type in types]
 
     async def standings(self) -> list[tuple[str | None, str | None]]:
