@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from carnet_policies.scope import fits_any
 from carnet_policies.sequential import evidence_above_zero
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from carnet_policies.schema import PolicyDocument
     from carnet_policies.schema_rollouts import GuardrailDemand
 
 
@@ -98,6 +100,38 @@ class _Bound:
     variance: float
     prior_variance: float
     words: str
+
+
+def guardrails_for(
+    document: PolicyDocument, *, kind: str, namespace: str, alias: str, labels: Mapping[str, str]
+) -> tuple[GuardrailDemand, ...]:
+    """Choose the guardrails that a rollout is judged by.
+
+    Args:
+        document: The policy in force.
+        kind: How the challenger is tried: ``shadow`` or ``split``.
+        namespace: The alias's namespace.
+        alias: The alias.
+        labels: The labels of the challenger's manifest; one that is left out counts as the policy's default,
+            and one that is unknown as whatever is demanded the most of.
+    """
+    terms = document.rollouts
+    return tuple(
+        demand
+        for demand in (terms.guardrails if terms else ())
+        if kind in demand.kinds
+        and (
+            demand.when is None
+            or (
+                (not demand.when.aliases or alias in demand.when.aliases)
+                and (not demand.when.namespaces or fits_any(demand.when.namespaces, namespace))
+                and all(
+                    labels.get(name, document.labels[name].default) in {None, *values}
+                    for name, values in demand.when.labels.items()
+                )
+            )
+        )
+    )
 
 
 def judge_guardrails(

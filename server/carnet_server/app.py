@@ -32,6 +32,8 @@ from carnet.registry.v1 import (
     log_pb2_grpc,
     models_pb2,
     models_pb2_grpc,
+    rollouts_pb2,
+    rollouts_pb2_grpc,
     search_pb2,
     search_pb2_grpc,
 )
@@ -70,6 +72,9 @@ from carnet_server.models.service import ModelsService
 from carnet_server.release.capability import CapabilityCheck
 from carnet_server.release.service import ReleaseService
 from carnet_server.release.servicer import ReleaseServicer
+from carnet_server.rollouts.controller import TICK_EVERY_SECONDS
+from carnet_server.rollouts.service import RolloutsService
+from carnet_server.rollouts.servicer import RolloutServicer
 from carnet_server.search.service import SearchService
 from carnet_server.search.servicer import SearchServicer
 
@@ -94,6 +99,7 @@ SERVICES = tuple(
         identity_pb2,
         log_pb2,
         models_pb2,
+        rollouts_pb2,
         search_pb2,
     )
     for service in module.DESCRIPTOR.services_by_name.values()
@@ -151,6 +157,7 @@ class RegistryApp:
             capability_check=CapabilityCheck(state),
         )
         self._aliases = AliasesService(self._database, self._writer, self._log, state, self._store)
+        self._rollouts = RolloutsService(self._database, self._writer, self._log, state)
         self._identity = FollowedIdentity(state.identity)
         self._reload = DocumentReload(config, state, self._database, self._writer, self._identity)
         self._refusals = RefusalLog(state.name, state.log_key.name, self._writer)
@@ -232,6 +239,10 @@ class RegistryApp:
             ),
             (search_pb2_grpc.add_SearchServiceServicer_to_server, SearchServicer(search)),
             (aliases_pb2_grpc.add_AliasServiceServicer_to_server, AliasServicer(aliases, state)),
+            (
+                rollouts_pb2_grpc.add_RolloutServiceServicer_to_server,
+                RolloutServicer(self._rollouts),
+            ),
             (add_blob_service, BlobServicer(self._blobs)),
             (evidence_pb2_grpc.add_EvidenceServiceServicer_to_server, EvidenceServicer(evidence)),
             (admission_pb2_grpc.add_AdmissionServiceServicer_to_server, AdmissionServicer(admission)),
@@ -286,6 +297,15 @@ class RegistryApp:
             max_instances=1,
             misfire_grace_time=None,
         )
+        self._schedule.add_job(
+            self._rollouts.controller.tick,
+            "interval",
+            seconds=TICK_EVERY_SECONDS,
+            coalesce=True,
+            max_instances=1,
+            misfire_grace_time=None,
+        )
+        self._rollouts.controller.start()
         self._schedule.start()
 
     async def _collect(self) -> None:
@@ -309,6 +329,7 @@ class RegistryApp:
         await self._reload.stop()
         listeners = [each for each in (self._listener, self._bearer_listener) if each is not None]
         await asyncio.gather(*(each.stop(grace_seconds=grace_seconds) for each in listeners))
+        await self._rollouts.close()
         await self._refusals.flush()
         await self._aliases.resolves.flush()
         await asyncio.to_thread(self._close)

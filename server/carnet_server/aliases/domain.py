@@ -129,6 +129,7 @@ class Move:
         reason_code: A code for reports.
         note: Why, for people.
         promotion: The promotion that it is part of, where it is.
+        rollout: The number of the alias's own rollout that it is part of; 0 where it is part of none.
         envelope_digest: The document that it rests on, where that is not the note.
         request_id: The caller's id of the request; empty for none.
         request_digest: What was asked for, where there is an id.
@@ -144,6 +145,7 @@ class Move:
     reason_code: str = ""
     note: Note | None = None
     promotion: str = ""
+    rollout: int = 0
     envelope_digest: str | None = None
     request_id: str = ""
     request_digest: str | None = None

@@ -1,8 +1,8 @@
 """Moving an alias: the one place where one is moved.
 
 ``move_alias`` runs inside the transaction of whoever may move it: a caller that sets or removes it, an
-operator who rolls back, or an admission. It compares and swaps, and writes the alias, the move and its log
-entry. Who may move which alias is decided before.
+operator who rolls back, an admission, or a rollout. It compares and swaps, and writes the alias, the move and
+its log entry. Who may move which alias is decided before.
 """
 
 from __future__ import annotations
@@ -119,6 +119,8 @@ def _record(tx: Transaction, move: Move, *, old_version: int, digest: str, after
         subject |= {"version": move.version, "bundle_digest": digest}
     if move.promotion:
         subject["promotion"] = move.promotion
+    if move.rollout:
+        subject["rollout"] = move.rollout
     index = tx.append(
         EntryDraft(
             EntryType.ALIAS_MOVED if move.version else EntryType.ALIAS_REMOVED,

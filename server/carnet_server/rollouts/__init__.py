@@ -1,0 +1,1 @@
+"""Rollouts: a champion and a challenger side by side, under the policy's guardrails."""

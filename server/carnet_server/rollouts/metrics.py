@@ -1,0 +1,237 @@
+"""What monitors measured: the rules of a batch of points, and its sums.
+
+Responsible for refusing a batch that is not whole in every point, and for adding points up by phase and by
+window before anything is written. Times here are whole microseconds since 1970, and everything is done in one
+walk along the points: a thousand of them come many times a second. Pure.
+
+A point counts for the phase in which its window began, so that what was measured before a step is no figure
+of it. A window may begin ``CLOCK_SKEW`` before the rollout, and end that much ahead of our clock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from carnet.errors import InvalidInputError
+from carnet.serving.columns import EPOCH
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime, timedelta
+
+    from carnet_server.rollouts.domain import Rollout
+
+MAX_POINTS = 1000
+MAX_METRICS = 50
+MAX_REQUEST_ID = 64
+CLOCK_SKEW_MICROSECONDS = 60_000_000
+# Squares of what is larger could not be added up any more.
+MAX_SUM = 1e150
+MAX_SQUARES = 1e300
+# How much smaller than sum² / count a sum of squares may be by rounding.
+_ROUNDING = 1e-6
+_METRIC = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class MetricPoint:
+    """The sums of some samples of one version in a window of time.
+
+    Attributes:
+        version: The version.
+        metric: The metric.
+        start: When the window began, in microseconds since 1970; None where that is not said.
+        end: When it ended.
+        count: How many samples.
+        total: Their sum.
+        total_of_squares: The sum of their squares.
+        direction: ``higher_is_better``, ``lower_is_better``, or empty where it is not said.
+    """
+
+    version: int
+    metric: str
+    start: int | None
+    end: int | None
+    count: int
+    total: float
+    total_of_squares: float
+    direction: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """A batch, added up.
+
+    Attributes:
+        totals: Count, sum and sum of squares by phase, version and metric.
+        windows: The same by version, metric and window.
+    """
+
+    totals: Mapping[tuple[int, int, str], Sequence[float]]
+    windows: Mapping[tuple[int, str, int], Sequence[float]]
+
+
+def check_batch_id(value: str) -> str:
+    """Return a batch's id if it is one.
+
+    Raises:
+        InvalidInputError: It is not 1 to ``MAX_REQUEST_ID`` printable characters.
+    """
+    if not 1 <= len(value) <= MAX_REQUEST_ID or not value.isprintable():
+        raise InvalidInputError(
+            f"request_id: {len(value)} characters; 1 to {MAX_REQUEST_ID} printable ones are wanted, and each "
+            "batch has its own",
+            metadata={"field": "request_id"},
+        )
+    return value
+
+
+def check_size(count: int) -> None:
+    """Insist that a batch has as many points as one may.
+
+    Raises:
+        InvalidInputError: It has none, or more than ``MAX_POINTS``.
+    """
+    if not 1 <= count <= MAX_POINTS:
+        raise InvalidInputError(
+            f"points: {count} are given; 1 to {MAX_POINTS} are wanted", metadata={"field": "points"}
+        )
+
+
+def digest_of(points: Sequence[MetricPoint]) -> str:
+    """Return a digest of a batch, by which the same one is known."""
+    lines = "\n".join(
+        f"{each.version} {each.metric!r} {each.start} {each.end} {each.count} {each.total!r} "
+        f"{each.total_of_squares!r} {each.direction}"
+        for each in points
+    )
+    return hashlib.sha256(lines.encode("utf-8", "backslashreplace")).hexdigest()
+
+
+def check_points(
+    rollout: Rollout, points: Sequence[MetricPoint], known: Mapping[str, str], *, now: datetime
+) -> dict[str, str]:
+    """Insist that every point of a batch is one of a rollout.
+
+    Args:
+        rollout: The rollout.
+        points: The batch.
+        known: Which way the metrics are better that were reported before.
+        now: Our clock.
+
+    Returns:
+        Which way the metrics are better that are new.
+
+    Raises:
+        InvalidInputError: A point is malformed, of another version or time, or says another direction than
+            before; ``metadata["field"]`` names it, such as ``points[3].sum``.
+    """
+    directions = dict(known) | {each.metric: each.direction for each in rollout.plan.guardrails}
+    versions = (rollout.champion_version, rollout.challenger_version)
+    earliest = microseconds(rollout.created_at) - CLOCK_SKEW_MICROSECONDS
+    latest = microseconds(now) + CLOCK_SKEW_MICROSECONDS
+    new: dict[str, str] = {}
+    for index, point in enumerate(points):
+        problem = _number_problem(point) or _time_problem(point, earliest, latest)
+        if point.version not in versions:
+            problem = (
+                "version",
+                f"{point.version} is neither the champion, {versions[0]}, nor the challenger, {versions[1]}",
+            )
+        if problem is None:
+            problem = _direction_problem(point, directions)
+        if problem is not None:
+            field = f"points[{index}].{problem[0]}"
+            raise InvalidInputError(f"{field}: {problem[1]}", metadata={"field": field})
+        if point.metric not in directions:
+            new[point.metric] = directions[point.metric] = point.direction
+        elif point.metric not in known:
+            new[point.metric] = directions[point.metric]
+    if len(known) + len(new) > MAX_METRICS:
+        raise InvalidInputError(
+            f"points: with these the rollout has {len(known) + len(new)} metrics; {MAX_METRICS} at most",
+            metadata={"field": "points"},
+        )
+    return new
+
+
+def add_up(points: Sequence[MetricPoint], phase_times: Sequence[datetime], interval: timedelta) -> Sums:
+    """Add a batch up.
+
+    Args:
+        points: The batch, which was checked.
+        phase_times: When each phase of the rollout began.
+        interval: How long the windows are.
+    """
+    # What began before the rollout, by a clock that is not ours, counts for its first phase.
+    begins = [microseconds(at) for at in phase_times[1:]]
+    length = interval.days * 86_400_000_000 + interval.seconds * 1_000_000 + interval.microseconds
+    totals: dict[tuple[int, int, str], list[float]] = {}
+    windows: dict[tuple[int, str, int], list[float]] = {}
+    for point in points:
+        start = point.start or 0
+        phase = bisect_right(begins, start)
+        window = start - start % length
+        for sums in (
+            totals.setdefault((phase, point.version, point.metric), [0.0, 0.0, 0.0]),
+            windows.setdefault((point.version, point.metric, window), [0.0, 0.0, 0.0]),
+        ):
+            sums[0] += point.count
+            sums[1] += point.total
+            sums[2] += point.total_of_squares
+    return Sums(totals, windows)
+
+
+def microseconds(at: datetime) -> int:
+    """Return a moment in whole microseconds since 1970."""
+    apart = at - EPOCH
+    return apart.days * 86_400_000_000 + apart.seconds * 1_000_000 + apart.microseconds
+
+
+def _number_problem(point: MetricPoint) -> tuple[str, str] | None:
+    """Say which field of a point is no figure, and why; None where all are."""
+    if not _METRIC.fullmatch(point.metric):
+        return "metric", (
+            f"{point.metric[:80]!r} is no metric's name: 1 to 64 letters, digits, '.', '_' and '-', "
+            "beginning with a letter"
+        )
+    if point.count < 1:
+        return "count", f"{point.count}: a window without samples is not reported"
+    total, squares = point.total, point.total_of_squares
+    if not -MAX_SUM <= total <= MAX_SUM:
+        return "sum", f"{total} is no finite sum of {MAX_SUM:g} at most"
+    if not 0 <= squares <= MAX_SQUARES:
+        return "sum_of_squares", f"{squares} is no finite sum of squares of {MAX_SQUARES:g} at most"
+    least = total * total / point.count
+    if squares < least * (1 - _ROUNDING):
+        return "sum_of_squares", f"{squares:g} is less than sum² / count, {least:g}, which it never is"
+    return None
+
+
+def _time_problem(point: MetricPoint, earliest: int, latest: int) -> tuple[str, str] | None:
+    """Say which time of a point cannot be, and why; None where both can."""
+    if point.start is None:
+        return "start_time", "when the window began is wanting"
+    if point.end is None:
+        return "end_time", "when the window ended is wanting"
+    if point.end < point.start:
+        return "end_time", "the window ends before it begins"
+    if point.start < earliest:
+        return "start_time", "the window began before the rollout did: report what was measured since"
+    if point.end > latest:
+        return "end_time", "the window ends in the future: set the monitor's clock"
+    return None
+
+
+def _direction_problem(point: MetricPoint, directions: Mapping[str, str]) -> tuple[str, str] | None:
+    """Say why a point's direction will not do; None where it will."""
+    settled = directions.get(point.metric)
+    if settled is None and not point.direction:
+        return "direction", f"no guardrail says which way {point.metric} is better: say it"
+    if settled is not None and point.direction and point.direction != settled:
+        return "direction", f"{point.metric} is {settled} in this rollout, not {point.direction}"
+    return None
