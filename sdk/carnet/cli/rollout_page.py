@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from carnet.cli.durations import percentage, spoken
 from carnet.cli.output import number, print_fields, print_table, say, short, when
 from carnet.cli.progress_bars import progress_shown
-from carnet.client.results import RolloutState
+from carnet.rollouts import RolloutState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -19,8 +19,8 @@ from carnet.cli.rollout_page import (
 )
 from carnet.cli.rollout_reports import REFERENCE, alias_meant, metrics, number_option, traffic
 from carnet.cli.settings import Group, Settings, pass_settings
-from carnet.client.results import RolloutState
 from carnet.references import parse_reference
+from carnet.rollouts import RolloutState
 
 DEFAULT_SECONDS = 600.0
 

@@ -11,7 +11,6 @@ from carnet.client.results import (
     MetricComparison,
     MetricSummary,
     Rollout,
-    RolloutState,
     RolloutStep,
     Traffic,
     TrafficTarget,
@@ -19,6 +18,7 @@ from carnet.client.results import (
 from carnet.errors import InternalError, InvalidInputError
 from carnet.references import Reference
 from carnet.registry.v1 import rollouts_pb2
+from carnet.rollouts import RolloutKind, RolloutState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from carnet.client.results import MetricPoint
 
-KINDS = ("shadow", "split")
+KINDS = tuple(map(str, RolloutKind))
 SUCCESSES = ("hold", "move")
 DIRECTIONS = ("higher_is_better", "lower_is_better")
 _DURATION_MAX_SECONDS = 315_576_000_000

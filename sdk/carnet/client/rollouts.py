@@ -29,6 +29,7 @@ from carnet.client.verification import checked_receipt
 from carnet.errors import InvalidInputError, NotFoundError
 from carnet.references import VERSION_MAX, Reference, ResourceName, check_name, check_version_number
 from carnet.registry.v1 import rollouts_pb2
+from carnet.rollouts import RolloutState, describe_standing
 from carnet.translog.entry import EntryType
 
 if TYPE_CHECKING:
@@ -108,7 +109,9 @@ class Rollouts(Session):
             registry.rollouts.StartRollout, request
         )
         rollout = rollout_of(answer.rollout, wanted.environment)
-        receipt = None if dry_run else self._rollout_receipt(answer.receipt, rollout, wanted, _STARTED)
+        first = describe_standing(RolloutState.RUNNING, rollout.steps[0].share)
+        name = ResourceName(wanted.namespace, wanted.model, alias=wanted.alias, rollout=rollout.number)
+        receipt = None if dry_run else self._receipt(answer.receipt, rollout, name, _STARTED, new=first)
         return RolloutChange(rollout=rollout, receipt=receipt)
 
     async def rollout(self, reference: str | Reference, number: int | None = None) -> Rollout:
@@ -126,7 +129,7 @@ class Rollouts(Session):
         registry = self._registry(wanted.environment)
         name = await self._rollout_name(wanted, number)
         answer: rollouts_pb2.GetRolloutResponse = await registry.call(
-            registry.rollouts.GetRollout, rollouts_pb2.GetRolloutRequest(name=name)
+            registry.rollouts.GetRollout, rollouts_pb2.GetRolloutRequest(name=str(name))
         )
         return rollout_of(answer.rollout, wanted.environment)
 
@@ -214,12 +217,10 @@ class Rollouts(Session):
         name = await self._rollout_name(wanted, number)
         answer: rollouts_pb2.StopRolloutResponse = await registry.call(
             registry.rollouts.StopRollout,
-            rollouts_pb2.StopRolloutRequest(name=name, reason_code=reason_code, note=note),
+            rollouts_pb2.StopRolloutRequest(name=str(name), reason_code=reason_code, note=note),
         )
         rollout = rollout_of(answer.rollout, wanted.environment)
-        return RolloutChange(
-            rollout=rollout, receipt=self._rollout_receipt(answer.receipt, rollout, wanted, _CHANGED)
-        )
+        return self._changed(answer.receipt, rollout, name)
 
     async def complete_rollout(
         self, reference: str | Reference, *, number: int | None = None, note: str = ""
@@ -244,12 +245,10 @@ class Rollouts(Session):
         registry = self._registry(wanted.environment)
         name = await self._rollout_name(wanted, number)
         answer: rollouts_pb2.CompleteRolloutResponse = await registry.call(
-            registry.rollouts.CompleteRollout, rollouts_pb2.CompleteRolloutRequest(name=name, note=note)
+            registry.rollouts.CompleteRollout, rollouts_pb2.CompleteRolloutRequest(name=str(name), note=note)
         )
         rollout = rollout_of(answer.rollout, wanted.environment)
-        return RolloutChange(
-            rollout=rollout, receipt=self._rollout_receipt(answer.receipt, rollout, wanted, _CHANGED)
-        )
+        return self._changed(answer.receipt, rollout, name)
 
     async def report_metrics(
         self,
@@ -281,7 +280,7 @@ class Rollouts(Session):
             request_id=request_id or uuid4().hex,
             points=[point_message(each, field=f"points[{place}]") for place, each in enumerate(points)],
         )
-        request.name = await self._rollout_name(wanted, number)
+        request.name = str(await self._rollout_name(wanted, number))
         answer: rollouts_pb2.ReportMetricsResponse = await registry.call(
             registry.rollouts.ReportMetrics, request
         )
@@ -291,7 +290,7 @@ class Rollouts(Session):
             reporting_interval=answer.reporting_interval.ToTimedelta(),
         )
 
-    async def _rollout_name(self, wanted: Reference, number: int | None) -> str:
+    async def _rollout_name(self, wanted: Reference, number: int | None) -> ResourceName:
         if number is None:
             registry = self._registry(wanted.environment)
             request = rollouts_pb2.ListRolloutsRequest(parent=wanted.resource_name)
@@ -303,21 +302,37 @@ class Rollouts(Session):
             raise InvalidInputError(
                 f"number: {number} is no rollout's: they start at 1", metadata={"field": "number"}
             )
-        return str(ResourceName(wanted.namespace, wanted.model, alias=wanted.alias, rollout=number))
+        return ResourceName(wanted.namespace, wanted.model, alias=wanted.alias, rollout=number)
 
-    def _rollout_receipt(
-        self, message: log_pb2.Receipt, rollout: Rollout, wanted: Reference, types: tuple[EntryType, ...]
+    def _changed(self, message: log_pb2.Receipt, rollout: Rollout, name: ResourceName) -> RolloutChange:
+        # Between its receipt and its answer a rollout may have changed again.
+        is_last = message.log_index == rollout.log_index
+        new = describe_standing(rollout.state, rollout.share) if is_last else None
+        return RolloutChange(
+            rollout=rollout, receipt=self._receipt(message, rollout, name, _CHANGED, new=new)
+        )
+
+    def _receipt(
+        self,
+        message: log_pb2.Receipt,
+        rollout: Rollout,
+        name: ResourceName,
+        types: tuple[EntryType, ...],
+        *,
+        new: str | None,
     ) -> VerifiedReceipt:
         return checked_receipt(
             message,
-            self.federation.environment(wanted.environment),
+            self.federation.environment(rollout.reference.environment),
             types=types,
             subject={
-                "namespace": wanted.namespace,
-                "model": wanted.model,
-                "alias": wanted.alias,
-                "rollout": rollout.number,
+                "namespace": name.namespace,
+                "model": name.model,
+                "alias": name.alias,
+                "version": rollout.challenger_version,
+                "rollout": name.rollout,
             },
+            new=new,
         )
 
 

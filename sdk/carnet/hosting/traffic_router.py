@@ -13,7 +13,7 @@ import random
 from typing import TYPE_CHECKING, Self
 
 from carnet.client.serving import alias_reference
-from carnet.errors import CarnetError, PreconditionFailedError
+from carnet.errors import CarnetError, OffsetOutOfRangeError, PreconditionFailedError
 from carnet.hosting.background import Background
 from carnet.hosting.shares import RoutingTable
 
@@ -99,15 +99,16 @@ class TrafficRouter:
         self.close()
 
     async def _follow(self) -> None:
-        pause = _FIRST_PAUSE_SECONDS
+        pause, after = _FIRST_PAUSE_SECONDS, self.traffic.revision
         while True:
-            following = self._background.client.watch_traffic(
-                self._reference, after_revision=self.traffic.revision
-            )
+            following = self._background.client.watch_traffic(self._reference, after_revision=after)
             try:
                 async for traffic in following:
                     await self._take(traffic)
-                    pause = _FIRST_PAUSE_SECONDS
+                    pause, after = _FIRST_PAUSE_SECONDS, traffic.revision
+            except OffsetOutOfRangeError:
+                # The registry knows less than we do: it was put back, and what it says now counts.
+                after = 0
             except CarnetError as error:
                 logger.warning("%s: its traffic cannot be followed: %s", self._reference, error.message)
             except Exception:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,25 +10,7 @@ if TYPE_CHECKING:
 
     from carnet.client.results.receipts import VerifiedReceipt
     from carnet.references import Reference
-
-
-class RolloutState(StrEnum):
-    """Where a rollout stands."""
-
-    RUNNING = "running"
-    AWAITING = "awaiting"
-    BAKING = "baking"
-    SUCCEEDED = "succeeded"
-    ROLLED_BACK = "rolled_back"
-    STOPPED = "stopped"
-
-    @property
-    def ended(self) -> bool:
-        """Whether it is over."""
-        return self in _ENDED
-
-
-_ENDED = frozenset({RolloutState.SUCCEEDED, RolloutState.ROLLED_BACK, RolloutState.STOPPED})
+    from carnet.rollouts import RolloutState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,9 +9,16 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from carnet.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
+from carnet.errors import (
+    ConflictError,
+    InvalidInputError,
+    NotFoundError,
+    OffsetOutOfRangeError,
+    UnavailableError,
+)
 from carnet.references import parse_resource_name
 from carnet.registry.v1 import rollouts_pb2, rollouts_pb2_grpc
+from carnet.rollouts import RolloutState, describe_standing
 from carnet.translog.entry import EntryType
 
 if TYPE_CHECKING:
@@ -64,6 +71,7 @@ class FakeRollouts:
         """End a rollout."""
         rollout = self.held[name]
         rollout.state = rollouts_pb2.RolloutState.Value(f"ROLLOUT_STATE_{state}")
+        rollout.share = 1.0 if state == "SUCCEEDED" else 0.0
         rollout.reason_code = reason_code
         rollout.message = f"it is {state.lower()}"
 
@@ -107,21 +115,25 @@ class FakeRolloutService(rollouts_pb2_grpc.RolloutServiceServicer):
         )
         if request.validate_only:
             return rollouts_pb2.StartRolloutResponse(rollout=rollout)
-        rollout.log_index = self._log(rollout.name, EntryType.ROLLOUT_STARTED, "running")
+        rollout.log_index = self._log(rollout, EntryType.ROLLOUT_STARTED)
         self.book.held[rollout.name] = rollout
         return rollouts_pb2.StartRolloutResponse(
             rollout=rollout, receipt=self.here.log.receipt(rollout.log_index)
         )
 
-    def _log(self, name: str, kind: EntryType, state: str) -> int:
-        parts = parse_resource_name(name, field="name", want="rollout")
+    def _log(self, rollout: rollouts_pb2.Rollout, kind: EntryType) -> int:
+        parts = parse_resource_name(rollout.name, field="name", want="rollout")
         subject = {
             "namespace": parts.namespace,
             "model": parts.model,
             "alias": parts.alias,
+            "version": rollout.challenger_version,
             "rollout": parts.rollout,
         }
-        return self.here.log.append(kind, subject, new=state)
+        state = RolloutState(
+            rollouts_pb2.RolloutState.Name(rollout.state).removeprefix("ROLLOUT_STATE_").lower()
+        )
+        return self.here.log.append(kind, subject, new=describe_standing(state, rollout.share))
 
     def _of(self, name: str) -> rollouts_pb2.Rollout:
         if name not in self.book.held:
@@ -160,7 +172,7 @@ class FakeRolloutService(rollouts_pb2_grpc.RolloutServiceServicer):
         rollout = self._of(name)
         if rollout.state not in _ENDED:
             self.book.end(name, state, reason_code)
-            rollout.log_index = self._log(name, EntryType.ROLLOUT_CHANGED, state.lower())
+            rollout.log_index = self._log(rollout, EntryType.ROLLOUT_CHANGED)
         return rollout
 
     def ReportMetrics(self, request, context):
@@ -188,9 +200,14 @@ class FakeRolloutService(rollouts_pb2_grpc.RolloutServiceServicer):
 
     def WatchTraffic(self, request, context):
         told = request.after_revision
+        known = self.book.traffic.get(request.name)
+        if told > (known.revision if known else 0):
+            raise OffsetOutOfRangeError(f"it is at revision {known.revision if known else 0}")
         while context.is_active():
             with self.book.changed:
                 state = self.book.traffic.get(request.name)
+                if told > (state.revision if state else 0):
+                    raise UnavailableError("it is put back, and begins anew")
                 if state is None or state.revision <= told:
                     self.book.changed.wait(0.02)
                     continue

@@ -9,8 +9,9 @@ import pytest
 
 import carnet
 from carnet import errors
-from carnet.client.results import MetricPoint, RolloutState
+from carnet.client.results import MetricPoint
 from carnet.registry.v1 import rollouts_pb2
+from carnet.rollouts import RolloutState
 from carnet.translog.entry import EntryType
 
 CHAMPION = "dev/risk/fraud@champion"
@@ -132,6 +133,20 @@ async def test_a_receipt_of_another_rollout_or_another_change_is_refused(client,
     federation.dev.lies["StopRollout"] = of_the_beginning
     with pytest.raises(errors.LogTamperedError, match=r"rollout\.started"):
         await client.stop_rollout(CHAMPION, "test")
+
+    def that_it_was_stopped(answer):
+        answer.rollout.state = rollouts_pb2.ROLLOUT_STATE_SUCCEEDED
+
+    federation.dev.lies["StopRollout"] = that_it_was_stopped
+    with pytest.raises(errors.LogTamperedError, match="stopped"):
+        await client.stop_rollout(CHAMPION, "test")
+
+    def with_another_share(answer):
+        answer.rollout.steps[0].share = 0.2
+
+    federation.dev.lies["StartRollout"] = with_another_share
+    with pytest.raises(errors.LogTamperedError, match=r"running 0\.1"):
+        await client.start_rollout(CHAMPION, share=0.1)
 
     federation.dev.lies["CompleteRollout"] = lambda answer: answer.ClearField("receipt")
     with pytest.raises(errors.ProofInvalidError):

@@ -41,6 +41,18 @@ def test_the_last_known_traffic_counts_while_the_registry_is_away(client, book, 
         assert router.route().version == 1
 
 
+def test_a_registry_that_was_put_back_counts_again(client, book, until):
+    for version in (1, 2, 3):
+        book.share_out(ALIAS, (version, 1.0))
+    with carnet.TrafficRouter(client, CHAMPION) as router:
+        assert router.traffic.revision == 3
+        with book.changed:
+            book.traffic.clear()
+            book.share_out(ALIAS, (4, 1.0))
+        until(lambda: router.route().version == 4)
+        assert router.traffic.revision == 1
+
+
 def test_the_host_makes_ready_before_traffic_counts(client, book, until):
     ready, asked, may_go_on = set(), threading.Event(), threading.Event()
     book.share_out(ALIAS, (1, 1.0))
