@@ -17,13 +17,17 @@ from carnet_policies.evidence_kinds import KINDS, SUITES
 from carnet_policies.message import manifest_fields_at
 from carnet_policies.metric_checks import metric_problems
 from carnet_policies.mistakes import needs_wider, place_of, suggestion
+from carnet_policies.retention_checks import retention_problems
+from carnet_policies.rollout_checks import rollout_problems
 from carnet_policies.source_limits import names_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from carnet.documents import Location
     from carnet_policies.mistakes import Problem
     from carnet_policies.schema import ExpressionRule, PolicyDocument
+    from carnet_policies.schema_scope import When
 
 PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 # The id of the result that a registry adds itself: whether the version is revoked.
@@ -44,6 +48,8 @@ def document_problems(document: PolicyDocument) -> list[Problem]:
         *_evidence_problems(document),
         *metric_problems(document),
         *contradiction_problems(document),
+        *rollout_problems(document),
+        *retention_problems(document),
         *break_glass.break_glass_problems(document),
         *(
             (("rules", index, *location), message)
@@ -62,19 +68,33 @@ def _admission_problems(document: PolicyDocument) -> Iterator[Problem]:
 
 def _rule_id_problems(document: PolicyDocument) -> Iterator[Problem]:
     seen = {sources.RULE, scope.RULE, signature.RULE, REVOCATION, break_glass.RULE}
-    for field, index, demand in scope.demands(document):
+    demands = [(place_of(document, field, index), each) for field, index, each in scope.demands(document)]
+    for location, demand in (*demands, *_guardrails(document)):
         if demand.rule in seen:
             yield (
-                (*place_of(document, field, index), "rule"),
+                (*location, "rule"),
                 f"{demand.rule!r} is the id of another rule; an id names one rule in a policy",
             )
         seen.add(demand.rule)
 
 
+def _guardrails(document: PolicyDocument) -> Iterator[tuple[Location, scope.Demand]]:
+    for index, demand in enumerate(document.rollouts.guardrails if document.rollouts else ()):
+        yield ("rollouts", "guardrails", index), demand
+
+
+def _selections(document: PolicyDocument) -> Iterator[tuple[Location, When]]:
+    for field, index, name, selection in scope.selections(document):
+        yield (*place_of(document, field, index), name), selection
+    for location, demand in _guardrails(document):
+        if demand.when is not None:
+            yield (*location, "when"), demand.when
+
+
 def _label_problems(document: PolicyDocument) -> Iterator[Problem]:
-    for field, index, selection, when in scope.selections(document):
+    for place, when in _selections(document):
         for name, values in when.labels.items():
-            location = (*place_of(document, field, index), selection, "labels", name)
+            location = (*place, "labels", name)
             declared = document.labels.get(name)
             if declared is None:
                 hint = suggestion(name, document.labels)

@@ -1,25 +1,36 @@
 """What guardrails make of the figures of a rollout.
 
 Responsible for choosing the guardrails that a rollout is judged by, and for judging the challenger's figures
-by them, against bounds and against the champion's. A breach is told only where the sequential test
-(``sequential``) says that noise does not explain it; its false-alarm rate is shared out evenly over the steps
-of the plan and the bounds of the guardrail, so that the sum over the rollout is the guardrail's own. Pure.
+by them, against bounds and against the champion's (``guardrail_bounds``). A breach is told only where a
+sequential test says that noise does not explain it. A guardrail's false-alarm rate is shared out evenly over
+the phases of the plan, each of which counts samples of its own; where it has two bounds, the mean of their
+evidence is what counts, which is evidence against both. So the chance of a false alarm over the whole rollout
+is the guardrail's own, and that of several guardrails is their sum at most. Pure.
+
+It rests on samples that are independent of one another, and on sums that are all of them: one sample a
+request, not one a window. Requests of one user that fail together are fewer samples than they seem to be.
 """
 
 from __future__ import annotations
 
+import json
+import math
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
-from carnet_policies.scope import fits_any
-from carnet_policies.sequential import evidence_above_zero
+from pydantic import ValidationError
+
+from carnet.errors import DocumentInvalidError
+from carnet_policies.guardrail_bounds import bounds_of
+from carnet_policies.schema_rollouts import GuardrailDemand
+from carnet_policies.scope import Occasion, holds, label_values
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
+    from carnet_policies.guardrail_bounds import Bound
     from carnet_policies.schema import PolicyDocument
-    from carnet_policies.schema_rollouts import GuardrailDemand
 
 
 class GuardrailStatus(StrEnum):
@@ -54,7 +65,18 @@ class Samples:
         """Their variance, by ``count - 1``; 0 where there are fewer than two."""
         if self.count < 2:
             return 0.0
-        return max(self.total_of_squares - self.count * self.mean**2, 0.0) / (self.count - 1)
+        return max(self.total_of_squares - self.total * self.mean, 0.0) / (self.count - 1)
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether the sums are numbers that can be counted with."""
+        return math.isfinite(self.total) and math.isfinite(self.total_of_squares)
+
+    @property
+    def is_of_events(self) -> bool:
+        """Whether each is 0 or 1: then, and hardly ever else, the sum is that of the squares too."""
+        whole = float(self.total).is_integer()
+        return whole and self.total == self.total_of_squares and self.total <= self.count
 
     def __add__(self, other: Samples) -> Samples:
         return Samples(
@@ -76,8 +98,8 @@ class GuardrailVerdict:
         challenger: The challenger's samples.
         champion: The champion's.
         limit: What the challenger's mean must not be worse than, beyond noise; None until it can be told.
-        evidence: What the test counts against the challenger.
-        false_alarm_rate: The chance of a false alarm that this look is one of.
+        evidence: What the test counts against the challenger; a breach from ``1 / false_alarm_rate`` on.
+        false_alarm_rate: The chance of a false alarm that the present phase is given.
     """
 
     rule: str
@@ -89,49 +111,6 @@ class GuardrailVerdict:
     limit: float | None
     evidence: float
     false_alarm_rate: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Bound:
-    """One bound of a guardrail on figures: by how much it is passed, and how sure that is."""
-
-    limit: float
-    excess: float
-    variance: float
-    prior_variance: float
-    words: str
-
-
-def guardrails_for(
-    document: PolicyDocument, *, kind: str, namespace: str, alias: str, labels: Mapping[str, str]
-) -> tuple[GuardrailDemand, ...]:
-    """Choose the guardrails that a rollout is judged by.
-
-    Args:
-        document: The policy in force.
-        kind: How the challenger is tried: ``shadow`` or ``split``.
-        namespace: The alias's namespace.
-        alias: The alias.
-        labels: The labels of the challenger's manifest; one that is left out counts as the policy's default,
-            and one that is unknown as whatever is demanded the most of.
-    """
-    terms = document.rollouts
-    return tuple(
-        demand
-        for demand in (terms.guardrails if terms else ())
-        if kind in demand.kinds
-        and (
-            demand.when is None
-            or (
-                (not demand.when.aliases or alias in demand.when.aliases)
-                and (not demand.when.namespaces or fits_any(demand.when.namespaces, namespace))
-                and all(
-                    labels.get(name, document.labels[name].default) in {None, *values}
-                    for name, values in demand.when.labels.items()
-                )
-            )
-        )
-    )
 
 
 def judge_guardrails(
@@ -147,7 +126,8 @@ def judge_guardrails(
         demands: The guardrails that the rollout is judged by.
         challenger: Its samples in the present phase, by metric.
         champion: The champion's, by metric.
-        phases: How many phases the plan has in all, over which the chance of a false alarm is shared out.
+        phases: How many phases the plan has in all, 1 at least, over which the chance of a false alarm is
+            shared out.
 
     Returns:
         What each guardrail says, in their order.
@@ -164,30 +144,84 @@ def judge_guardrails(
     ]
 
 
+def guardrails_for(
+    document: PolicyDocument,
+    *,
+    kind: Literal["shadow", "split"],
+    namespace: str,
+    alias: str,
+    labels: Mapping[str, str],
+    champion_labels: Mapping[str, str] | None = None,
+) -> tuple[GuardrailDemand, ...]:
+    """Choose the guardrails that a rollout is judged by.
+
+    A label that is left out counts as it does for every demand: as the policy's default, and where there is
+    none, or where the value is unknown to the policy, every guardrail that selects by it is asked.
+
+    Args:
+        document: The policy.
+        kind: How the challenger is tried.
+        namespace: The namespace.
+        alias: The alias whose traffic it is about.
+        labels: The labels of the challenger's manifest.
+        champion_labels: Those of the champion's; with them a label that is ``never_below_baseline``, and
+            stands below the champion's, is not known. None where it has none to compare with.
+
+    Returns:
+        The guardrails, in the policy's order.
+    """
+    if document.rollouts is None:
+        return ()
+    occasion = Occasion(namespace=namespace, alias=alias)
+    known = label_values(document, labels, namespace, baseline=champion_labels)
+    return tuple(
+        demand
+        for demand in document.rollouts.guardrails
+        if kind in demand.kinds and (demand.when is None or holds(demand.when, known, occasion))
+    )
+
+
+def guardrail_to_json(demand: GuardrailDemand) -> dict[str, Any]:
+    """Return a guardrail as a JSON object, defaults spelt out, so that it stays what it is."""
+    return demand.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def guardrail_from_json(value: Mapping[str, Any]) -> GuardrailDemand:
+    """Return the guardrail of a JSON object that ``guardrail_to_json`` made.
+
+    Args:
+        value: The object.
+
+    Raises:
+        DocumentInvalidError: It is none; ``field`` names what is wrong first.
+    """
+    try:
+        return GuardrailDemand.model_validate_json(json.dumps(dict(value)))
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"])) or "guardrail"
+        raise DocumentInvalidError(
+            f"{field}: this is no guardrail: {first['msg']}", metadata={"field": field}
+        ) from error
+
+
 def _judge(demand: GuardrailDemand, challenger: Samples, champion: Samples, rate: float) -> GuardrailVerdict:
     def verdict(
-        status: GuardrailStatus, message: str, bound: _Bound | None, evidence: float
+        status: GuardrailStatus, message: str, bound: Bound | None = None, evidence: float = 0.0
     ) -> GuardrailVerdict:
+        limit = bound.limit if bound else None
         return GuardrailVerdict(
-            demand.rule,
-            demand.metric,
-            status,
-            message,
-            challenger,
-            champion,
-            bound.limit if bound else None,
-            evidence,
-            rate,
+            demand.rule, demand.metric, status, message, challenger, champion, limit, evidence, rate
         )
 
     missing = _missing(demand, challenger, champion)
     if missing:
-        return verdict(GuardrailStatus.COLLECTING, f"{demand.metric}: {missing}", None, 0.0)
-    bounds = list(_bounds(demand, challenger, champion))
-    judged = [(evidence_above_zero(each.excess, each.variance, each.prior_variance), each) for each in bounds]
-    evidence, bound = max(judged, key=lambda pair: pair[0])
+        return verdict(GuardrailStatus.COLLECTING, f"{demand.metric}: {missing}")
+    bounds = list(bounds_of(demand, challenger, champion))
+    bound = max(bounds, key=lambda each: each.evidence)
+    evidence = sum(each.evidence / len(bounds) for each in bounds)
     figure = f"{demand.metric} {challenger.mean:.6g} over {challenger.count:,} samples"
-    if evidence * rate >= len(bounds):
+    if evidence * rate >= 1:
         message = f"{figure} is worse than {bound.words}, beyond what noise explains"
         return verdict(GuardrailStatus.BREACHED, message, bound, evidence)
     relation = "is worse than" if bound.excess > 0 else "keeps to"
@@ -196,59 +230,14 @@ def _judge(demand: GuardrailDemand, challenger: Samples, champion: Samples, rate
 
 
 def _missing(demand: GuardrailDemand, challenger: Samples, champion: Samples) -> str:
-    """Say how many samples are missing; empty for none."""
+    """Say what is missing before the guardrail can say anything; empty for nothing."""
     parts = [("challenger", challenger)]
     if demand.max_regression is not None:
         parts.append(("champion", champion))
-    short = [
+    return ", ".join(
         f"{samples.count:,} of {demand.min_samples:,} samples of the {name}"
-        for name, samples in parts
         if samples.count < demand.min_samples
-    ]
-    return ", ".join(short)
-
-
-def _bounds(demand: GuardrailDemand, challenger: Samples, champion: Samples) -> Iterator[_Bound]:
-    worse = 1.0 if demand.direction == "lower_is_better" else -1.0
-    fixed = demand.at_most if demand.at_most is not None else demand.at_least
-    if fixed is not None:
-        excess = worse * (challenger.mean - fixed)
-        # Around the limit, not around the mean: samples that do not vary are no certainty.
-        spread = challenger.variance + excess**2
-        yield _Bound(
-            fixed,
-            excess,
-            spread / challenger.count,
-            spread / demand.min_samples,
-            f"the limit {fixed:.6g}",
-        )
-    if demand.max_regression is not None:
-        yield _regression(demand, challenger, champion, worse)
-
-
-def _regression(demand: GuardrailDemand, challenger: Samples, champion: Samples, worse: float) -> _Bound:
-    margin = demand.max_regression
-    assert margin is not None, "only guardrails with a margin are compared with the champion"
-    # What is compared is challenger - factor x champion - amount: a percentage moves with the champion's.
-    factor, amount = 1.0, margin.value
-    if margin.is_percentage:
-        sign = 1.0 if champion.mean >= 0 else -1.0
-        factor, amount = 1.0 + worse * sign * margin.value / 100, 0.0
-    limit = factor * champion.mean + worse * amount
-    excess = worse * (challenger.mean - limit)
-    together = challenger + champion
-    # One of the two may not vary by chance (no error so far): what both vary by together is the least taken.
-    apart = (challenger.variance, factor**2 * champion.variance)
-    pooled = (together.variance, factor**2 * together.variance)
-    variance, prior = (
-        max(
-            apart[0] / ours + apart[1] / theirs,
-            pooled[0] / ours + pooled[1] / theirs,
-        )
-        for ours, theirs in (
-            (challenger.count, champion.count),
-            (demand.min_samples, demand.min_samples),
-        )
+        else f"the {name}'s sums are too large to be counted"
+        for name, samples in parts
+        if samples.count < demand.min_samples or not samples.is_finite
     )
-    words = f"the champion's {champion.mean:.6g} over {champion.count:,} samples, with {margin} to spare"
-    return _Bound(limit, excess, variance, prior, words)

@@ -18,6 +18,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainSerializer,
     TypeAdapter,
     WithJsonSchema,
     WrapValidator,
@@ -179,4 +180,15 @@ def _margin(value: Any) -> Any:
     raise ValueError(f"{value!r} is no margin: write an amount such as 0.005, or a percentage such as 5%")
 
 
-MaxRegression = Annotated[Margin, BeforeValidator(_margin, json_schema_input_type=float | str)]
+def _as_written(margin: Margin) -> float | str:
+    """Return what ``_margin`` reads the same margin from."""
+    if not margin.is_percentage:
+        return margin.value
+    return f"{margin.value:.6f}".rstrip("0").rstrip(".") + "%"
+
+
+MaxRegression = Annotated[
+    Margin,
+    BeforeValidator(_margin, json_schema_input_type=float | str),
+    PlainSerializer(_as_written, when_used="json"),
+]

@@ -50,6 +50,21 @@ class Demand(Protocol):
         """What it is asked of; None for every version."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Occasion:
+    """On what occasion a ``when`` is asked, where it is no admission: no version comes from anywhere then.
+
+    Attributes:
+        namespace: The namespace.
+        alias: The alias that it is about; empty for none.
+        source: Empty.
+    """
+
+    namespace: str
+    alias: str = ""
+    source: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """What a policy asks of one version.
@@ -104,7 +119,13 @@ def scope_of(document: PolicyDocument, facts: Facts) -> Scope:
     """
     if not is_scoped(document):
         return Scope(document, None, {})
-    labels = {name: _label(name, declared, facts) for name, declared in document.labels.items()}
+    baseline = facts.baseline_manifest
+    labels = _labels(
+        document,
+        _stated(facts.manifest),
+        facts.namespace,
+        None if baseline is None else _stated(baseline),
+    )
     values = {name: label.value for name, label in labels.items()}
     asked: dict[str, list[Demand]] = {field: [] for field in DEMANDS}
     left_out: list[str] = []
@@ -117,20 +138,40 @@ def scope_of(document: PolicyDocument, facts: Facts) -> Scope:
     return Scope(narrowed, _result(labels, left_out), values)
 
 
-def holds(when: When, labels: Mapping[str, str | None], facts: Facts, *, unknown: bool = True) -> bool:
+def label_values(
+    document: PolicyDocument,
+    labels: Mapping[str, str],
+    namespace: str,
+    *,
+    baseline: Mapping[str, str] | None = None,
+) -> dict[str, str | None]:
+    """Return what each label that a policy declares counts as; None where that is not known.
+
+    Args:
+        document: The policy.
+        labels: The labels of a manifest.
+        namespace: The target's namespace.
+        baseline: The labels of the version that it is compared with; None for none.
+    """
+    return {name: label.value for name, label in _labels(document, labels, namespace, baseline).items()}
+
+
+def holds(
+    when: When, labels: Mapping[str, str | None], asked: Facts | Occasion, *, unknown: bool = True
+) -> bool:
     """Return whether a version is one of those that a ``when`` selects.
 
     Args:
         when: The criteria, all of which must hold.
         labels: What each label counts as; None where that is not known.
-        facts: The facts.
+        asked: The facts, or the occasion, of which the source, the alias and the namespace are read.
         unknown: What a criterion gives whose label is not known.
     """
-    if when.sources and facts.source not in when.sources:
+    if when.sources and asked.source not in when.sources:
         return False
-    if when.aliases and facts.alias not in when.aliases:
+    if when.aliases and asked.alias not in when.aliases:
         return False
-    if when.namespaces and not fits_any(when.namespaces, facts.namespace):
+    if when.namespaces and not fits_any(when.namespaces, asked.namespace):
         return False
     return all(
         unknown if labels.get(name) is None else labels[name] in values
@@ -172,16 +213,29 @@ def _pattern(pattern: str) -> re.Pattern[str]:
     return re.compile(".*".join(map(re.escape, pattern.split("*"))))
 
 
-def _stated(manifest: Mapping[str, Any], name: str) -> Any:
+def _stated(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
     stated = manifest.get("labels")
-    return stated.get(name) if isinstance(stated, Mapping) else None
+    return stated if isinstance(stated, Mapping) else {}
 
 
-def _label(name: str, declared: LabelDeclaration, facts: Facts) -> _Label:
-    label = _own_label(name, declared, facts)
-    if not declared.never_below_baseline or label.value is None or facts.baseline_manifest is None:
+def _labels(
+    document: PolicyDocument,
+    labels: Mapping[str, Any],
+    namespace: str,
+    baseline: Mapping[str, Any] | None,
+) -> dict[str, _Label]:
+    return {
+        name: _not_below(name, declared, _own_label(name, declared, labels.get(name), namespace), baseline)
+        for name, declared in document.labels.items()
+    }
+
+
+def _not_below(
+    name: str, declared: LabelDeclaration, label: _Label, baseline: Mapping[str, Any] | None
+) -> _Label:
+    if not declared.never_below_baseline or label.value is None or baseline is None:
         return label
-    before = _stated(facts.baseline_manifest, name) or declared.default
+    before = baseline.get(name) or declared.default
     order = declared.values.index
     if before in declared.values and order(label.value) < order(before):
         problem = (
@@ -191,11 +245,10 @@ def _label(name: str, declared: LabelDeclaration, facts: Facts) -> _Label:
     return label
 
 
-def _own_label(name: str, declared: LabelDeclaration, facts: Facts) -> _Label:
-    value = _stated(facts.manifest, name)
+def _own_label(name: str, declared: LabelDeclaration, value: Any, namespace: str) -> _Label:
     known = ", ".join(declared.values)
     if value is None:
-        if declared.default is not None and not fits_any(declared.required_in, facts.namespace):
+        if declared.default is not None and not fits_any(declared.required_in, namespace):
             return _Label(declared.default, f"{declared.default} (left out: the policy's default)")
         return _Label(None, "(left out)", f"the manifest leaves out the label {name} ({known})")
     if value not in declared.values:

@@ -1,14 +1,18 @@
-"""A sequential test: has a difference gone beyond noise, asked as often as one likes.
+"""A sequential test of means: has a difference gone beyond noise, asked as often as one likes.
 
 Figures are looked at after every report, so a fixed-sample test would cry wolf sooner or later. The mixture
 sequential probability ratio test (H. Robbins, "Statistical Methods Related to the Law of the Iterated
-Logarithm", 1970; R. Johari et al., "Always Valid Inference", Operations Research 70, 2022) bounds the chance
-of a false alarm over all looks together: under the null hypothesis the mixture of likelihood ratios is a
-non-negative martingale that begins at 1, so it ever reaches 1 / rate with a probability of at most the rate
-(J. Ville, 1939).
+Logarithm", Annals of Mathematical Statistics 41, 1970; R. Johari et al., "Always Valid Inference", Operations
+Research 70, 2022) bounds the chance of a false alarm over all looks together: under the null hypothesis the
+mixture of likelihood ratios is a non-negative supermartingale that begins at 1, so it ever reaches 1 / rate
+with a probability of at most the rate (J. Ville, 1939).
 
 Here the null hypothesis is that the difference is not above 0, and the mixture is over a half-normal prior on
-differences above 0. Estimates are taken as normal around their means, which needs enough samples. Pure.
+differences above 0. That is exact where samples are normal and their variance is known. With the variance
+that samples show around what the null hypothesis says they are around, it is exact too where they are
+symmetric (V. de la Peña, "A General Class of Exponential Inequalities for Martingales and Ratios", Annals of
+Probability 27, 1999), and otherwise holds the better the more samples there are. Samples that are 0 or 1 have
+a test that needs no such word (``sequential_rates``). Pure.
 """
 
 from __future__ import annotations
@@ -16,6 +20,12 @@ from __future__ import annotations
 import math
 
 EVIDENCE_MAX = 1e300
+_LOG_EVIDENCE_MAX = math.log(EVIDENCE_MAX)
+
+
+def evidence_of(logarithm: float) -> float:
+    """Return evidence by its natural logarithm, ``EVIDENCE_MAX`` at most."""
+    return math.exp(min(logarithm, _LOG_EVIDENCE_MAX))
 
 
 def evidence_above_zero(estimate: float, variance: float, prior_variance: float) -> float:
@@ -23,7 +33,8 @@ def evidence_above_zero(estimate: float, variance: float, prior_variance: float)
 
     Args:
         estimate: The difference as it is estimated now.
-        variance: The variance of that estimate; 0 where the samples do not vary at all.
+        variance: The variance of that estimate; 0 where the samples do not vary at all. Where it cannot be
+            counted, being too large, there is no evidence.
         prior_variance: The variance of the half-normal prior, above 0: differences of about its root are
             found the soonest.
 
@@ -33,11 +44,12 @@ def evidence_above_zero(estimate: float, variance: float, prior_variance: float)
     if variance <= 0:
         return EVIDENCE_MAX if estimate > 0 else 0.0
     total = variance + prior_variance
-    exponent = estimate**2 * prior_variance / (2 * variance * total)
-    score = estimate * math.sqrt(prior_variance / (variance * total))
-    below = _log_normal_below(score)
-    logarithm = math.log(2) + 0.5 * math.log(variance / total) + exponent + below
-    return math.exp(min(logarithm, math.log(EVIDENCE_MAX)))
+    if not math.isfinite(total):
+        return 0.0
+    score = estimate * math.sqrt(prior_variance / total / variance)
+    return evidence_of(
+        math.log(2) + 0.5 * math.log(variance / total) + score * score / 2 + _log_normal_below(score)
+    )
 
 
 def _log_normal_below(score: float) -> float:
@@ -45,4 +57,4 @@ def _log_normal_below(score: float) -> float:
     if score > -30:
         return math.log(0.5 * math.erfc(-score / math.sqrt(2)))
     # Mills' ratio: far out the chance is the density over the distance.
-    return -(score**2) / 2 - math.log(-score * math.sqrt(2 * math.pi))
+    return -(score * score) / 2 - math.log(-score * math.sqrt(2 * math.pi))
