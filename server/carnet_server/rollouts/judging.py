@@ -65,6 +65,11 @@ def read_view(connection: Connection, rollout: Rollout) -> RolloutView:
     return RolloutView(rollout, tuple(_verdicts(rollout, challenger, champion)), figures)
 
 
+def unmeasured_view(rollout: Rollout) -> RolloutView:
+    """Return a rollout of which nothing was measured, with the guardrails that would judge it."""
+    return RolloutView(rollout, tuple(_verdicts(rollout, {}, {})))
+
+
 def _samples(connection: Connection, rollout: Rollout) -> tuple[dict[str, Samples], dict[str, Samples]]:
     """Read the challenger's samples and the champion's, by metric."""
     phases = {rollout.phase, rollout.champion_phase}

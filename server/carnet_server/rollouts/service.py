@@ -21,8 +21,8 @@ from carnet_server.models.queries import list_namespaces
 from carnet_server.rollouts import queries
 from carnet_server.rollouts.changes import environment_actor, write_change
 from carnet_server.rollouts.controller import RolloutController
-from carnet_server.rollouts.domain import Outcome, RolloutView
-from carnet_server.rollouts.judging import read_view
+from carnet_server.rollouts.domain import Outcome
+from carnet_server.rollouts.judging import read_view, unmeasured_view
 from carnet_server.rollouts.permission import needs_promotion
 from carnet_server.rollouts.reporting import MetricReports
 from carnet_server.rollouts.starting import Start
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from carnet_server.log.transaction import Transaction
     from carnet_server.log.writer import Writer
     from carnet_server.models.notes import Note
-    from carnet_server.rollouts.domain import Rollout
+    from carnet_server.rollouts.domain import Rollout, RolloutView
     from carnet_server.rollouts.metrics import MetricPoint
     from carnet_server.rollouts.reporting import Reported
     from carnet_server.rollouts.start_request import StartRequest
@@ -108,7 +108,7 @@ class RolloutsService:
         if validate_only:
             now = self._clock()
             rollout, _ = await self._database.read(lambda connection: start.prepare(connection, now))
-            return Outcome(RolloutView(rollout), None)
+            return Outcome(unmeasured_view(rollout), None)
         begun = await self._writer.commit(start.write)
         receipt = await self._log.signed_receipt(begun.start_log_index)
         return Outcome(await self.get(begun.name), receipt)
