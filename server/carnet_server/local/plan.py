@@ -111,6 +111,7 @@ DEFAULT_PLAN = Plan(
             roles={"staging": ("evaluator",), "prod": ("reader",)},
             evidence=("integration-tester",),
         ),
+        Identity("monitor", "service", roles={"*": ("monitor",)}),
         Identity(
             "alice",
             "person",

@@ -73,6 +73,14 @@ def test_every_file_is_there_and_none_besides(folder):
     assert [path.name for path in folder.parent.iterdir()] == ["carnet"]
 
 
+def test_the_monitor_reports_everywhere_signs_nothing_and_may_do_nothing_else(folder):
+    monitor = "spiffe://carnet.internal/service/monitor"
+    for name in ENVIRONMENTS:
+        trust = yaml.safe_load((folder / "environments" / name / "trust.yaml").read_text())
+        assert [each["roles"] for each in trust["roles"] if each["subject"] == monitor] == [["monitor"]]
+        assert monitor not in {each["subject"] for each in trust["keys"]}
+
+
 def test_secrets_are_their_owners_only(folder):
     keys = list(folder.rglob("*-key.pem"))
     assert len(keys) >= 2 + 3 * len(ENVIRONMENTS)
