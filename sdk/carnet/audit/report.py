@@ -190,5 +190,7 @@ def describe_subject(entry: Entry) -> tuple[str, ...]:
         described.append(f"version {name}@{subject['version']}" if "version" in subject else f"model {name}")
     if "alias" in subject:
         described.append(f"alias {subject['alias']}")
-    described += [f"{key} {subject[key]}" for key in ("promotion", "policy", "key") if key in subject]
+    described += [
+        f"{key} {subject[key]}" for key in ("rollout", "promotion", "policy", "key") if key in subject
+    ]
     return tuple(described)

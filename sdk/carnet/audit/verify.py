@@ -11,6 +11,7 @@ an environment without pins is ``cannot_verify``.
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING
 
 from carnet.audit.certificates import verify_certificates
@@ -22,6 +23,7 @@ from carnet.audit.layout import read_document
 from carnet.audit.meaning import judge_log
 from carnet.audit.refusals import verify_refusals
 from carnet.audit.report import AuditReport, EnvironmentSummary, Finding, Verdict
+from carnet.audit.rollouts import judge_rollouts
 from carnet.audit.signed_documents import verify_document_signatures
 from carnet.audit.stages import judge_stages
 from carnet.audit.statements import read_records
@@ -85,6 +87,7 @@ def verify_export(
             broken, uses = judge_log(name, logs[name], pins, terms)
             findings += problems + broken
             findings += judge_stages(name, logs[name])
+            findings += judge_rollouts(name, logs[name], partial(_whole_document, directory / name, whole))
             findings += verify_refusals(directory / name, name, chain.entries, whole)
             findings += verify_certificates(directory / name, pins.environments[name], chain.entries, whole)
             findings += verify_document_signatures(directory / name, name, chain.entries, whole, pins)
@@ -115,6 +118,11 @@ def _terms(directory: Path, chain: Chain, whole: frozenset[str]) -> dict[str, Gl
         for digest in digests
         if digest is not None and digest in whole
     }
+
+
+def _whole_document(directory: Path, whole: frozenset[str], digest: str) -> bytes | None:
+    """Read a document that was found whole; None for one that was not, which has been reported."""
+    return read_document(directory, digest) if digest in whole else None
 
 
 def _summarise(chain: Chain, documents: int) -> EnvironmentSummary:

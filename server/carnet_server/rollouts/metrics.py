@@ -4,8 +4,9 @@ Responsible for refusing a batch that is not whole in every point, and for addin
 window before anything is written. Times here are whole microseconds since 1970, and everything is done in one
 walk along the points: a thousand of them come many times a second. Pure.
 
-A point counts for the phase in which its window began, so that what was measured before a step is no figure
-of it. A window may begin ``CLOCK_SKEW`` before the rollout, and end that much ahead of our clock.
+A point counts for the phase in which the middle of its window lies: what was measured before a step is no
+figure of it, and a window that was open while a step began is of the one that it is mostly of. A window may
+begin a minute before the rollout, and end a minute ahead of our clock, since clocks differ.
 """
 
 from __future__ import annotations
@@ -173,8 +174,8 @@ def add_up(points: Sequence[MetricPoint], phase_times: Sequence[datetime], inter
     totals: dict[tuple[int, int, str], list[float]] = {}
     windows: dict[tuple[int, str, int], list[float]] = {}
     for point in points:
-        start = point.start or 0
-        phase = bisect_right(begins, start)
+        start, end = point.start or 0, point.end or 0
+        phase = bisect_right(begins, (start + end) // 2)
         window = start - start % length
         for sums in (
             totals.setdefault((phase, point.version, point.metric), [0.0, 0.0, 0.0]),
