@@ -27,14 +27,13 @@ from carnet_policies.facts import (
     PeerDecision,
     SignatureFact,
 )
+from carnet_policies.rollout_cases import RolloutCaseForm  # noqa: TC001 - pydantic reads it
 from carnet_policies.schema_fields import Duration, Name, Some, Text  # noqa: TC001 - pydantic reads them
 from carnet_policies.schema_times import Moment  # noqa: TC001 - pydantic reads it
 
 if TYPE_CHECKING:
     from carnet_policies.schema import BreakGlassTerms
 
-# What a case says of a rule whose ``when`` leaves the version out.
-NOT_DEMANDED: Final = "NOT_DEMANDED"
 # What a case says of a rule that did not pass and that people skip by breaking the glass.
 SKIPPED: Final = "SKIPPED"
 Expected = RuleStatus | Literal["NOT_DEMANDED", "SKIPPED"]
@@ -237,12 +236,13 @@ class CaseForm(_Form):
 
 
 class CasesDocument(_Form):
-    """A policy's test cases."""
+    """A policy's test cases: of admissions, and of rollouts under its guardrails."""
 
     schema_: Literal["carnet.policy-cases/v1"] = Field(alias="schema")
     policy: Text
     facts: FactsForm = FactsForm()
     cases: Some[CaseForm]
+    rollouts: tuple[RolloutCaseForm, ...] = ()
 
 
 def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:

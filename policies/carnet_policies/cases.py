@@ -9,21 +9,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from carnet.documents import YamlSource, read_file, validate_document
+from carnet.documents import YamlSource, field_path, read_file, validate_document
 from carnet.errors import DocumentInvalidError
 from carnet_policies import break_glass
-from carnet_policies.case_forms import NOT_DEMANDED, SKIPPED, CasesDocument
+from carnet_policies.case_forms import SKIPPED, CasesDocument
 from carnet_policies.document import load_policy
 from carnet_policies.evaluation import RuleStatus
+from carnet_policies.guardrails import GuardrailStatus
+from carnet_policies.rollout_cases import NOT_DEMANDED, run_rollout_case
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from carnet.documents import Location
     from carnet_policies.case_forms import Expected, FactsForm
     from carnet_policies.document import Policy
     from carnet_policies.engine import PolicyEngine
     from carnet_policies.evaluation import Evaluation
+    from carnet_policies.rollout_cases import RolloutOutcome
 
 CASES_ENDING = ".cases.yaml"
 
@@ -50,18 +54,26 @@ class CasesReport:
         file: The file.
         policy: The policy's file.
         outcomes: One outcome a case.
-        never_refused: The rules that passed in every case, so that no case shows what they refuse.
+        rollouts: One outcome a case of a rollout.
+        never_refused: The rules that passed in every case, and the guardrails that were breached in none, so
+            that no case shows what they refuse.
     """
 
     file: Path
     policy: Path
     outcomes: tuple[CaseOutcome, ...]
+    rollouts: tuple[RolloutOutcome, ...]
     never_refused: tuple[str, ...]
 
     @property
     def passed(self) -> bool:
         """Whether every case passed."""
-        return all(outcome.passed for outcome in self.outcomes)
+        return all(outcome.passed for outcome in self.all_outcomes)
+
+    @property
+    def all_outcomes(self) -> tuple[CaseOutcome | RolloutOutcome, ...]:
+        """What came of the cases of admissions, then of those of rollouts."""
+        return (*self.outcomes, *self.rollouts)
 
 
 def run_cases(path: Path, engine: PolicyEngine) -> CasesReport:
@@ -88,15 +100,28 @@ def run_cases(path: Path, engine: PolicyEngine) -> CasesReport:
         known = policy.rule_ids
         if policy.document.break_glass is not None:
             known += (break_glass.RULE,)
-        for rule in case.expect:
-            if rule not in known:
-                where = source.where(("cases", index, "expect", rule))
-                raise DocumentInvalidError(
-                    f"{where}: cases[{index}].expect: {policy_path.name} has no rule {rule!r}: "
-                    f"it has {', '.join(known)}"
-                )
+        _require_known(source, ("cases", index), case.expect, known, f"{policy_path.name} has no rule")
         outcomes.append(CaseOutcome(case.case, mismatches(evaluation, case.expect), evaluation))
-    return CasesReport(path, policy_path, tuple(outcomes), _never_refused(policy, outcomes))
+    guardrails = policy.guardrail_ids
+    rollouts = []
+    for index, form in enumerate(document.rollouts):
+        place = ("rollouts", index)
+        _require_known(source, place, form.expect, guardrails, f"{policy_path.name} has no guardrail")
+        rollouts.append(run_rollout_case(policy.document, form))
+    never = (*_never_refused(policy, outcomes), *_never_breached(guardrails, rollouts))
+    return CasesReport(path, policy_path, tuple(outcomes), tuple(rollouts), never)
+
+
+def _require_known(
+    source: YamlSource, place: Location, named: Iterable[str], known: Sequence[str], problem: str
+) -> None:
+    for rule in named:
+        if rule not in known:
+            where = source.where((*place, "expect", rule))
+            has = ", ".join(known) or "none"
+            raise DocumentInvalidError(
+                f"{where}: {field_path((*place, 'expect'))}: {problem} {rule!r}: it has {has}"
+            )
 
 
 def _evaluate(engine: PolicyEngine, policy: Policy, form: FactsForm) -> Evaluation:
@@ -140,6 +165,16 @@ def _never_refused(policy: Policy, outcomes: list[CaseOutcome]) -> tuple[str, ..
         if result.counts_as is not RuleStatus.PASSED
     }
     return tuple(rule for rule in policy.rule_ids if rule not in refused)
+
+
+def _never_breached(guardrails: Sequence[str], outcomes: Iterable[RolloutOutcome]) -> Iterator[str]:
+    breached = {
+        verdict.rule
+        for outcome in outcomes
+        for verdict in outcome.verdicts
+        if verdict.status is GuardrailStatus.BREACHED
+    }
+    return (rule for rule in guardrails if rule not in breached)
 
 
 def find_cases(path: Path) -> list[Path]:

@@ -15,7 +15,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from carnet.cli.output import emit
+from carnet.cli.output import emit, printable
 from carnet.cli.settings import Group, Settings, pass_settings
 from carnet.documents import read_file
 from carnet.errors import InvalidInputError
@@ -26,6 +26,7 @@ from carnet_policies.engine import PolicyEngine
 from carnet_policies.evaluation import RuleStatus
 from carnet_policies.explaining import emergency_terms, explanation_of, outcome_of, print_explanation
 from carnet_policies.replaying import print_replay, replay_to_json, summary_of
+from carnet_policies.terms_in_words import sections, terms_to_json
 
 MALFORMED = 2
 REFUSED = 5
@@ -104,22 +105,31 @@ def test(settings: Settings, context: click.Context, paths: tuple[Path, ...]) ->
 
 
 @policy.command()
-@click.argument("reference", metavar="REF")
-@click.option("--to", "target", required=True, metavar="ENV", help="The environment that would decide.")
+@click.argument("reference", metavar="REF|FILE")
+@click.option("--to", "target", metavar="ENV", help="The environment that would decide.")
 @click.option("--alias", default="", help="The alias that would be moved there.")
 @click.pass_context
 @pass_settings
-def explain(settings: Settings, context: click.Context, *, reference: str, target: str, alias: str) -> None:
-    """Say rule by rule what ENV would decide.
+def explain(
+    settings: Settings, context: click.Context, *, reference: str, target: str | None, alias: str
+) -> None:
+    """Say rule by rule what ENV would decide, or in words what a policy does once a version is in.
 
-    The environment itself is asked about the version REF as it stands now, and nothing is stored. Where it
-    would not admit the version, it is also said what people could skip by breaking the glass. The exit code
-    is 0 where it would admit the version, and 5 where a rule fails or awaits anything, people too.
+    With a FILE instead of a version: by which guardrails a challenger is judged, what is archived and may be
+    purged, and how much a namespace may store; nobody is asked.
+
+    With --to the environment itself is asked about the version REF as it stands now, and nothing is stored.
+    Where it would not admit the version, it is also said what people could skip by breaking the glass. The
+    exit code is 0 where it would admit the version, and 5 where a rule fails or awaits anything, people too.
 
     Examples:
       carnet policy explain dev/risk/fraud@3 --to staging
       carnet policy explain staging/risk/fraud@3 --to prod --alias champion -o json
+      carnet policy explain policy.yaml
     """
+    if target is None:
+        _explain_file(settings, Path(reference))
+        return
     with settings.client(signs=True) as client:
         promotion = client.promote(reference, target, alias=alias, dry_run=True)
         terms = None
@@ -179,6 +189,25 @@ def schema() -> None:
     click.echo(editor_schema_text(), nl=False)
 
 
+def _explain_file(settings: Settings, path: Path) -> None:
+    if not path.is_file():
+        raise click.UsageError(
+            f"{path} is no policy's file; to ask an environment about a version, name it with --to"
+        )
+    loaded = load_policy(read_file(path, what="the policy"), name=str(path))
+    emit(settings, terms_to_json(loaded.document), lambda page: _print_terms(page, loaded))
+
+
+def _print_terms(page: Console, loaded: Policy) -> None:
+    document = loaded.document
+    page.print(f"{document.environment}, version {document.version}, once a version is in")
+    for heading, sentences in sections(document):
+        page.print()
+        page.print(printable(heading), style="bold")
+        for sentence in sentences:
+            page.print(printable(f"    {sentence}"), soft_wrap=True)
+
+
 def _described(loaded: Policy) -> dict[str, Any]:
     document = loaded.document
     return {
@@ -186,6 +215,9 @@ def _described(loaded: Policy) -> dict[str, Any]:
         "version": document.version,
         "digest": loaded.digest,
         "rules": list(loaded.rule_ids),
+        "guardrails": list(loaded.guardrail_ids),
+        "retention": document.retention is not None,
+        "quotas": len(document.quotas),
     }
 
 
@@ -197,6 +229,10 @@ def _reported(report: CasesReport) -> dict[str, Any]:
         "cases": [
             {"case": outcome.case, "passed": outcome.passed, "mismatches": list(outcome.mismatches)}
             for outcome in report.outcomes
+        ],
+        "rollouts": [
+            {"case": outcome.case, "passed": outcome.passed, "mismatches": list(outcome.mismatches)}
+            for outcome in report.rollouts
         ],
         "never_refused": list(report.never_refused),
     }
@@ -210,10 +246,12 @@ def _print_checks(entries: list[dict[str, Any]]) -> None:
     console = _console()
     for entry in entries:
         if entry["sound"]:
-            rules = len(entry["rules"])
+            parts = [_counted(len(entry["rules"]), "rule"), _counted(len(entry["guardrails"]), "guardrail")]
+            parts += ["retention"] if entry["retention"] else []
+            parts += [_counted(entry["quotas"], "quota")] if entry["quotas"] else []
             console.print("✓", entry["file"], style="green", end="")
             console.print(
-                f": {entry['environment']}, version {entry['version']}, {rules} rules, "
+                f": {entry['environment']}, version {entry['version']}, {', '.join(parts)}, "
                 f"digest {entry['digest'][:12]}"
             )
         else:
@@ -222,11 +260,15 @@ def _print_checks(entries: list[dict[str, Any]]) -> None:
                 console.print(f"    {problem}")
 
 
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def _print_reports(reports: list[CasesReport], problems: list[str]) -> None:
     console = _console()
     for report in reports:
         console.print(f"{report.file}", style="bold")
-        for outcome in report.outcomes:
+        for outcome in report.all_outcomes:
             console.print(
                 "  ✓" if outcome.passed else "  ✗", style="green" if outcome.passed else "red", end=""
             )
@@ -238,6 +280,6 @@ def _print_reports(reports: list[CasesReport], problems: list[str]) -> None:
     for problem in problems:
         console.print("✗", style="red", end="")
         console.print(f" {problem}")
-    cases = [outcome for report in reports for outcome in report.outcomes]
+    cases = [outcome for report in reports for outcome in report.all_outcomes]
     failed = sum(not outcome.passed for outcome in cases)
     console.print(f"{len(cases) - failed} passed, {failed} failed")

@@ -53,6 +53,12 @@ class Policy:
         ids += [demand.rule for _, _, demand in scope.demands(document)]
         return tuple(ids)
 
+    @property
+    def guardrail_ids(self) -> tuple[str, ...]:
+        """The ids of the guardrails that rollouts are judged by, which have no results in a decision."""
+        rollouts = self.document.rollouts
+        return tuple(demand.rule for demand in rollouts.guardrails) if rollouts else ()
+
 
 def load_policy(data: bytes, *, name: str = "policy.yaml") -> Policy:
     """Parse a policy, and check it with all of its expressions.
