@@ -27,6 +27,8 @@ if TYPE_CHECKING:
         VerifiedBundle,
     )
     from carnet.errors import CarnetError
+    from carnet.hosting.metrics_reporter import MetricsReporter
+    from carnet.hosting.traffic_router import TrafficRouter
     from carnet.references import Reference, parse_reference
 
 __all__ = [
@@ -37,12 +39,14 @@ __all__ = [
     "Client",
     "Evidence",
     "Federation",
+    "MetricsReporter",
     "Promotion",
     "PromotionState",
     "PulledBundle",
     "PushResult",
     "Reference",
     "ResolvedVersion",
+    "TrafficRouter",
     "VerifiedBundle",
     "__version__",
     "connect",
@@ -59,12 +63,14 @@ _HOMES = {
     "Client": "carnet.client.client",
     "Evidence": _RESULTS,
     "Federation": "carnet.client.federation",
+    "MetricsReporter": "carnet.hosting.metrics_reporter",
     "Promotion": _RESULTS,
     "PromotionState": _RESULTS,
     "PulledBundle": _RESULTS,
     "PushResult": _RESULTS,
     "Reference": "carnet.references",
     "ResolvedVersion": _RESULTS,
+    "TrafficRouter": "carnet.hosting.traffic_router",
     "VerifiedBundle": _RESULTS,
     "connect": "carnet.client.client",
     "connect_async": "carnet.client.async_client",

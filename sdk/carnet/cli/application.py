@@ -49,6 +49,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Aliases": {
         "alias": ("carnet.cli.aliases:alias", "Set, list, show, watch or remove aliases."),
         "rollback": ("carnet.cli.rollback:rollback", "Move an alias back to the last good version."),
+        "rollout": ("carnet.cli.rollouts:rollout", "Try a challenger beside a champion, under guardrails."),
     },
     "Environments": {
         "environments": ("carnet.cli.environments:environments", "Show the environments and your roles."),

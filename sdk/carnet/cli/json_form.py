@@ -1,7 +1,8 @@
 """The JSON form of the client's values.
 
 Responsible for one rule: a value's fields under their own names, references as people write them, moments in
-RFC 3339, bytes in base64, a receipt as what its entry says and where it stands. Knows no command.
+RFC 3339, durations in seconds as ``90s``, bytes in base64, a receipt as what its entry says and where it
+stands. Knows no command.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ def as_json(value: Any, *, leave_out: frozenset[str] = frozenset()) -> Any:
         return str(value)
     if isinstance(value, datetime):
         return format_time(value)
+    if isinstance(value, timedelta):
+        return f"{value.total_seconds():.12g}s"
     if isinstance(value, bytes):
         return base64.b64encode(value).decode("ascii")
     return _composite(value, leave_out)

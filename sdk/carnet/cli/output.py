@@ -39,6 +39,12 @@ _STYLES = {
     "revoked": "bold red",
     "improved": "green",
     "regressed": "bold red",
+    "succeeded": "green",
+    "rolled_back": "bold red",
+    "stopped": "yellow",
+    "holding": "green",
+    "breached": "bold red",
+    "collecting": "yellow",
 }
 
 

@@ -20,8 +20,10 @@ from carnet.client.importing import Importing
 from carnet.client.lineage import Lineage
 from carnet.client.pulling import Pulling
 from carnet.client.replays import Replays
+from carnet.client.rollouts import Rollouts
 from carnet.client.search import Search
 from carnet.client.stages import Stages
+from carnet.client.traffic import TrafficShares
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,6 +38,8 @@ class AsyncClient(
     Lineage,
     FeatureSchemas,
     Aliases,
+    Rollouts,
+    TrafficShares,
     Auditing,
     Replays,
     Environments,

@@ -118,6 +118,16 @@ class Client:
     stale_aliases = _forwarded(AsyncClient.stale_aliases)
     watch_alias = _forwarded_stream(AsyncClient.watch_alias)
 
+    start_rollout = _forwarded(AsyncClient.start_rollout)
+    rollout = _forwarded(AsyncClient.rollout)
+    rollouts = _forwarded(AsyncClient.rollouts)
+    wait_for_rollout = _forwarded(AsyncClient.wait_for_rollout)
+    stop_rollout = _forwarded(AsyncClient.stop_rollout)
+    complete_rollout = _forwarded(AsyncClient.complete_rollout)
+    report_metrics = _forwarded(AsyncClient.report_metrics)
+    traffic = _forwarded(AsyncClient.traffic)
+    watch_traffic = _forwarded_stream(AsyncClient.watch_traffic)
+
     audit_export = _forwarded(AsyncClient.audit_export)
     audit_verify = _forwarded(AsyncClient.audit_verify)
 

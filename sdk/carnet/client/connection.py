@@ -26,6 +26,7 @@ from carnet.registry.v1 import (
     identity_pb2_grpc,
     log_pb2_grpc,
     models_pb2_grpc,
+    rollouts_pb2_grpc,
     search_pb2_grpc,
 )
 from carnet.sync.v1 import environments_pb2_grpc, promotions_pb2_grpc
@@ -103,6 +104,7 @@ class RegistryConnection(_Connection):
         self.models = models_pb2_grpc.ModelServiceStub(self.channel)
         self.search = search_pb2_grpc.SearchServiceStub(self.channel)
         self.aliases = aliases_pb2_grpc.AliasServiceStub(self.channel)
+        self.rollouts = rollouts_pb2_grpc.RolloutServiceStub(self.channel)
         self.blobs = blobs_pb2_grpc.BlobServiceStub(self.channel)
         self.evidence = evidence_pb2_grpc.EvidenceServiceStub(self.channel)
         self.admission = admission_pb2_grpc.AdmissionServiceStub(self.channel)

@@ -14,6 +14,7 @@ from carnet.errors import PreconditionFailedError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Iterator
+    from concurrent.futures import Future
 
 T = TypeVar("T")
 
@@ -44,12 +45,16 @@ class LoopThread:
                 if self._loop.is_closed()
                 else "a client cannot be called from its own progress callback"
             )
-        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        future = self.begin(coroutine)
         try:
             return future.result()
         except BaseException:
             future.cancel()
             raise
+
+    def begin(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+        """Begin to run a coroutine, and return what its result will be in; ``close`` cancels it."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
     def iterate(self, items: AsyncIterator[T]) -> Iterator[T]:
         """Run an asynchronous iterator item by item; it is closed when the iteration stops early."""

@@ -108,7 +108,7 @@ def alias_move_of(message: aliases_pb2.AliasMove) -> AliasMove:
     """Return a move of an alias."""
     return AliasMove(
         revision=message.revision,
-        kind=_word(aliases_pb2.AliasMoveKind.Name, message.kind, "ALIAS_MOVE_KIND_"),
+        kind=word_of(aliases_pb2.AliasMoveKind.Name, message.kind, "ALIAS_MOVE_KIND_"),
         old_version=message.old_version,
         new_version=message.new_version,
         actor=message.actor,
@@ -141,7 +141,7 @@ def version_of(message: models_pb2.Version, environment: str) -> Version:
         reference=Reference(environment, name.namespace, name.model, version=name.version),
         home=message.home,
         bundle_digest=message.bundle_digest,
-        stage=_word(models_pb2.Stage.Name, message.stage, "STAGE_"),
+        stage=word_of(models_pb2.Stage.Name, message.stage, "STAGE_"),
         size_bytes=message.size_bytes,
         file_count=message.file_count,
         publisher=message.publisher,
@@ -173,7 +173,7 @@ def key_use_of(message: identity_pb2.KeyUse, environment: str) -> KeyUse:
     """Return something that was signed with a key, as its registry states it."""
     name = name_in_answer(message.version, want="version", peer=environment)
     return KeyUse(
-        kind=_word(identity_pb2.KeyUseKind.Name, message.kind, "KEY_USE_KIND_"),
+        kind=word_of(identity_pb2.KeyUseKind.Name, message.kind, "KEY_USE_KIND_"),
         reference=Reference(environment, name.namespace, name.model, version=name.version),
         bundle_digest=message.bundle_digest,
         key_id=message.key_id,
@@ -192,7 +192,7 @@ def rules_of(messages: Iterable[policy_pb2.RuleResult]) -> tuple[RuleResult, ...
     return tuple(
         RuleResult(
             rule=each.rule,
-            status=_word(policy_pb2.RuleStatus.Name, each.status, "RULE_STATUS_").upper(),
+            status=word_of(policy_pb2.RuleStatus.Name, each.status, "RULE_STATUS_").upper(),
             message=each.message,
             remedy=each.remedy,
             values=dict(each.values),
@@ -206,7 +206,7 @@ def rules_of(messages: Iterable[policy_pb2.RuleResult]) -> tuple[RuleResult, ...
 
 def admission_state_of(state: int) -> str:
     """Return where a promotion stands at its target: awaiting, ready, refused, admitted or cancelled."""
-    return _word(admission_pb2.AdmissionState.Name, state, "ADMISSION_STATE_")
+    return word_of(admission_pb2.AdmissionState.Name, state, "ADMISSION_STATE_")
 
 
 def promotion_state_of(state: int, *, peer: str) -> PromotionState:
@@ -215,7 +215,7 @@ def promotion_state_of(state: int, *, peer: str) -> PromotionState:
     Raises:
         InternalError: The peer named a state that this client does not know.
     """
-    word = _word(promotions_pb2.PromotionState.Name, state, "PROMOTION_STATE_").upper()
+    word = word_of(promotions_pb2.PromotionState.Name, state, "PROMOTION_STATE_").upper()
     try:
         return PromotionState(word)
     except ValueError as error:
@@ -232,7 +232,8 @@ def promotion_event_of(message: promotions_pb2.PromotionEvent, *, peer: str) -> 
     )
 
 
-def _word(name_of: Any, value: int, prefix: str) -> str:
+def word_of(name_of: Any, value: int, prefix: str) -> str:
+    """Return an enumeration's value as a word in lower case; ``unknown_7`` for one from a later contract."""
     try:
         name: str = name_of(value)
     except ValueError:

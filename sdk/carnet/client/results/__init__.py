@@ -32,6 +32,18 @@ from carnet.client.results.promotions import (
 )
 from carnet.client.results.receipts import VerifiedReceipt
 from carnet.client.results.replays import ReplayedDecision
+from carnet.client.results.rollouts import (
+    GuardrailResult,
+    MetricComparison,
+    MetricPoint,
+    MetricsReport,
+    MetricSummary,
+    Rollout,
+    RolloutChange,
+    RolloutStep,
+    Traffic,
+    TrafficTarget,
+)
 from carnet.client.results.search import FoundVersion
 from carnet.client.results.serving import (
     Drill,
@@ -59,11 +71,16 @@ __all__ = [
     "Evidence",
     "ExportResult",
     "FoundVersion",
+    "GuardrailResult",
     "ImportReport",
     "ImportedAlias",
     "ImportedVersion",
     "KeyUse",
     "Metric",
+    "MetricComparison",
+    "MetricPoint",
+    "MetricSummary",
+    "MetricsReport",
     "Model",
     "PassedOver",
     "Promotion",
@@ -77,12 +94,17 @@ __all__ = [
     "ResolvedVersion",
     "RevokeResult",
     "RollbackCheck",
+    "Rollout",
+    "RolloutChange",
+    "RolloutStep",
     "RuleResult",
     "ServedRevision",
     "Serving",
     "ServingReport",
     "StageResult",
     "StaleAlias",
+    "Traffic",
+    "TrafficTarget",
     "VerifiedBundle",
     "VerifiedReceipt",
     "Version",

@@ -32,6 +32,7 @@ from carnet.registry.v1 import (
     log_pb2_grpc,
     models_pb2,
     models_pb2_grpc,
+    rollouts_pb2_grpc,
     search_pb2_grpc,
 )
 from carnet.signing.approval import Approval
@@ -48,6 +49,7 @@ from carnet.translog.checkpoint import Checkpoint, sign_checkpoint
 from carnet.translog.entry import Actor, Entry, EntryType
 from carnet.translog.keys import LogKey
 from carnet.translog.tree import inclusion_proof, leaf_hash, root_of
+from tests.unit.carnet.client.fake_rollouts import FakeRollouts, FakeRolloutService
 from tests.unit.carnet.client.fake_search import FakeSearch
 
 if TYPE_CHECKING:
@@ -129,6 +131,7 @@ class FakeEnvironment:
     aliases: dict[str, aliases_pb2.Alias] = field(default_factory=dict)
     moves: dict[str, list[aliases_pb2.AliasMove]] = field(default_factory=dict)
     admissions: dict[str, FakeAdmission] = field(default_factory=dict)
+    rollouts: FakeRollouts = field(default_factory=FakeRollouts)
     conflicts_to_come: int = 0
     watches_to_break: int = 0
 
@@ -675,4 +678,5 @@ def add_services(environment: FakeEnvironment, server: Any) -> None:
     admission_pb2_grpc.add_AdmissionServiceServicer_to_server(FakeAdmissions(environment), server)
     log_pb2_grpc.add_LogServiceServicer_to_server(FakeLogService(environment), server)
     environment_pb2_grpc.add_EnvironmentServiceServicer_to_server(FakeEnvironmentService(environment), server)
+    rollouts_pb2_grpc.add_RolloutServiceServicer_to_server(FakeRolloutService(environment), server)
     search_pb2_grpc.add_SearchServiceServicer_to_server(FakeSearch(environment), server)
