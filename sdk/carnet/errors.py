@@ -197,6 +197,15 @@ class BlobsMissingError(PreconditionFailedError):
     reason = "BLOBS_MISSING"
 
 
+class PurgedError(PreconditionFailedError):
+    """The version's files were purged; what is left of it are its manifest and its log entries.
+
+    ``metadata["subject"]`` names the version, and ``metadata["purgeTime"]`` says when.
+    """
+
+    reason = "PURGED"
+
+
 class ContractBrokenError(PreconditionFailedError):
     """A semantic version promises more than the version keeps.
 

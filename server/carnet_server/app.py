@@ -32,6 +32,8 @@ from carnet.registry.v1 import (
     log_pb2_grpc,
     models_pb2,
     models_pb2_grpc,
+    retention_pb2,
+    retention_pb2_grpc,
     rollouts_pb2,
     rollouts_pb2_grpc,
     search_pb2,
@@ -72,6 +74,13 @@ from carnet_server.models.service import ModelsService
 from carnet_server.release.capability import CapabilityCheck
 from carnet_server.release.service import ReleaseService
 from carnet_server.release.servicer import ReleaseServicer
+from carnet_server.retention.holds import Holds
+from carnet_server.retention.hygiene import Hygiene
+from carnet_server.retention.purge import Purge
+from carnet_server.retention.queries import may_read_blob
+from carnet_server.retention.quotas import StorageQuotas
+from carnet_server.retention.schedule import ScheduledArchival
+from carnet_server.retention.servicer import RetentionServicer
 from carnet_server.rollouts.controller import TICK_EVERY_SECONDS
 from carnet_server.rollouts.service import RolloutsService
 from carnet_server.rollouts.servicer import RolloutServicer
@@ -88,6 +97,7 @@ if TYPE_CHECKING:
 
 COLLECT_EVERY_MINUTES = 60
 CHECK_AHEAD_EVERY_MINUTES = 15
+ARCHIVE_LOOK_EVERY_MINUTES = 60
 SERVICES = tuple(
     service.full_name
     for module in (
@@ -100,6 +110,7 @@ SERVICES = tuple(
         log_pb2,
         models_pb2,
         rollouts_pb2,
+        retention_pb2,
         search_pb2,
     )
     for service in module.DESCRIPTOR.services_by_name.values()
@@ -152,12 +163,15 @@ class RegistryApp:
             self._store,
             self._database,
             self._writer,
-            readable=names_blob,
+            readable=may_read_blob,
             is_named=names_blob,
             capability_check=CapabilityCheck(state),
+            quota_check=StorageQuotas(state),
         )
+        self._models = ModelsService(self._database, self._writer, self._log, state, self._engine)
         self._aliases = AliasesService(self._database, self._writer, self._log, state, self._store)
         self._rollouts = RolloutsService(self._database, self._writer, self._log, state)
+        self._archival = ScheduledArchival(self._database, self._writer, state, self._models.archival)
         self._identity = FollowedIdentity(state.identity)
         self._reload = DocumentReload(config, state, self._database, self._writer, self._identity)
         self._refusals = RefusalLog(state.name, state.log_key.name, self._writer)
@@ -224,7 +238,6 @@ class RegistryApp:
     def _servicers(self) -> list[tuple[Callable[[Any, grpc.aio.Server], None], Any]]:
         """Every servicer, with what adds it to a server."""
         state, database, writer, log = self._state, self._database, self._writer, self._log
-        models = ModelsService(database, writer, log, state, self._engine)
         search = SearchService(database)
         aliases = self._aliases
         evidence = EvidenceService(database, writer, log, state)
@@ -232,10 +245,13 @@ class RegistryApp:
         release = ReleaseService(state, database, writer, log)
         issuing = IssuingService(state, writer, self._authority)
         identity = IdentityServicer(issuing, KeyUsesService(database, state))
+        retention = RetentionServicer(
+            Purge(database, writer, log, state), Holds(database, writer, log), Hygiene(database, state)
+        )
         return [
             (
                 models_pb2_grpc.add_ModelServiceServicer_to_server,
-                CountedModelServicer(models, state, aliases.resolves),
+                CountedModelServicer(self._models, state, aliases.resolves),
             ),
             (search_pb2_grpc.add_SearchServiceServicer_to_server, SearchServicer(search)),
             (aliases_pb2_grpc.add_AliasServiceServicer_to_server, AliasServicer(aliases, state)),
@@ -248,6 +264,7 @@ class RegistryApp:
             (admission_pb2_grpc.add_AdmissionServiceServicer_to_server, AdmissionServicer(admission)),
             (admission_pb2_grpc.add_ReleaseServiceServicer_to_server, ReleaseServicer(release)),
             (identity_pb2_grpc.add_IdentityServiceServicer_to_server, identity),
+            (retention_pb2_grpc.add_RetentionServiceServicer_to_server, retention),
             (log_pb2_grpc.add_LogServiceServicer_to_server, LogServicer(log)),
             (
                 environment_pb2_grpc.add_EnvironmentServiceServicer_to_server,
@@ -269,6 +286,14 @@ class RegistryApp:
             self._collect,
             "interval",
             minutes=COLLECT_EVERY_MINUTES,
+            coalesce=True,
+            max_instances=1,
+            misfire_grace_time=None,
+        )
+        self._schedule.add_job(
+            self._archival.run_due,
+            "interval",
+            minutes=ARCHIVE_LOOK_EVERY_MINUTES,
             coalesce=True,
             max_instances=1,
             misfire_grace_time=None,

@@ -10,5 +10,6 @@ import carnet_server.evidence.tables
 import carnet_server.log.tables
 import carnet_server.models.tables
 import carnet_server.release.tables
+import carnet_server.retention.tables
 import carnet_server.rollouts.tables
 import carnet_server.search.tables  # noqa: F401

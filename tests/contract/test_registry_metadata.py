@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -182,7 +183,10 @@ async def test_a_blob_that_is_collected_before_the_commit_stops_it(registry, mon
 
     def evaluate_and_collect(policy, facts):
         digest = manifest.files[0].digest
-        change = registry.writer.commit(lambda tx: remove_possession(tx.connection, "risk", digest))
+        later = datetime.now(UTC) + timedelta(days=2)
+        change = registry.writer.commit(
+            lambda tx: remove_possession(tx.connection, "risk", digest, before=later, now=later)
+        )
         asyncio.run_coroutine_threadsafe(change, loop).result(10)
         return evaluate(policy, facts)
 

@@ -569,7 +569,9 @@ async def fill_many(registry):
                 "signature": b"",
             }
             versions.append(row | key | changed)
-            files.append(key | {"path": "model.bin", "digest": f"{number:064x}", "size_bytes": 1})
+            files.append(
+                key | {"path": "model.bin", "digest": f"{number:064x}", "size_bytes": 1, "role": "model"}
+            )
             label = Term("labels.run", 0, "run", text=f"run-{number}", head=f"run-{number}")
             score = Term("metrics.roc_auc", 0, "roc_auc", number=number / MANY)
             terms += [key | {name: getattr(each, name) for name in Term.__slots__} for each in (label, score)]

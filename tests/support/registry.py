@@ -32,6 +32,10 @@ from carnet_server.evidence.service import EvidenceService
 from carnet_server.log.service import LogService
 from carnet_server.log.writer import Writer
 from carnet_server.models.service import ModelsService
+from carnet_server.release.service import ReleaseService
+from carnet_server.retention.holds import Holds
+from carnet_server.retention.hygiene import Hygiene
+from carnet_server.retention.purge import Purge
 from tests.support.bundles import make_manifest
 from tests.support.storage import Storage
 
@@ -108,6 +112,10 @@ class Registry:
         self.models = ModelsService(*shared, self.engine)
         self.aliases = AliasesService(*shared, self.store)
         self.evidence = EvidenceService(*shared)
+        self.release = ReleaseService(self.state, self.database, self.writer, self.log)
+        self.purge = Purge(*shared)
+        self.holds = Holds(self.database, self.writer, self.log)
+        self.hygiene = Hygiene(self.database, self.state)
 
     def stop(self) -> None:
         """Stop everything."""

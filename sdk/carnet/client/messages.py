@@ -153,6 +153,8 @@ def version_of(message: models_pb2.Version, environment: str) -> Version:
         semantic_version=message.semantic_version,
         staged_at=time_of(message.stage_time),
         stage_log_index=message.stage_log_index,
+        purged_at=time_of(message.purge_time),
+        purge_log_index=message.purge_log_index,
     )
 
 

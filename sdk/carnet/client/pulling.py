@@ -27,6 +27,7 @@ from carnet.errors import (
     AlreadyExistsError,
     CarnetError,
     FileUnreadableError,
+    PurgedError,
     ReferenceInvalidError,
     StorageFullError,
 )
@@ -62,6 +63,7 @@ class Pulling(EvidenceOperations):
         Raises:
             AlreadyExistsError: The directory exists and is something else; it is left alone.
             NotFoundError: There is no such version or alias.
+            PurgedError: Its files were purged; the message says when.
             IntegrityError: What the registry answered is not what was signed; nothing is kept.
             StorageFullError: The disk is full; nothing is kept.
             CarnetError: The call failed; the class says how.
@@ -73,7 +75,7 @@ class Pulling(EvidenceOperations):
             ...     (bundle.path / "manifest.json").exists()
             True
         """
-        resolved = await self.resolve(reference)
+        resolved = _require_files(await self.resolve(reference))
         target = Path(to)
         if await asyncio.to_thread(os.path.lexists, target):
             await asyncio.to_thread(self._check_same, target, resolved)
@@ -106,6 +108,7 @@ class Pulling(EvidenceOperations):
         Raises:
             IntegrityError: A file, the manifest, a signature, an attestation or the receipt is not what it
                 should be; the message names it.
+            PurgedError: The files of the version were purged; the message says when.
             DataLossError: The registry's stored bytes are not the ones that were written.
             CarnetError: The call failed; the class says how.
 
@@ -115,7 +118,7 @@ class Pulling(EvidenceOperations):
         """
         if isinstance(what, Path) or (isinstance(what, str) and await asyncio.to_thread(_on_disk, what)):
             return await asyncio.to_thread(self._verify_path, Path(str(what)), progress)
-        return await self._verify_version(await self.resolve(str(what)), str(what), progress)
+        return await self._verify_version(_require_files(await self.resolve(str(what))), str(what), progress)
 
     def _verify_path(self, path: Path, progress: Progress | None) -> VerifiedBundle:
         total = _size_of_files(path) if progress else 0
@@ -179,6 +182,21 @@ class Pulling(EvidenceOperations):
                 f"{target} exists and is another bundle ({found[:16]}…): it is left alone; "
                 "name another directory"
             )
+
+
+def _require_files(resolved: ResolvedVersion) -> ResolvedVersion:
+    """Insist that the registry says that it has the files."""
+    version = resolved.version
+    if version.purged_at is not None:
+        raise PurgedError(
+            f"{resolved.reference} was purged at {version.purged_at:%Y-%m-%d %H:%M:%S} UTC (log entry "
+            f"{version.purge_log_index}): its files are gone, and its manifest and history are kept",
+            metadata={
+                "subject": resolved.reference.resource_name,
+                "purgeTime": version.purged_at.isoformat(),
+            },
+        )
+    return resolved
 
 
 def _size_of_files(path: Path) -> int:

@@ -91,6 +91,7 @@ async def admit_version(
         PreconditionFailedError: The release statement is too old, or the model has another home here.
         BlobsMissingError: Blobs of the version have not been transferred.
         AlreadyExistsError: The version's number is another bundle's here.
+        PurgedError: The version was here, and its files were purged.
         ConflictError: The facts kept moving.
     """
     held = await parts.database.read(lambda connection: read_held(connection, promotion))

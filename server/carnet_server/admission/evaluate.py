@@ -60,6 +60,7 @@ async def evaluate_admission(
         IllegalTransitionError: The promotion was cancelled.
         AlreadyExistsError: The promotion's id was used with another input, or the version's number is
             another bundle's here.
+        PurgedError: The version was here, and its files were purged.
         StaleEpochError: Another worker took the promotion over.
         ConflictError: The facts kept moving.
     """

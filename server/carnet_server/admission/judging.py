@@ -46,6 +46,7 @@ async def judge(
 
     Raises:
         AlreadyExistsError: The version's number is another bundle's here.
+        PurgedError: The version was here, and its files were purged.
         UnavailableError: The database failed.
     """
     now = parts.clock()

@@ -45,6 +45,15 @@ _UPDATE_ADMISSION = (
     .where(_ADMISSIONS.c.promotion == bindparam("wanted"))
     .values({name: bindparam(f"new_{name}") for name in CHANGEABLE})
 )
+_READ_RUNNING = (
+    select(_ADMISSIONS.c.version, _ADMISSIONS.c.promotion)
+    .where(
+        _ADMISSIONS.c.namespace == bindparam("of_namespace"),
+        _ADMISSIONS.c.model == bindparam("of_model"),
+        _ADMISSIONS.c.state.in_([str(state) for state in AdmissionState if not state.ended]),
+    )
+    .order_by(_ADMISSIONS.c.version, _ADMISSIONS.c.promotion)
+)
 _READ_APPROVALS = (
     select(_APPROVALS).where(_APPROVALS.c.promotion == bindparam("wanted")).order_by(_APPROVALS.c.log_index)
 )
@@ -96,6 +105,12 @@ def read_admission(connection: Connection, promotion: str) -> Admission | None:
     """Read a promotion; None where it is not known here."""
     row = connection.execute(_READ_ADMISSION, {"wanted": promotion}).first()
     return None if row is None else _admission(row)
+
+
+def read_running(connection: Connection, namespace: str, model: str) -> list[tuple[int, str]]:
+    """Read the promotions about a model that have not ended here: the version's number, and the promotion."""
+    rows = connection.execute(_READ_RUNNING, {"of_namespace": namespace, "of_model": model})
+    return [(row.version, row.promotion) for row in rows]
 
 
 def read_admitted_with(connection: Connection, meaning: str) -> tuple[Admission, ...]:

@@ -28,7 +28,7 @@ from carnet_server.log.revisions import (
     read_revisions,
 )
 from carnet_server.models.arrival import find_registered
-from carnet_server.models.domain import Arrival
+from carnet_server.models.domain import Arrival, require_files
 from carnet_server.models.facts import Candidate, FactReader
 
 if TYPE_CHECKING:
@@ -124,6 +124,7 @@ def read_situation(
 
     Raises:
         AlreadyExistsError: The version's number is another bundle's here.
+        PurgedError: It was here, and its files were purged.
         DataLossError: Stored evidence is damaged.
     """
     wish, digest = verified.request.request, verified.request.bundle_digest
@@ -138,6 +139,9 @@ def read_situation(
     if baseline_alias is not None or not wish.by_rollout:
         scopes.append(model_scope(namespace, model))
     revisions = read_revisions(connection, scopes)
+    present = find_registered(connection, arrival)
+    if present is not None:
+        require_files(present)
     trust = state.trust.current
     reader = FactReader(connection, trust, state.signing_key.verification_key)
     baseline = reader.baseline(namespace, model, baseline_alias)
@@ -171,7 +175,7 @@ def read_situation(
         dossier=dossier,
         approvals=words.approvals,
         breaking=words.breaking,
-        present=find_registered(connection, arrival),
+        present=present,
         alias_revision=alias.revision if alias else 0,
         alias_version=alias.version if alias else 0,
         facts=facts,

@@ -1,9 +1,9 @@
 """Finding the version that an alias may be moved back to, and making sure of it before the move.
 
-A candidate will do if it is not revoked, all its blobs are in the store and were hashed lately, or are now,
-and its latest smoke test did not fail. One that has no smoke test will do, and the answer says so. The best
-one that will do is taken; where a version was named and will not do, it is refused, and one that will is
-named.
+A candidate will do if it is not revoked or purged, all its blobs are in the store and were hashed lately, or
+are now, and its latest smoke test did not fail. One that has no smoke test will do, and the answer says so.
+The best one that will do is taken; where a version was named and will not do, it is refused, and one that
+will is named.
 
 Nothing here runs in a transaction: the store is read on threads, and the move itself looks again at what can
 change under it.
@@ -14,9 +14,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from carnet.errors import DataLossError, PreconditionFailedError
+from carnet.errors import DataLossError, PreconditionFailedError, PurgedError
 from carnet_server.aliases.domain import RollbackCheck
 from carnet_server.aliases.smoke_test import FAILED, latest_smoke_test
+from carnet_server.models.domain import purged_facts
 from carnet_server.models.queries import read_blobs, read_listed_version
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class KnownGood:
 class _Candidate:
     version: int
     revoked: bool
+    purged: dict[str, str]
     blobs: Sequence[Blob]
     smoke_test: str
 
@@ -86,6 +88,7 @@ class KnownGoodSearch:
         Raises:
             PreconditionFailedError: There is no version to go back to, or none that will do; the message says
                 what is wrong with each and, for a version that was named, which one will do.
+            PurgedError: The same, and the files of the one that was named, or of the best, were purged.
             DataLossError: The same, and the one that was named, or the best, has a damaged blob
                 (``metadata["digest"]``).
             UnavailableError: The store or the database failed.
@@ -113,6 +116,8 @@ class KnownGoodSearch:
         )
         if candidate.revoked:
             return _Judged(candidate, "is revoked")
+        if candidate.purged:
+            return _Judged(candidate, f"was purged at {candidate.purged['purgeTime']}: its files are gone")
         if candidate.smoke_test == FAILED:
             return _Judged(candidate, "failed its latest smoke test, so that it may not load")
         blobs = await self._checks.check(candidate.blobs)
@@ -127,6 +132,7 @@ def _read_candidate(
     return _Candidate(
         number,
         version.revoked,
+        purged_facts(version) if version.purged else {},
         read_blobs(connection, name.namespace, name.model, number),
         latest_smoke_test(connection, name.namespace, version.bundle_digest, state),
     )
@@ -156,6 +162,8 @@ def _refusal(
         problem += f"; version {alternative} will do"
     message = f"alias {name.alias!r} of {name.namespace}/{name.model} {problem}"
     metadata = {"subject": str(name)} | ({"alternative": str(alternative)} if alternative else {})
+    if faulty and faulty[0].candidate.purged:
+        return PurgedError(message, metadata=faulty[0].candidate.purged | metadata)
     if faulty and faulty[0].damaged:
         return DataLossError(message, metadata=metadata | {"digest": faulty[0].damaged})
     return PreconditionFailedError(message, metadata=metadata)

@@ -15,6 +15,7 @@ from carnet_server.aliases import queries
 from carnet_server.aliases.domain import AliasMove, check_revision
 from carnet_server.log.revisions import model_scope
 from carnet_server.log.transaction import EntryDraft
+from carnet_server.models.domain import require_files
 from carnet_server.models.notes import NOTE_MEDIA_TYPE
 from carnet_server.models.queries import read_listed_version
 from carnet_server.models.stages import follow_aliases
@@ -61,6 +62,7 @@ def require_live_version(connection: Connection, namespace: str, model: str, num
     Raises:
         NotFoundError: It is not here.
         PreconditionFailedError: It is revoked.
+        PurgedError: Its files were purged.
     """
     version = read_listed_version(connection, namespace, model, number)
     if version is None:
@@ -70,7 +72,7 @@ def require_live_version(connection: Connection, namespace: str, model: str, num
             f"version {number} of {namespace}/{model} is revoked: no alias may be moved to it",
             metadata={"subject": version.name},
         )
-    return version
+    return require_files(version)
 
 
 def move_alias(tx: Transaction, move: Move) -> AliasMove:
@@ -87,6 +89,7 @@ def move_alias(tx: Transaction, move: Move) -> AliasMove:
         ConflictError: The alias is not at the expected revision.
         NotFoundError: The version is not here, or an alias that shall be removed is not set.
         PreconditionFailedError: The version is revoked.
+        PurgedError: Its files were purged.
         AlreadyExistsError: The request's id was used for another request.
     """
     name = move.name

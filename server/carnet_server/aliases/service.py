@@ -264,6 +264,7 @@ class AliasesService:
             ConflictError: The alias is not at the expected revision.
             NotFoundError: The version is not here.
             PreconditionFailedError: The version is revoked.
+            PurgedError: Its files were purged.
             AlreadyExistsError: The request's id was used for another request.
         """
         check_version_number(version)
@@ -338,6 +339,7 @@ class AliasesService:
             NotFoundError: The alias never was set.
             PreconditionFailedError: There is nothing to roll back to, or the named version will not do: it is
                 revoked, not whole, or failed its latest smoke test.
+            PurgedError: The files of the named version were purged.
             DataLossError: A blob of it is damaged (``metadata["digest"]``).
             ConflictError: The alias keeps being moved by others.
             AlreadyExistsError: The request's id was used for another request.
@@ -471,11 +473,11 @@ def _rollback_targets(connection: Connection, name: ResourceName) -> list[int]:
 def _warm_set(
     connection: Connection, name: ResourceName, alias: Alias, count: int
 ) -> tuple[tuple[int, str], ...]:
-    """Read the last stable versions of an alias that are not revoked, the present one first."""
+    """Read the last stable versions of an alias that can be served, the present one first."""
     warm: list[tuple[int, str]] = []
     for number in (alias.version, *_rollback_targets(connection, name)):
         version = read_listed_version(connection, name.namespace, name.model, number)
-        if version is not None and not version.revoked:
+        if version is not None and not (version.revoked or version.purged):
             warm.append((number, version.bundle_digest))
         if len(warm) == count:
             break

@@ -2,9 +2,11 @@
 
 Responsible for never taking a blob that some namespace has. The argument, in three steps:
 
-1. A possession goes in a change of its own, which looks once more whether a version names the blob. A version
-   is published in a change that looks whether the blob is possessed. Changes run one after another, so one of
-   the two sees the other.
+1. A possession goes in a change of its own, which looks once more whether a version names the blob, and
+   whether its grace is over. A version is published in a change that looks whether the blob is possessed, and
+   purged in one that begins the grace of what no other version names. Changes run one after another, so each
+   sees what those before it did: a blob whose last version was purged can be named again for as long as its
+   grace lasts, and whoever comes later is told to write it again.
 2. A stored blob goes after a change that saw no possession of it and noted the removal as begun; another
    change notes its end. The store is touched only between the two.
 3. A possession is noted in a change that refuses if a removal is under way or began since the writer of the
@@ -57,7 +59,8 @@ class Collector:
         is_named: Tells whether a version of a namespace names a blob.
         threads: Where the disk is worked on.
         abandoned_after: How long an upload waits to be gone on with.
-        grace: How long a blob waits for a version to name it.
+        grace: How long a blob that was given waits for a version to name it. What a purge let go waits for as
+            long as the policy said then.
     """
 
     def __init__(
@@ -96,13 +99,13 @@ class Collector:
         async with self._alone:
             abandoned_before = now - self._abandoned_after
             uploads = await run(self._threads, self._store.discard_uploads, abandoned_before)
-            possessions = await self._forget_unnamed(now - self._grace)
+            possessions = await self._forget_unnamed(now - self._grace, now)
             blobs = await self._remove_unowned(now - self._grace)
         return Collected(uploads, possessions, blobs)
 
-    async def _forget_unnamed(self, before: datetime) -> int:
+    async def _forget_unnamed(self, before: datetime, now: datetime) -> int:
         def find(connection: Connection) -> list[tuple[str, str]]:
-            old = queries.read_older(connection, before)
+            old = queries.read_older(connection, before, now)
             return [place for place in old if not self._is_named(connection, *place)]
 
         found = await self._database.read(find)
@@ -113,7 +116,9 @@ class Collector:
             def forget(transaction: Transaction, places: list[tuple[str, str]] = places) -> int:
                 connection = transaction.connection
                 unnamed = [place for place in places if not self._is_named(connection, *place)]
-                return sum(queries.remove_possession(connection, *place) for place in unnamed)
+                return sum(
+                    queries.remove_possession(connection, *place, before=before, now=now) for place in unnamed
+                )
 
             forgotten += await self._writer.commit(forget)
         return forgotten

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, delete, insert, select
+from sqlalchemy import bindparam, delete, func, insert, or_, select
 from sqlmodel import SQLModel
 
 from carnet.errors import BlobsMissingError
@@ -30,14 +30,28 @@ _READ_OWNED = (
     .where(POSSESSIONS.c.digest.in_(bindparam("digests", expanding=True)))
     .distinct()
 )
+_MOMENT = POSSESSIONS.c.created_at.type
+BEYOND_GRACE = (
+    POSSESSIONS.c.created_at < bindparam("before", type_=_MOMENT),
+    or_(
+        POSSESSIONS.c.keep_until.is_(None),
+        POSSESSIONS.c.keep_until <= bindparam("now", type_=_MOMENT),
+    ),
+)
+"""Since ``before`` it was possessed, and what a purge let go is not kept at ``now`` any more."""
 _READ_OLDER = (
     select(POSSESSIONS.c.namespace, POSSESSIONS.c.digest)
-    .where(POSSESSIONS.c.created_at < bindparam("before"))
+    .where(*BEYOND_GRACE)
     .order_by(POSSESSIONS.c.namespace, POSSESSIONS.c.digest)
 )
 _INSERT = insert(POSSESSIONS)
 _DELETE = delete(POSSESSIONS).where(
-    POSSESSIONS.c.namespace == bindparam("of_namespace"), POSSESSIONS.c.digest == bindparam("of_digest")
+    POSSESSIONS.c.namespace == bindparam("of_namespace"),
+    POSSESSIONS.c.digest == bindparam("of_digest"),
+    *BEYOND_GRACE,
+)
+_SUM = select(func.coalesce(func.sum(POSSESSIONS.c.size_bytes), 0)).where(
+    POSSESSIONS.c.namespace == bindparam("of_namespace")
 )
 
 
@@ -88,22 +102,49 @@ def read_owned(connection: Connection, digests: Sequence[str]) -> set[str]:
     return {row.digest for row in connection.execute(_READ_OWNED, {"digests": list(digests)})}
 
 
-def read_older(connection: Connection, before: datetime) -> list[tuple[str, str]]:
-    """Read the namespace and digest of every possession from before a time."""
-    return [(row.namespace, row.digest) for row in connection.execute(_READ_OLDER, {"before": before})]
+def read_storage(connection: Connection, namespace: str) -> int:
+    """Read the sum of the sizes of the blobs that a namespace has been given, in bytes."""
+    return int(connection.execute(_SUM, {"of_namespace": namespace}).scalar_one())
+
+
+def read_older(connection: Connection, before: datetime, now: datetime) -> list[tuple[str, str]]:
+    """Read the namespace and digest of every possession whose grace is over.
+
+    Args:
+        connection: Where to read.
+        before: Those that were given since then are in their grace.
+        now: The time; those that a purge let go say themselves until when they are kept.
+    """
+    rows = connection.execute(_READ_OLDER, {"before": before, "now": now})
+    return [(row.namespace, row.digest) for row in rows]
 
 
 def add_possession(connection: Connection, namespace: str, blob: Blob, now: datetime) -> None:
     """Note that a namespace has been given a blob; it must not have been noted before."""
-    row = {"namespace": namespace, "digest": blob.digest, "size_bytes": blob.size_bytes, "created_at": now}
+    row = {
+        "namespace": namespace,
+        "digest": blob.digest,
+        "size_bytes": blob.size_bytes,
+        "created_at": now,
+        "keep_until": None,
+    }
     connection.execute(_INSERT, row)
 
 
-def remove_possession(connection: Connection, namespace: str, digest: str) -> bool:
-    """Forget that a namespace has been given a blob.
+def remove_possession(
+    connection: Connection, namespace: str, digest: str, *, before: datetime, now: datetime
+) -> bool:
+    """Forget that a namespace has been given a blob, if its grace is over.
+
+    Args:
+        connection: Where to write.
+        namespace: Whose.
+        digest: The blob.
+        before: As ``read_older`` takes it.
+        now: The time.
 
     Returns:
-        Whether it had been noted.
+        Whether it was noted and is no more.
     """
-    removed = connection.execute(_DELETE, {"of_namespace": namespace, "of_digest": digest})
-    return removed.rowcount > 0
+    asked = {"of_namespace": namespace, "of_digest": digest, "before": before, "now": now}
+    return connection.execute(_DELETE, asked).rowcount > 0

@@ -47,9 +47,11 @@ class BlobsService:
         store: Where the bytes are.
         database: Where possessions are read.
         writer: Where they are changed.
-        readable: Tells whether a version of a namespace names a blob, so that it may be read there.
+        readable: Tells whether a version of a namespace names a blob, so that it may be read there; raises
+            where none does any more.
         is_named: Tells whether a version of a namespace names a blob, so that it must be kept.
         capability_check: Raises unless a capability lets a caller read blobs of a namespace.
+        quota_check: Raises unless a namespace may be given so many bytes more.
         abandoned_after: How long an upload waits to be gone on with before it is collected.
         grace: How long a blob waits for a version to name it before it is collected.
     """
@@ -63,6 +65,7 @@ class BlobsService:
         readable: Callable[[Connection, str, str], bool],
         is_named: Callable[[Connection, str, str], bool],
         capability_check: Callable[[bytes, str, Sequence[str], Caller], None],
+        quota_check: Callable[[Connection, str, int], None] = lambda *_: None,
         abandoned_after: timedelta = ABANDONED_AFTER,
         grace: timedelta = GRACE,
     ) -> None:
@@ -71,6 +74,7 @@ class BlobsService:
         self._writer = writer
         self._readable = readable
         self._capability_check = capability_check
+        self._quota_check = quota_check
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="blobs")
         self._collector = Collector(
             store,
@@ -123,6 +127,7 @@ class BlobsService:
 
         Raises:
             MessageTooLargeError: It is too much for a batch.
+            ResourceExhaustedError: The namespace would have more than its quota.
             DigestMismatchError: The bytes of one are not those of its digest; it is named.
             StorageFullError: The disk is full.
             UnavailableError: The disk or the database failed.
@@ -131,7 +136,7 @@ class BlobsService:
         unique = list(dict(contents).items())
         blobs = [Blob(digest, len(data)) for digest, data in unique]
         if blobs:
-            generations = await self._generations(blobs)
+            generations = await self._begin(namespace, blobs)
             await self._on_thread(lambda: self._store.write_small(namespace, unique))
             await self._possess(namespace, blobs, generations)
         return blobs
@@ -170,12 +175,13 @@ class BlobsService:
 
         Raises:
             ConflictError: Another is writing this blob to this namespace.
+            ResourceExhaustedError: The namespace would have more than its quota.
             OffsetOutOfRangeError: The upload stands elsewhere (``metadata["committedBytes"]``).
             StorageFullError: There is no room for the rest.
             UnavailableError: The database or the disk failed.
         """
         lane = Lane(self._threads)
-        generations = await self._generations([blob])
+        generations = await self._begin(namespace, [blob])
 
         async def possess() -> None:
             await self._possess(namespace, [blob], generations)
@@ -200,10 +206,21 @@ class BlobsService:
         finally:
             await lane.end(opened.close)
 
-    async def _generations(self, blobs: Sequence[Blob]) -> dict[str, int]:
-        """Read what `_possess` compares, before the store is looked at or written."""
-        digests = [blob.digest for blob in blobs]
-        return await self._database.read(lambda connection: read_generations(connection, digests))
+    async def _begin(self, namespace: str, blobs: Sequence[Blob]) -> dict[str, int]:
+        """Refuse what has no room, and read what `_possess` compares, before the store is used."""
+
+        def read(connection: Connection) -> dict[str, int]:
+            self._require_room(connection, namespace, blobs)
+            return read_generations(connection, [blob.digest for blob in blobs])
+
+        return await self._database.read(read)
+
+    def _require_room(self, connection: Connection, namespace: str, blobs: Sequence[Blob]) -> list[Blob]:
+        """Return the blobs that a namespace has not been given, if its quota has room for them."""
+        possessed = queries.read_possessed(connection, namespace, [blob.digest for blob in blobs])
+        new = [blob for blob in blobs if blob.digest not in possessed]
+        self._quota_check(connection, namespace, sum(blob.size_bytes for blob in new))
+        return new
 
     async def _possess(self, namespace: str, blobs: Sequence[Blob], generations: Mapping[str, int]) -> None:
         """Give a namespace blobs that are stored; ``blobs.collector`` says why generations are compared."""
@@ -211,10 +228,8 @@ class BlobsService:
         def change(transaction: Transaction) -> None:
             connection = transaction.connection
             require_unremoved(connection, generations)
-            possessed = queries.read_possessed(connection, namespace, [blob.digest for blob in blobs])
-            for blob in blobs:
-                if blob.digest not in possessed:
-                    queries.add_possession(connection, namespace, blob, transaction.now)
+            for blob in self._require_room(connection, namespace, blobs):
+                queries.add_possession(connection, namespace, blob, transaction.now)
 
         await self._writer.commit(change)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from carnet.errors import InvalidInputError
 from carnet.references import ResourceName, parse_resource_name
-from carnet.serving.paging import decode_page_token, encode_page_token, page_limit
+from carnet.serving.paging import MAX_PAGE_SIZE, decode_page_token, encode_page_token, page_limit
 from carnet.stages import Stage
 from carnet_server.access.authorize import require_acting
 from carnet_server.models.archival_queries import find_unused, still_unused
@@ -96,28 +96,81 @@ class Archival:
         if namespace:
             require_acting(caller, "operator", namespace=namespace)
         note = None if validate_only else make_note(check_reason(reason, field="reason"))
-        spared = _parse_excluded(excluded)
+        spared = parse_excluded(excluded)
         query = f"archival {namespace or '-'} {rule} {sorted(spared)} {validate_only}"
         position = decode_page_token(page_token, query, str, str, int)
         after = (position[0], position[1], position[2]) if position else ("", "", 0)
         limit, now = page_limit(page_size), self._clock()
 
-        def read(connection: Connection) -> list[Unused]:
+        def allowed(connection: Connection) -> list[str]:
             there = [namespace] if namespace else list_namespaces(connection)
             trust, who = caller.trust, caller.subject
-            wanted = [each for each in there if "operator" in trust.acting_roles(who, each, "")]
-            return find_unused(connection, rule, wanted, after=after, limit=limit + 1, now=now)
+            return [each for each in there if "operator" in trust.acting_roles(who, each, "")]
 
-        found = await self._database.read(read)
+        told, last = await self._page(
+            caller.actor, allowed, rule, spared=spared, note=note, after=after, limit=limit, now=now
+        )
+        return told, encode_page_token(query, last) if last else ""
+
+    async def run_everywhere(
+        self, actor: Actor, rule: ArchivalRule, *, excluded: frozenset[str], reason: str
+    ) -> list[Archived]:
+        """Archive all versions that a rule is about, in every namespace.
+
+        Args:
+            actor: Who archives.
+            rule: How old, and how long out of use.
+            excluded: The resource names of versions that are left alone.
+            reason: Why, for people.
+
+        Raises:
+            InvalidInputError: The reason is missing.
+        """
+        note = make_note(check_reason(reason, field="reason"))
+        now = self._clock()
+        done: list[Archived] = []
+        after: tuple[str, str, int] | None = ("", "", 0)
+        while after is not None:
+            page, after = await self._page(
+                actor,
+                list_namespaces,
+                rule,
+                spared=excluded,
+                note=note,
+                after=after,
+                limit=MAX_PAGE_SIZE,
+                now=now,
+            )
+            done += page
+        return done
+
+    async def _page(
+        self,
+        actor: Actor,
+        namespaces: Callable[[Connection], Sequence[str]],
+        rule: ArchivalRule,
+        *,
+        spared: frozenset[str],
+        note: Note | None,
+        after: tuple[str, str, int],
+        limit: int,
+        now: datetime,
+    ) -> tuple[list[Archived], tuple[str, str, int] | None]:
+        """Archive a page; return what was, and where the next page begins, None at the end."""
+        found = await self._database.read(
+            lambda connection: find_unused(
+                connection, rule, namespaces(connection), after=after, limit=limit + 1, now=now
+            )
+        )
         told: list[Archived] = []
         for each in found[:limit]:
             if each.version.name not in spared:
-                done = await self._archive(caller.actor, rule, each, note, now)
+                done = await self._archive(actor, rule, each, note, now)
                 told += [] if done is None else [done]
         if len(found) <= limit:
-            return told, ""
+            return told, None
         last = found[limit - 1].version
-        return told, encode_page_token(query, (last.namespace, last.model, last.version))
+        return told, (last.namespace, last.model, last.version)
 
     async def _archive(
         self, actor: Actor, rule: ArchivalRule, unused: Unused, note: Note | None, now: datetime
@@ -143,7 +196,12 @@ def _write(
     return set_stage(tx, actor, name, Stage.ARCHIVED, note, expected=None)
 
 
-def _parse_excluded(names: Sequence[str]) -> frozenset[str]:
+def parse_excluded(names: Sequence[str]) -> frozenset[str]:
+    """Return the resource names of versions that are left alone.
+
+    Raises:
+        InvalidInputError: There are more than ``EXCLUDED_MAX``, or one is no version's name.
+    """
     if len(names) > EXCLUDED_MAX:
         raise InvalidInputError(
             f"excluded: {len(names)} versions; {EXCLUDED_MAX} at most", metadata={"field": "excluded"}

@@ -66,8 +66,8 @@ class Unused:
     def why(self, now: datetime) -> str:
         """Say why it qualifies, for people."""
         used_at, use = self._last_use
-        arrived = _ago(now - self.version.created_at)
-        return f"{self.version.stage}, no alias; arrived {arrived}, last used {_ago(now - used_at)} ({use})"
+        arrived = ago(now - self.version.created_at)
+        return f"{self.version.stage}, no alias; arrived {arrived}, last used {ago(now - used_at)} ({use})"
 
     @property
     def _last_use(self) -> tuple[datetime, str]:
@@ -96,7 +96,8 @@ class Archived:
     receipt: Receipt | None = None
 
 
-def _ago(span: timedelta) -> str:
+def ago(span: timedelta) -> str:
+    """Return how long ago something was, for people."""
     if span >= timedelta(days=1):
         return f"{span.days} days ago" if span.days > 1 else "1 day ago"
     minutes = max(int(span.total_seconds()) // 60, 0)

@@ -17,7 +17,7 @@ from carnet_server.log.revisions import bundle_scope, model_scope
 from carnet_server.log.transaction import EntryDraft
 from carnet_server.models import queries
 from carnet_server.models.contract import require_free
-from carnet_server.models.domain import Model
+from carnet_server.models.domain import Model, require_files
 from carnet_server.search.index import index_version
 
 if TYPE_CHECKING:
@@ -72,11 +72,12 @@ def register_version(
         AlreadyExistsError: The number, or the semantic version, is another bundle's.
         PreconditionFailedError: The model has another home.
         BlobsMissingError: The namespace has not been given some of its blobs.
+        PurgedError: It was here, and its files were purged.
     """
     manifest = arrival.manifest
     held = find_registered(tx.connection, arrival)
     if held is not None:
-        return held, False
+        return require_files(held), False
     _ensure_model(tx, manifest)
     require_free(tx.connection, manifest)
     blobs = [Blob(file.digest, file.size_bytes) for file in manifest.files]

@@ -102,7 +102,7 @@ def _require_publishable(connection: Connection, arrival: Arrival) -> None:
 
 
 def find_same_content(connection: Connection, name: ResourceName, content_digest: str) -> Version | None:
-    """Read the newest version of a content, and insist that none of that content is revoked.
+    """Read the newest version of a content whose files are kept, and insist that none of it is revoked.
 
     Args:
         connection: Where to read.
@@ -110,7 +110,7 @@ def find_same_content(connection: Connection, name: ResourceName, content_digest
         content_digest: The content.
 
     Returns:
-        The version; None where the content is new here.
+        The version; None where the content is new here, or was purged.
 
     Raises:
         PreconditionFailedError: One is revoked: under another number it would be the same again.
@@ -123,7 +123,7 @@ def find_same_content(connection: Connection, name: ResourceName, content_digest
             "which is revoked: change the model before you publish it again",
             metadata={"subject": revoked.name},
         )
-    return same[0] if same else None
+    return next((version for version in same if not version.purged), None)
 
 
 def _scopes(arrival: Arrival) -> list[str]:

@@ -2,7 +2,8 @@
 
 Responsible for reading the model's earlier versions for the rules of ``carnet.bundle.contract``, and for the
 errors. Invariant: what is read are facts of the model, whose revision a publication compares when it commits.
-A version that is admitted from elsewhere was judged at its home; here its semantic version must be free.
+A version that is admitted from elsewhere was judged at its home, and one that comes back after a purge was
+judged when it came first; their semantic version must be free.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ def require_contract(connection: Connection, manifest: Manifest) -> None:
     if not manifest.semantic_version:
         return
     names = (manifest.namespace, manifest.model)
+    if queries.was_purged(connection, *names, manifest.content_digest):
+        require_free(connection, manifest)
+        return
     earlier = [
         EarlierVersion(version, parse_semantic_version(semantic_version), revoked)
         for version, semantic_version, revoked in queries.read_semantic_versions(connection, *names)
@@ -64,7 +68,7 @@ def require_contract(connection: Connection, manifest: Manifest) -> None:
 
 
 def require_free(connection: Connection, manifest: Manifest) -> None:
-    """Insist that no other version of the model states this semantic version.
+    """Insist that no other version of the model states this semantic version, but for itself before a purge.
 
     Args:
         connection: Where to read.
@@ -76,9 +80,10 @@ def require_free(connection: Connection, manifest: Manifest) -> None:
     if not manifest.semantic_version:
         return
     names = (manifest.namespace, manifest.model)
-    for version, semantic_version, _ in queries.read_semantic_versions(connection, *names):
-        if semantic_version == manifest.semantic_version:
-            raise AlreadyExistsError(
-                f"semantic_version: {semantic_version} is that of version {version} of {'/'.join(names)}",
-                metadata={"field": "semantic_version", "subject": manifest.subject_name},
-            )
+    stated = manifest.semantic_version
+    version = queries.find_semantic_version(connection, *names, stated, but_purged=manifest.content_digest)
+    if version is not None:
+        raise AlreadyExistsError(
+            f"semantic_version: {stated} is that of version {version} of {'/'.join(names)}",
+            metadata={"field": "semantic_version", "subject": manifest.subject_name},
+        )

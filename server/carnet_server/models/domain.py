@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from carnet.canonical import sha256_hex
-from carnet.errors import ConflictError, InvalidInputError
+from carnet.errors import ConflictError, InvalidInputError, PurgedError
 from carnet.references import ResourceName
 from carnet.stages import Stage as Stage  # noqa: PLC0414  a part of what a version is
 
@@ -50,6 +50,8 @@ class Version:
         stage_log_index: The entry that put it there; of a version that never moved, the one of its arrival.
         revoked_log_index: The entry of its revocation; None where there is none.
         semantic_version: The number by its contract, as its manifest states it; None where it states none.
+        purged_at: When its files were purged; None while they are kept.
+        purge_log_index: The entry of that; None while they are kept.
         manifest: The bytes of the canonical manifest; empty in lists.
         signature: The model signature; empty in lists.
     """
@@ -75,6 +77,8 @@ class Version:
     stage_log_index: int
     revoked_log_index: int | None = None
     semantic_version: str | None = None
+    purged_at: datetime | None = None
+    purge_log_index: int | None = None
     manifest: bytes = b""
     signature: bytes = b""
 
@@ -87,6 +91,11 @@ class Version:
     def revoked(self) -> bool:
         """Whether it was withdrawn for good."""
         return self.stage is Stage.REVOKED
+
+    @property
+    def purged(self) -> bool:
+        """Whether its files were purged; its number and its digest are never used again."""
+        return self.purged_at is not None
 
     @property
     def subject(self) -> dict[str, str | int]:
@@ -245,6 +254,34 @@ class Resolution:
 def version_subject(namespace: str, model: str, version: int, bundle_digest: str) -> dict[str, str | int]:
     """Return what log entries about a version are about."""
     return {"namespace": namespace, "model": model, "version": version, "bundle_digest": bundle_digest}
+
+
+def require_files(version: Version) -> Version:
+    """Return a version if its files are kept.
+
+    Raises:
+        PurgedError: They were purged; the message says when.
+    """
+    if version.purged_at is not None:
+        raise PurgedError(purged_text(version), metadata=purged_facts(version))
+    return version
+
+
+def purged_text(version: Version) -> str:
+    """Say when a version was purged, and what to do about it."""
+    assert version.purged_at is not None
+    return (
+        f"version {version.version} of {version.namespace}/{version.model} was purged at "
+        f"{version.purged_at:%Y-%m-%d %H:%M:%S} UTC (log entry {version.purge_log_index}): its files are "
+        "gone, and its manifest and history are kept; the same content can be published again, under a new "
+        "number"
+    )
+
+
+def purged_facts(version: Version) -> dict[str, str]:
+    """Return what a machine is told of a version that was purged."""
+    assert version.purged_at is not None
+    return {"subject": version.name, "purgeTime": version.purged_at.isoformat()}
 
 
 def check_next_number(name: ResourceName, version: int, latest: int) -> None:

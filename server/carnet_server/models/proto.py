@@ -71,6 +71,9 @@ def version_to_proto(version: Version) -> models_pb2.Version:
     )
     message.create_time.FromDatetime(version.created_at)
     message.stage_time.FromDatetime(version.staged_at)
+    if version.purged_at is not None and version.purge_log_index is not None:
+        message.purge_time.FromDatetime(version.purged_at)
+        message.purge_log_index = version.purge_log_index
     if version.manifest:
         message.manifest.CopyFrom(manifest_to_proto(version.manifest))
     return message

@@ -23,7 +23,7 @@ from carnet_server.log.transaction import EntryDraft
 from carnet_server.models.arrival import find_registered, register_version
 from carnet_server.models.basis import read_basis
 from carnet_server.models.decision import awaiting, refusal, sign_decision
-from carnet_server.models.domain import Publication, Version, version_subject
+from carnet_server.models.domain import Publication, Version, require_files, version_subject
 from carnet_server.models.publication import verify_publication
 
 if TYPE_CHECKING:
@@ -150,7 +150,9 @@ class Publisher:
     def _read(self, connection: Connection, verified: VerifiedPublication, trust: Trust) -> Version | Basis:
         """Read the version if it is here already, or else what the decision is to be based on."""
         held = find_registered(connection, verified.arrival)
-        return held or read_basis(connection, verified, state=self._state, trust=trust)
+        return (
+            require_files(held) if held else read_basis(connection, verified, state=self._state, trust=trust)
+        )
 
     def _sign(self, arrival: Arrival, basis: Basis, evaluation: Evaluation) -> _Decided:
         envelope = sign_decision(
@@ -171,7 +173,7 @@ class Publisher:
         arrival = decided.arrival
         held = find_registered(tx.connection, arrival)
         if held is not None:
-            return held, False
+            return require_files(held), False
         if decided.basis.moved(tx.connection) or not decided.evaluation.holds_at(tx.now):
             raise _Moved
         index = decided.log(tx, caller)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import BigInteger, Integer, bindparam, func, insert, literal, select, tuple_, update
+from sqlalchemy import BigInteger, Integer, bindparam, func, insert, literal, or_, select, tuple_, update
 from sqlmodel import SQLModel
 
 from carnet.references import VERSION_MAX
@@ -51,6 +51,26 @@ _READ_BY_CONTENT = (
 )
 _READ_SEMANTIC = select(VERSIONS.c.version, VERSIONS.c.semantic_version, VERSIONS.c.stage).where(
     *_OF_MODEL, VERSIONS.c.semantic_version.is_not(None)
+)
+_FIND_SEMANTIC = (
+    select(VERSIONS.c.version)
+    .where(
+        *_OF_MODEL,
+        VERSIONS.c.semantic_version == bindparam("of_semantic"),
+        or_(VERSIONS.c.purged_at.is_(None), VERSIONS.c.content_digest != bindparam("but_content")),
+    )
+    .limit(1)
+)
+_WAS_PURGED = (
+    select(literal(1))
+    .select_from(VERSIONS)
+    .where(
+        *_OF_MODEL,
+        VERSIONS.c.content_digest == bindparam("of_content"),
+        VERSIONS.c.purged_at.is_not(None),
+        VERSIONS.c.stage != Stage.REVOKED,
+    )
+    .limit(1)
 )
 _READ_LATEST = select(func.max(VERSIONS.c.version)).where(*_OF_MODEL)
 _INSERT_VERSION = insert(VERSIONS)
@@ -207,6 +227,28 @@ def read_semantic_versions(connection: Connection, namespace: str, model: str) -
     return [(row.version, row.semantic_version, row.stage is Stage.REVOKED) for row in rows]
 
 
+def find_semantic_version(
+    connection: Connection, namespace: str, model: str, semantic_version: str, *, but_purged: str
+) -> int | None:
+    """Read which version of a model states a semantic version; None for none.
+
+    Args:
+        connection: Where to read.
+        namespace: The namespace.
+        model: The model.
+        semantic_version: The semantic version.
+        but_purged: The content whose purged versions do not count.
+    """
+    asked = {"of_namespace": namespace, "of_model": model, "of_semantic": semantic_version}
+    return connection.execute(_FIND_SEMANTIC, asked | {"but_content": but_purged}).scalar()
+
+
+def was_purged(connection: Connection, namespace: str, model: str, content_digest: str) -> bool:
+    """Tell whether a version of a content was purged that was not revoked: it may come back as it was."""
+    asked = {"of_namespace": namespace, "of_model": model, "of_content": content_digest}
+    return connection.execute(_WAS_PURGED, asked).first() is not None
+
+
 def read_latest_number(connection: Connection, namespace: str, model: str) -> int:
     """Read the number of a model's newest version; 0 where there is none."""
     asked = {"of_namespace": namespace, "of_model": model}
@@ -225,6 +267,7 @@ def insert_version(connection: Connection, version: Version, files: Iterable[Fil
             "path": file.path,
             "digest": file.digest,
             "size_bytes": file.size_bytes,
+            "role": file.role,
         }
         for file in files
     ]

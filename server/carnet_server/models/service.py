@@ -227,6 +227,7 @@ class ModelsService:
             ConflictError: Another number is the next, or the facts keep changing.
             BlobsMissingError: The namespace has not been given some of the blobs.
             PreconditionFailedError: The content is revoked, or the model has another home.
+            PurgedError: This very version was published before, and purged.
             GateRefusedError: The policy refused it; unless only validated, the refusal is logged.
             GateAwaitingError: The policy awaits something.
         """
@@ -273,6 +274,7 @@ class ModelsService:
             NotFoundError: There is no such version.
             ConflictError: It does not stand where it was seen.
             IllegalTransitionError: It cannot go there; the message names where it can go.
+            PurgedError: Its files were purged.
         """
         note = make_note(check_reason(reason, field="reason"))
         assert note is not None

@@ -17,6 +17,7 @@ from carnet_server.aliases.queries import read_aliases_of
 from carnet_server.log.revisions import bundle_scope, model_scope
 from carnet_server.log.transaction import EntryDraft
 from carnet_server.models import queries
+from carnet_server.models.domain import require_files
 from carnet_server.models.notes import NOTE_MEDIA_TYPE
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def set_stage(
         NotFoundError: There is no such version.
         ConflictError: It does not stand where it was seen; ``metadata["stage"]`` says where it does.
         IllegalTransitionError: It cannot go there from where it stands; the message names where it can go.
+        PurgedError: Its files were purged, and it stays where it is for good.
     """
     version = require_version(tx.connection, name)
     if expected is not None and version.stage is not expected:
@@ -59,6 +61,7 @@ def set_stage(
         )
     if version.stage is wanted:
         return version
+    require_files(version)
     check_by_hand(f"{name.version} of {name.namespace}/{name.model}", version.stage, wanted)
     tx.touch(model_scope(version.namespace, version.model))
     return _move(tx, actor, version, wanted, envelope_digest=_store(tx, note))

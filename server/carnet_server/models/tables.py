@@ -17,6 +17,7 @@ from sqlalchemy import (
     LargeBinary,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlmodel import Field, SQLModel
 
@@ -53,7 +54,16 @@ class VersionRow(SQLModel, table=True):
         UniqueConstraint("bundle_digest", name="uq_versions_bundle_digest"),
         Index("ix_versions_stage", "stage", "staged_at"),
         Index("ix_versions_content", "namespace", "model", "content_digest"),
-        Index("uq_versions_semantic_version", "namespace", "model", "semantic_version", unique=True),
+        # What was purged can be published again: the same content, with the semantic version that it states.
+        Index(
+            "uq_versions_semantic_version",
+            "namespace",
+            "model",
+            "semantic_version",
+            unique=True,
+            sqlite_where=text("purged_at IS NULL"),
+            postgresql_where=text("purged_at IS NULL"),
+        ),
         CheckConstraint("version >= 1", name="ck_versions_number"),
         CheckConstraint("size_bytes >= 0 AND file_count >= 1", name="ck_versions_sizes"),
     )
@@ -79,6 +89,8 @@ class VersionRow(SQLModel, table=True):
     stage_log_index: int = Field(sa_type=BigInteger)
     revoked_log_index: int | None = Field(sa_type=BigInteger)
     semantic_version: str | None
+    purged_at: datetime | None = Field(sa_type=UtcDateTime)
+    purge_log_index: int | None = Field(sa_type=BigInteger)
     manifest: bytes = Field(sa_type=LargeBinary)
     signature: bytes = Field(sa_type=LargeBinary)
 
@@ -92,6 +104,16 @@ class VersionFileRow(SQLModel, table=True):
             ["namespace", "model", "version"], ["versions.namespace", "versions.model", "versions.version"]
         ),
         Index("ix_version_files_blob", "namespace", "digest"),
+        # Which models have the same model file.
+        Index(
+            "ix_version_files_models",
+            "digest",
+            "namespace",
+            "model",
+            "size_bytes",
+            sqlite_where=text("role = 'model'"),
+            postgresql_where=text("role = 'model'"),
+        ),
         CheckConstraint("size_bytes >= 0", name="ck_version_files_size"),
     )
 
@@ -101,3 +123,4 @@ class VersionFileRow(SQLModel, table=True):
     path: str = Field(primary_key=True, sa_type=Text)
     digest: str
     size_bytes: int = Field(sa_type=BigInteger)
+    role: str

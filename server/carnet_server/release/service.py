@@ -3,6 +3,9 @@
 A release statement is signed afresh for each promotion and says everything: all evidence, trusted here or
 not, and whether the version is revoked. It holds at its log size or later, never earlier, so that nothing
 that was committed before it can be left out of it.
+
+That a version is on its way is noted in a change that makes sure that its files are kept, so that whoever
+purges sees it, or is seen (``carnet_server.retention.kept``).
 """
 
 from __future__ import annotations
@@ -17,9 +20,11 @@ from carnet.signing.release import Release
 from carnet_server.access.authorize import require_acting
 from carnet_server.admission.signers import known_peer
 from carnet_server.evidence.queries import read_evidence_digests
+from carnet_server.models.domain import require_files
 from carnet_server.models.queries import read_blobs, read_version
 from carnet_server.release.capability import VALID_FOR
 from carnet_server.release.domain import SignedCapability, SignedRelease
+from carnet_server.release.queries import note_release
 from carnet_server.release.record import record_admission
 
 if TYPE_CHECKING:
@@ -35,6 +40,7 @@ if TYPE_CHECKING:
     from carnet_server.database.engine import Database
     from carnet_server.environment.state import EnvironmentState
     from carnet_server.log.service import LogService
+    from carnet_server.log.transaction import Transaction
     from carnet_server.log.writer import Writer
     from carnet_server.models.domain import Version
 
@@ -68,7 +74,7 @@ class ReleaseService:
     async def create_release(
         self, caller: Caller, name: ResourceName, *, promotion: str, target: str
     ) -> SignedRelease:
-        """Sign a fresh release statement; nothing is stored.
+        """Sign a fresh release statement, and note that the version is on its way.
 
         Args:
             caller: The promotion service.
@@ -82,12 +88,13 @@ class ReleaseService:
         Raises:
             PermissionDeniedError: The caller may not promote in that namespace.
             NotFoundError: The version is not here.
+            PurgedError: The version's files were purged.
             KeyUntrustedError: The target is no peer.
             InvalidInputError: The promotion's id is malformed.
         """
         require_acting(caller, "promoter", namespace=name.namespace)
         peer = known_peer(self._state.trust.current, target, name.namespace)
-        arrived = await self._database.read(lambda connection: self._version(connection, name))
+        arrived = await self._note(name, promotion, peer.environment)
         # The receipt comes first: what is read after it is at least as new as its tree.
         receipt = await self._log.signed_receipt(arrived.log_index)
 
@@ -121,7 +128,7 @@ class ReleaseService:
         target: str,
         digests: Sequence[str],
     ) -> SignedCapability:
-        """Sign a peer's right to read blobs of a version for a quarter of an hour; nothing is stored.
+        """Sign a peer's right to read blobs of a version for a quarter of an hour, and note where it goes.
 
         Args:
             caller: The promotion service.
@@ -134,11 +141,13 @@ class ReleaseService:
             PermissionDeniedError: The caller may not promote in that namespace, or a blob is no file of the
                 version.
             NotFoundError: The version is not here.
+            PurgedError: Its files were purged.
             KeyUntrustedError: The target is no peer.
             InvalidInputError: The promotion's id or a digest is malformed.
         """
         require_acting(caller, "promoter", namespace=name.namespace)
         peer = known_peer(self._state.trust.current, target, name.namespace)
+        await self._note(name, promotion, peer.environment)
 
         def query(connection: Connection) -> tuple[Version, set[str]]:
             version = self._version(connection, name)
@@ -193,6 +202,16 @@ class ReleaseService:
             self._writer, self._state, caller, version, decision=decision, target_receipt=target_receipt
         )
         return await self._log.signed_receipt(index)
+
+    async def _note(self, name: ResourceName, promotion: str, target: str) -> Version:
+        """Note that a version is on its way, if its files are kept."""
+
+        def change(tx: Transaction) -> Version:
+            version = require_files(self._version(tx.connection, name))
+            note_release(tx.connection, version, promotion=promotion, target=target, now=tx.now)
+            return version
+
+        return await self._writer.commit(change)
 
     async def _sign(self, predicate: Predicate, version: Version) -> Envelope:
         """Sign in a thread, since a key in a KMS does so over the network."""

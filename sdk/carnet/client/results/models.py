@@ -74,6 +74,8 @@ class Version:
 
     ``stage`` is registered, candidate, approved, deployed, archived or revoked, since ``staged_at`` and by
     the entry ``stage_log_index``. ``semantic_version`` is empty where the manifest states none.
+    ``purged_at`` and the entry ``purge_log_index`` say that its files were purged; None and 0 where they are
+    kept.
     """
 
     reference: Reference
@@ -91,6 +93,8 @@ class Version:
     semantic_version: str = ""
     staged_at: datetime | None = None
     stage_log_index: int = 0
+    purged_at: datetime | None = None
+    purge_log_index: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

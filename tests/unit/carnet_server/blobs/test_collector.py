@@ -176,7 +176,7 @@ async def test_in_one_batch_a_possession_and_a_removal_never_both_succeed(
 
     holding = asyncio.create_task(writer.commit(hold))
     await asyncio.to_thread(busy.wait, 10)
-    generations = await service._generations([blob])
+    generations = await service._begin("risk", [blob])
     removing = service._collector._remove_unowned_of([blob.digest])
     giving = service._possess("risk", [blob], generations)
     tasks = []

@@ -1,0 +1,1 @@
+"""Retention: what is kept, what may be purged, what is held, and what looks neglected."""
