@@ -174,4 +174,5 @@ def test_every_role_opens_something_and_only_the_promotion_service_and_operators
         if each.acts and "operator" in each.roles
     }
     stages = {"RevokeVersion", "SetStage", "ArchiveVersions"}
-    assert movers == stages | {"SetAlias", "DeleteAlias", "RollbackAlias", "DrillAlias"}
+    marks = {"MarkChampion", "UnmarkChampion"}
+    assert movers == stages | marks | {"SetAlias", "DeleteAlias", "RollbackAlias", "DrillAlias"}

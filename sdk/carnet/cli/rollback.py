@@ -32,6 +32,7 @@ DEFAULT_SECONDS = 600.0
     type=click.IntRange(min=1),
     help="The version to go back to, which the alias pointed at before; else the last good one before this.",
 )
+@click.option("--to-mark", is_flag=True, help="Go back to the marked version (`carnet alias mark`).")
 @click.option("--wait", "waits", is_flag=True, help="Wait until all serving hosts that report run it.")
 @click.option(
     "--timeout",
@@ -52,6 +53,7 @@ def rollback(
     reason_code: str | None,
     note: str,
     version: int | None,
+    to_mark: bool,
     waits: bool,
     timeout: float,
     drills: bool,
@@ -60,17 +62,19 @@ def rollback(
     """Move an alias (champion, if none is named) back to the last good version, at once.
 
     No policy and no other environment is waited for. The version's stored bytes are checked before, and its
-    latest smoke test must not have failed. With --wait the exit code is 5 where hosts still run something
-    else at the timeout; the rollback itself is made.
+    latest smoke test must not have failed. With --to-mark it goes back to the version that people marked as
+    known-good (`carnet alias mark`), and not to the one that was live last. With --wait the exit code is 5
+    where hosts still run something else at the timeout; the rollback itself is made.
 
     Examples:
       carnet rollback prod/risk/fraud --reason-code metric-degradation --as dave
       carnet rollback prod/risk/fraud --reason-code metric-degradation --wait --timeout 2m
+      carnet rollback prod/risk/fraud --reason-code metric-degradation --to-mark
       carnet rollback staging/risk/fraud --drill --note "before the release"
     """
     pointed = reference if "@" in reference else f"{reference}@{DEFAULT_ALIAS}"
     if drills:
-        if version is not None or waits or reason_code is not None:
+        if version is not None or to_mark or waits or reason_code is not None:
             raise click.UsageError("--drill goes with --note and --yes only")
         with settings.client() as client:
             drill = client.drill_rollback(pointed, note=note, confirmed=confirmed)
@@ -80,8 +84,10 @@ def rollback(
         raise click.UsageError("Missing option '--reason-code': say why, such as metric-degradation")
     if confirmed:
         raise click.UsageError("--yes goes with --drill only")
+    if to_mark and version is not None:
+        raise click.UsageError("--to names a version and --to-mark the marked one: give one of the two")
     with settings.client() as client:
-        change = client.rollback(pointed, reason_code, version=version, note=note)
+        change = client.rollback(pointed, reason_code, version=version, note=note, to_mark=to_mark)
         state = _wait(settings, client, change, timeout) if waits else None
     done = state is None or _is_served(state)
     answer = {
