@@ -204,6 +204,17 @@ class BreakGlassTerms(Part):
     review_within: Duration = timedelta(days=3)
 
 
+class RollbackTerms(Part):
+    """What is asked of a version before an alias is rolled back to it.
+
+    Attributes:
+        smoke_test: Whether it must hold a smoke test that did not fail (``required``), or must only not have
+            failed the one that it holds (``heeded``).
+    """
+
+    smoke_test: Literal["required", "heeded"] = "heeded"
+
+
 class ExpressionRule(Part):
     """A rule that a CEL expression decides."""
 
@@ -245,6 +256,7 @@ class PolicyDocument(Part):
         approvals: How many people must approve, and of whom they must be independent.
         rules: What an expression decides.
         break_glass: What people may skip in an emergency; None where nothing can be.
+        rollback: What is asked of a version before an alias is rolled back to it.
     """
 
     schema_: Literal["carnet.policy/v1"] = Field(alias="schema")
@@ -271,3 +283,4 @@ class PolicyDocument(Part):
     approvals: Annotated[tuple[ApprovalDemand, ...], one_or_more(ApprovalDemand)] = ()
     rules: tuple[ExpressionRule, ...] = Field(default=(), max_length=MAX_RULES)
     break_glass: BreakGlassTerms | None = None
+    rollback: RollbackTerms = RollbackTerms()

@@ -291,5 +291,5 @@ async def test_what_the_mark_leads_to_is_hashed_ahead(house, caplog):
     house.bench.lose(file.digest)
     await house.aliases.check_ahead()
     assert (
-        "version 1, what namespaces/risk/models/fraud/aliases/champion would be rolled back to" in caplog.text
+        "version 1, which namespaces/risk/models/fraud/aliases/champion may be rolled back to" in caplog.text
     )

@@ -15,7 +15,7 @@ from carnet.cli.settings import Group, Settings, pass_settings
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from carnet.client.results import Alias
+    from carnet.client.results import Alias, AliasMove
 
 DEFAULT_ALIAS = "champion"
 
@@ -113,7 +113,7 @@ def history(settings: Settings, reference: str, limit: int) -> None:
                     each.new_version or "",
                     each.kind.replace("_", " "),
                     each.reason_code,
-                    each.note,
+                    _note(each),
                     each.actor,
                     each.promotion,
                     when(each.moved_at),
@@ -165,6 +165,11 @@ alias.add_command(mark)
 alias.add_command(show)
 alias.add_command(stale)
 alias.add_command(report)
+
+
+def _note(move: AliasMove) -> str:
+    untested = "without a smoke test" if move.accepted_untested else ""
+    return ": ".join(each for each in (untested, move.note) if each)
 
 
 def _tell(settings: Settings, state: Alias) -> None:

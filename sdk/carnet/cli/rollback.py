@@ -33,6 +33,12 @@ DEFAULT_SECONDS = 600.0
     help="The version to go back to, which the alias pointed at before; else the last good one before this.",
 )
 @click.option("--to-mark", is_flag=True, help="Go back to the marked version (`carnet alias mark`).")
+@click.option(
+    "--without-smoke-test",
+    "accept_untested",
+    is_flag=True,
+    help="In an emergency: accept a version without the smoke test that the policy requires.",
+)
 @click.option("--wait", "waits", is_flag=True, help="Wait until all serving hosts that report run it.")
 @click.option(
     "--timeout",
@@ -54,6 +60,7 @@ def rollback(
     note: str,
     version: int | None,
     to_mark: bool,
+    accept_untested: bool,
     waits: bool,
     timeout: float,
     drills: bool,
@@ -62,9 +69,10 @@ def rollback(
     """Move an alias (champion, if none is named) back to the last good version, at once.
 
     No policy and no other environment is waited for. The version's stored bytes are checked before, and its
-    latest smoke test must not have failed. With --to-mark it goes back to the version that people marked as
-    known-good (`carnet alias mark`), and not to the one that was live last. With --wait the exit code is 5
-    where hosts still run something else at the timeout; the rollback itself is made.
+    latest smoke test must not have failed. Where the policy requires a smoke test and the version holds none,
+    --without-smoke-test accepts that, and the history says so. With --to-mark the alias goes back to the
+    version that people marked as known-good (`carnet alias mark`). With --wait the exit code is 5 where hosts
+    still run something else at the timeout; the rollback itself is made.
 
     Examples:
       carnet rollback prod/risk/fraud --reason-code metric-degradation --as dave
@@ -74,11 +82,9 @@ def rollback(
     """
     pointed = reference if "@" in reference else f"{reference}@{DEFAULT_ALIAS}"
     if drills:
-        if version is not None or to_mark or waits or reason_code is not None:
+        if version is not None or to_mark or accept_untested or waits or reason_code is not None:
             raise click.UsageError("--drill goes with --note and --yes only")
-        with settings.client() as client:
-            drill = client.drill_rollback(pointed, note=note, confirmed=confirmed)
-        emit(settings, drill, lambda page: _show_drill(page, drill))
+        _drill(settings, pointed, note=note, confirmed=confirmed)
         return
     if reason_code is None:
         raise click.UsageError("Missing option '--reason-code': say why, such as metric-degradation")
@@ -87,7 +93,14 @@ def rollback(
     if to_mark and version is not None:
         raise click.UsageError("--to names a version and --to-mark the marked one: give one of the two")
     with settings.client() as client:
-        change = client.rollback(pointed, reason_code, version=version, note=note, to_mark=to_mark)
+        change = client.rollback(
+            pointed,
+            reason_code,
+            version=version,
+            note=note,
+            to_mark=to_mark,
+            accept_untested=accept_untested,
+        )
         state = _wait(settings, client, change, timeout) if waits else None
     done = state is None or _is_served(state)
     answer = {
@@ -98,6 +111,12 @@ def rollback(
     }
     emit(settings, answer | ({"served": done} if waits else {}), lambda page: _show(page, change, state))
     context.exit(ExitCode.DONE if done else ExitCode.GATE)
+
+
+def _drill(settings: Settings, pointed: str, *, note: str, confirmed: bool) -> None:
+    with settings.client() as client:
+        drill = client.drill_rollback(pointed, note=note, confirmed=confirmed)
+    emit(settings, drill, lambda page: _show_drill(page, drill))
 
 
 def _wait(settings: Settings, client: Client, change: AliasChange, timeout: float) -> Alias:

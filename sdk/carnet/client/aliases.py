@@ -169,6 +169,7 @@ class Aliases(AliasFacts, AliasMarks):
         version: int | None = None,
         note: str = "",
         to_mark: bool = False,
+        accept_untested: bool = False,
     ) -> AliasChange:
         """Move an alias back to a version that it pointed at before; waits for no policy and no peer.
 
@@ -178,13 +179,14 @@ class Aliases(AliasFacts, AliasMarks):
             version: The version to go back to; None for the last good one before the present one.
             note: Why, for people.
             to_mark: Go back to the marked version, where no version is named.
+            accept_untested: Accept a version without the smoke test that the policy requires.
 
         Returns:
             The alias after it, with the version that was left, what was checked, and the verified receipt.
 
         Raises:
             PreconditionFailedError: There is nothing to go back to, or no mark, or what was named is revoked,
-                has lost a blob or failed its latest smoke test.
+                has lost a blob, failed its latest smoke test, or holds none where the policy requires one.
             DataLossError: A blob of it is damaged.
             CarnetError: The call failed; the class says how.
         """
@@ -199,6 +201,7 @@ class Aliases(AliasFacts, AliasMarks):
                 note=note,
                 request_id=uuid4().hex,
                 to_mark=to_mark,
+                accept_untested=accept_untested,
             ),
         )
         return AliasChange(

@@ -121,6 +121,7 @@ def alias_move_of(message: aliases_pb2.AliasMove) -> AliasMove:
         promotion=message.promotion,
         moved_at=time_of(message.create_time),
         log_index=message.log_index,
+        accepted_untested=message.accepted_untested,
     )
 
 

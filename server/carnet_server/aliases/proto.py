@@ -64,6 +64,7 @@ def move_to_proto(move: AliasMove) -> aliases_pb2.AliasMove:
         note=move.note,
         promotion=move.promotion,
         log_index=move.log_index,
+        accepted_untested=move.accepted_untested,
     )
     message.create_time.FromDatetime(move.created_at)
     return message

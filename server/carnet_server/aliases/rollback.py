@@ -53,6 +53,7 @@ class Asked:
     Attributes:
         version: The version to go back to; 0 for the last good one before the present, or for the marked one.
         to_mark: Go back to the marked version.
+        accept_untested: Accept a version without the smoke test that the policy requires.
         reason_code: Why, as a code for reports.
         note: Why, for people; may be empty.
         request_id: Makes a repeated request the same request; empty for none.
@@ -60,6 +61,7 @@ class Asked:
 
     version: int
     to_mark: bool
+    accept_untested: bool
     reason_code: str
     note: str
     request_id: str
@@ -70,7 +72,7 @@ class Asked:
         if not self.request_id:
             return None
         # What is left out is not in it, so that requests of earlier clients keep their digests.
-        chosen = {"to_mark": 1} if self.to_mark else {}
+        chosen = {each: 1 for each in ("to_mark", "accept_untested") if getattr(self, each)}
         return request_digest(
             "rollback", version=self.version, reason_code=self.reason_code, note=self.note, **chosen
         )
@@ -129,11 +131,14 @@ class Rollback:
         """Roll an alias back; see ``AliasesService.roll_back``."""
         asked.check()
         document = make_note(asked.note, reason_code=asked.reason_code)
+        accepting = make_note(asked.note, reason_code=asked.reason_code, accepted_untested=True)
         for _ in range(MAX_ATTEMPTS):
             found = await self._database.read(lambda connection: _read(connection, name, asked))
             if isinstance(found, AliasMove):
                 return await self._moved(found)
-            target = await self._known_good.choose(name, found.candidates, wanted=found.wanted)
+            target = await self._known_good.choose(
+                name, found.candidates, wanted=found.wanted, accept_untested=asked.accept_untested
+            )
             move = Move(
                 name.namespace,
                 name.model,
@@ -143,7 +148,7 @@ class Rollback:
                 caller.actor,
                 expected_revision=found.revision,
                 reason_code=asked.reason_code,
-                note=document,
+                note=accepting if target.untested else document,
                 request_id=asked.request_id,
                 request_digest=asked.digest,
             )

@@ -116,7 +116,7 @@ class AliasesService:
         self._reports = ServingReports(database, writer, clock=clock)
         self._drill = Drill(database, writer, log, state, known_good=self._known_good, reports=self._reports)
         self._stale = StaleAliases(database, clock=clock)
-        self._ahead = LookAhead(database, self._checks)
+        self._ahead = LookAhead(database, self._known_good)
         self.marks = ChampionMarks(writer, log)
         self.resolves = ResolveCounts(writer, clock=clock)
 
@@ -326,6 +326,7 @@ class AliasesService:
         note: str,
         request_id: str,
         to_mark: bool = False,
+        accept_untested: bool = False,
     ) -> Moved:
         """Move an alias, protected or not, back to a version that it pointed at before.
 
@@ -337,6 +338,7 @@ class AliasesService:
             note: Why, for people; may be empty.
             request_id: Makes a repeated request the same request; empty for none.
             to_mark: Go back to the marked version, where no version is named.
+            accept_untested: Accept a version without the smoke test that the policy requires.
 
         Returns:
             The alias after it, the version before, the receipt, and what was checked.
@@ -345,12 +347,14 @@ class AliasesService:
             InvalidInputError: An argument is malformed.
             NotFoundError: The alias never was set.
             PreconditionFailedError: There is nothing to roll back to, or no mark, or the named or marked
-                version will not do: it is revoked, not whole, or failed its latest smoke test.
+                version will not do: it is revoked, not whole, failed its latest smoke test, or holds none
+                where the policy requires one.
             DataLossError: A blob of it is damaged (``metadata["digest"]``).
             ConflictError: The alias keeps being moved by others.
             AlreadyExistsError: The request's id was used for another request.
         """
-        return await self._rollback.run(caller, name, Asked(version, to_mark, reason_code, note, request_id))
+        asked = Asked(version, to_mark, accept_untested, reason_code, note, request_id)
+        return await self._rollback.run(caller, name, asked)
 
     async def drill(
         self, caller: Caller, name: ResourceName, *, note: str, confirmed: bool, request_id: str

@@ -107,6 +107,7 @@ class AliasServicer(aliases_pb2_grpc.AliasServiceServicer):
             note=request.note,
             request_id=request.request_id,
             to_mark=request.to_mark,
+            accept_untested=request.accept_untested,
         )
         return aliases_pb2.RollbackAliasResponse(
             alias=self._message(moved.alias),

@@ -39,7 +39,10 @@ class Alias:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AliasMove:
-    """One move of an alias: kind ``set``, ``admitted``, ``rolled_back``, ``removed`` or ``drilled``."""
+    """One move of an alias: kind ``set``, ``admitted``, ``rolled_back``, ``removed`` or ``drilled``.
+
+    ``accepted_untested`` says that it was rolled back without the smoke test that the policy required.
+    """
 
     revision: int
     kind: str
@@ -51,6 +54,7 @@ class AliasMove:
     promotion: str
     moved_at: datetime | None
     log_index: int
+    accepted_untested: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -239,6 +239,7 @@ class AliasMove(message.Message):
     PROMOTION_FIELD_NUMBER: builtins.int
     CREATE_TIME_FIELD_NUMBER: builtins.int
     LOG_INDEX_FIELD_NUMBER: builtins.int
+    ACCEPTED_UNTESTED_FIELD_NUMBER: builtins.int
     revision: builtins.int
     """The alias's revision after the move."""
     kind: AliasMoveKind.ValueType
@@ -257,6 +258,8 @@ class AliasMove(message.Message):
     """The promotion that moved it, where one did."""
     log_index: builtins.int
     """The index of its entry in the log."""
+    accepted_untested: builtins.bool
+    """Whether it was rolled back to a version without the smoke test that the policy requires, since that was accepted."""
     @builtins.property
     def create_time(self) -> timestamp_pb2.Timestamp:
         """When it moved."""
@@ -274,10 +277,11 @@ class AliasMove(message.Message):
         promotion: builtins.str = ...,
         create_time: timestamp_pb2.Timestamp | None = ...,
         log_index: builtins.int = ...,
+        accepted_untested: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["actor", b"actor", "create_time", b"create_time", "kind", b"kind", "log_index", b"log_index", "new_version", b"new_version", "note", b"note", "old_version", b"old_version", "promotion", b"promotion", "reason_code", b"reason_code", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["accepted_untested", b"accepted_untested", "actor", b"actor", "create_time", b"create_time", "kind", b"kind", "log_index", b"log_index", "new_version", b"new_version", "note", b"note", "old_version", b"old_version", "promotion", b"promotion", "reason_code", b"reason_code", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -547,6 +551,7 @@ class RollbackAliasRequest(message.Message):
     NOTE_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
     TO_MARK_FIELD_NUMBER: builtins.int
+    ACCEPT_UNTESTED_FIELD_NUMBER: builtins.int
     name: builtins.str
     """`namespaces/{namespace}/models/{model}/aliases/{alias}`."""
     version: builtins.int
@@ -559,6 +564,8 @@ class RollbackAliasRequest(message.Message):
     """Makes a repeated request the same request: any text of 1 to 64 characters, remembered for good."""
     to_mark: builtins.bool
     """Go back to the marked version; not together with `version`."""
+    accept_untested: builtins.bool
+    """Accept a version without the smoke test that the policy requires; not one that failed it. The move says so."""
     def __init__(
         self,
         *,
@@ -568,10 +575,11 @@ class RollbackAliasRequest(message.Message):
         note: builtins.str = ...,
         request_id: builtins.str = ...,
         to_mark: builtins.bool = ...,
+        accept_untested: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["name", b"name", "note", b"note", "reason_code", b"reason_code", "request_id", b"request_id", "to_mark", b"to_mark", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["accept_untested", b"accept_untested", "name", b"name", "note", b"note", "reason_code", b"reason_code", "request_id", b"request_id", "to_mark", b"to_mark", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

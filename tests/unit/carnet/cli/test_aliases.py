@@ -61,6 +61,7 @@ def test_no_aliases_yet(carnet):
         ("rollback", "dev/risk/fraud", "--drill", "--to", "1"),
         ("rollback", "dev/risk/fraud", "--drill", "--wait"),
         ("rollback", "dev/risk/fraud", "--drill", "--to-mark"),
+        ("rollback", "dev/risk/fraud", "--drill", "--without-smoke-test"),
         ("rollback", "dev/risk/fraud", "--reason-code", "x", "--to-mark", "--to", "1"),
         ("alias", "mark", CHAMPION),
         ("alias", "mark", CHAMPION, "1", "--clear"),
@@ -132,3 +133,13 @@ def test_a_mark_is_made_shown_rolled_back_to_and_cleared(carnet):
     assert "points at version 1, back from version 2" in ran.out
     cleared = carnet("alias", "mark", CHAMPION, "--clear")
     assert "no version is marked for dev/risk/fraud@champion any more; it was version 1" in cleared.out
+
+
+def test_the_history_says_where_a_missing_smoke_test_was_accepted(carnet):
+    for version in (1, 2):
+        carnet("alias", "set", CHAMPION, version)
+    options = ("--reason-code", "x", "--note", "on fire", "--without-smoke-test")
+    carnet("rollback", "dev/risk/fraud", *options)
+    assert "without a smoke test: on fire" in carnet("alias", "history", CHAMPION).out
+    moves = carnet("alias", "history", CHAMPION, "-o", "json").json["moves"]
+    assert [each["accepted_untested"] for each in moves] == [True, False, False]

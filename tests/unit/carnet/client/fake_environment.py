@@ -465,6 +465,7 @@ class FakeAliases(_Servicer, aliases_pb2_grpc.AliasServiceServicer):
             aliases_pb2.ALIAS_MOVE_KIND_ROLLED_BACK,
             reason_code=request.reason_code,
             note=request.note,
+            accepted_untested=request.accept_untested,
         )
         return aliases_pb2.RollbackAliasResponse(
             alias=alias, rolled_back_version=left, receipt=self.here.log.receipt(alias.log_index)
