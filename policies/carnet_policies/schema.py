@@ -181,6 +181,17 @@ class BreakGlassTerms(Part):
     review_within: Duration = timedelta(days=3)
 
 
+class RollbackTerms(Part):
+    """What is asked of a version before an alias is rolled back to it.
+
+    Attributes:
+        smoke_test: Whether it must hold a smoke test that did not fail (``required``), or must only not have
+            failed the one that it holds (``heeded``).
+    """
+
+    smoke_test: Literal["required", "heeded"] = "heeded"
+
+
 class ExpressionRule(Part):
     """A rule that a CEL expression decides."""
 
@@ -225,6 +236,7 @@ class PolicyDocument(Part):
         rollouts: What a challenger is judged by beside the champion; None where there are no guardrails.
         retention: What is archived by itself, and what may be purged; None for nothing.
         quotas: How much a namespace may store; the first that fits counts.
+        rollback: What is asked of a version before an alias is rolled back to it.
     """
 
     schema_: Literal["carnet.policy/v1"] = Field(alias="schema")
@@ -254,3 +266,4 @@ class PolicyDocument(Part):
     rollouts: RolloutTerms | None = None
     retention: RetentionTerms | None = None
     quotas: tuple[QuotaTerms, ...] = Field(default=(), max_length=MAX_RULES)
+    rollback: RollbackTerms = RollbackTerms()

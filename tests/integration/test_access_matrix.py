@@ -175,7 +175,8 @@ def test_every_role_opens_something_and_only_the_promotion_service_and_operators
     }
     stages = {"RevokeVersion", "SetStage", "ArchiveVersions"}
     rollouts = {"StartRollout", "StopRollout", "CompleteRollout"}
-    assert movers - {"PurgeVersions"} == stages | rollouts | {
+    marks = {"MarkChampion", "UnmarkChampion"}
+    assert movers - {"PurgeVersions"} == stages | rollouts | marks | {
         "SetAlias",
         "DeleteAlias",
         "RollbackAlias",

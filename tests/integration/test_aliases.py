@@ -81,3 +81,22 @@ def test_a_drill_and_a_drift_are_in_a_log_that_still_verifies(federation, live):
     stale = federation.cli_json("alias", "stale", "dev/aliases", "--days", "0")["stale"]
     assert f"{model}@champion" in {each["alias"]["reference"] for each in stale}
     federation.cli("audit", "verify", identity="dave")
+
+
+def test_what_is_marked_is_where_a_rollback_can_be_sent_and_the_log_verifies(federation, live):
+    model, digests = live
+    marked = federation.cli_json("alias", "mark", f"{model}@champion", "1", "--note", "quiet", **OPERATOR)
+    assert (marked["alias"]["marked_version"], marked["receipt"]["type"]) == (1, "alias.marked")
+    never = federation.cli("alias", "mark", f"{model}@champion", "3", check=7, **OPERATOR)
+    assert "never pointed at version 3" in never.stderr
+    assert "marked as known-good for alias champion since" in federation.cli("show", f"{model}@1").stdout
+    shown = federation.cli_json("alias", "show", f"{model}@champion", "--warm", "2")
+    assert (shown["alias"]["marked_version"], shown["alias"]["mark_note"]) == (1, "quiet")
+    assert [each["bundle_digest"] for each in shown["warm"]] == [digests[2], digests[1]]
+    done = federation.cli_json("rollback", model, "--reason-code", "drift", "--to-mark", **OPERATOR)
+    assert done["alias"]["version"] == 1
+    again = federation.cli("rollback", model, "--reason-code", "drift", "--to-mark", check=7, **OPERATOR)
+    assert "which is the marked one" in again.stderr
+    federation.cli("alias", "mark", f"{model}@champion", "1", identity="alice", check=4)
+    federation.cli("alias", "mark", f"{model}@champion", "--clear", **OPERATOR)
+    federation.cli("audit", "verify", "--environment", "dev", identity="dave")

@@ -82,20 +82,22 @@ def lived(federation, tmp_path_factory) -> Lived:
     return Lived(admitted, promote_to_prod(federation, folder, "cli/lived", 3))
 
 
-def promote_to_prod(federation, folder: Path, model: str, number: int = 1) -> str:
+def promote_to_prod(federation, folder: Path, model: str, number: int = 1, *, loads: bool = False) -> str:
     """Bring a new version to prod's door; returns the promotion that waits for approvals."""
     federation.to_staging(federation.publish(folder, model, seed=number), alias="champion")
     staged = f"staging/{model}@{number}"
     federation.test_integration(staged)
+    if loads:
+        federation.smoke_test(staged)
     with federation.client("ci") as ci:
         promotion = ci.promote(staged, "prod", alias="champion").id
         assert federation.wait_for_dossier(ci, promotion).state == "AWAITING"
     return promotion
 
 
-def admit_to_prod(federation, folder: Path, model: str, number: int) -> str:
+def admit_to_prod(federation, folder: Path, model: str, number: int, *, loads: bool = False) -> str:
     """Bring a new version into prod, as its champion; returns the promotion."""
-    promotion = promote_to_prod(federation, folder, model, number)
+    promotion = promote_to_prod(federation, folder, model, number, loads=loads)
     federation.approve(promotion, "bob", "carol")
     with federation.client("ci") as ci:
         assert ci.wait(promotion, timeout=60).state == "SUCCEEDED"
@@ -390,7 +392,7 @@ def test_an_alias_lives_its_life(federation, json_of, tmp_path):
 
 def test_a_protected_alias_moves_by_promotion_or_rollback_only(federation, json_of, tmp_path):
     for number in (1, 2):
-        admit_to_prod(federation, tmp_path, "cli/rolled", number)
+        admit_to_prod(federation, tmp_path, "cli/rolled", number, loads=number == 1)
     champion = "prod/cli/rolled@champion"
     refused = federation.cli("alias", "set", champion, "1", identity="dave", check=5)
     assert "carnet promote" in refused.stderr
@@ -408,8 +410,13 @@ def test_a_protected_alias_moves_by_promotion_or_rollback_only(federation, json_
     )
     never = json_of("rollback", champion, *reason, "--to", "9", identity="dave", check=7)
     assert "never pointed at version 9" in never["error"]
-    again = json_of("rollback", champion, *reason, "--to", "2", identity="dave")
+    untested = json_of("rollback", champion, *reason, "--to", "2", identity="dave", check=7)
+    assert "version 2 holds no smoke test by a signer who is trusted here" in untested["error"]
+    accepted = ("--without-smoke-test", "--note", "on fire")
+    again = json_of("rollback", champion, *reason, "--to", "2", *accepted, identity="dave")
     assert (again["alias"]["version"], again["rolled_back_version"]) == (2, 1)
+    assert json_of("alias", "history", champion)["moves"][0]["accepted_untested"]
+    assert "without a smoke test: on fire" in federation.cli("alias", "history", champion).stdout
 
 
 # --- audit ------------------------------------------------------------------------------------------------

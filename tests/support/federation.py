@@ -205,6 +205,10 @@ class LocalFederation:
         with self.client("integration-tester") as tester:
             tester.attest(str(reference), {"suite": "integration", "result": result})
 
+    def smoke_test(self, reference, result="PASSED") -> None:
+        with self.client("integration-tester") as tester:
+            tester.attest(str(reference), {"suite": "smoke-test", "result": result})
+
     def to_staging(self, reference, *, alias: str = ""):
         self.evaluate(reference)
         with self.client("ci") as ci:

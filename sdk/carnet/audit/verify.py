@@ -20,6 +20,7 @@ from carnet.audit.documents import verify_documents
 from carnet.audit.glass_terms import read_terms
 from carnet.audit.joins import judge_joins
 from carnet.audit.layout import read_document
+from carnet.audit.marks import judge_marks
 from carnet.audit.meaning import judge_log
 from carnet.audit.moves import judge_moves
 from carnet.audit.refusals import verify_refusals
@@ -90,6 +91,7 @@ def verify_export(
             findings += judge_moves(name, logs[name])
             findings += judge_stages(name, logs[name])
             findings += judge_rollouts(name, logs[name], partial(_whole_document, directory / name, whole))
+            findings += judge_marks(name, logs[name])
             findings += verify_refusals(directory / name, name, chain.entries, whole)
             findings += verify_certificates(directory / name, pins.environments[name], chain.entries, whole)
             findings += verify_document_signatures(directory / name, name, chain.entries, whole, pins)

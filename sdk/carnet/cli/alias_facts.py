@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from carnet.cli.marks import mark_of
 from carnet.cli.output import emit, print_fields, print_table, short, when
 from carnet.cli.settings import Command, Settings, pass_settings
 
@@ -129,6 +130,7 @@ def _show(page: Console, state: Alias, kept: tuple[WarmVersion, ...]) -> None:
             ("revision", state.revision),
             ("protected", "yes" if state.protected else ""),
             ("moved", when(state.updated_at)),
+            ("known-good", f"version {state.marked_version} {mark_of(state)}" if mark_of(state) else ""),
             ("last drill", when(state.last_drill_at) or "never"),
             ("serving", f"{serving_of(state)} instances run it" if serving else "no host reports"),
             ("keep on disk", ", ".join(f"{each.version} ({short(each.bundle_digest)})" for each in kept)),

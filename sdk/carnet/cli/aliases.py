@@ -8,20 +8,21 @@ from typing import TYPE_CHECKING
 import click
 
 from carnet.cli.alias_facts import REFERENCE, moved, report, serving_of, show, stale
+from carnet.cli.marks import mark
 from carnet.cli.output import emit, print_table, printable, when
 from carnet.cli.settings import Group, Settings, pass_settings
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from carnet.client.results import Alias
+    from carnet.client.results import Alias, AliasMove
 
 DEFAULT_ALIAS = "champion"
 
 
 @click.group(cls=Group)
 def alias() -> None:
-    """Set, list, show, watch or remove aliases: named pointers to versions.
+    """Set, mark, list, show, watch or remove aliases: named pointers to versions.
 
     Example:
       carnet alias set dev/risk/fraud@challenger 3
@@ -69,12 +70,13 @@ def list_aliases(settings: Settings, reference: str) -> None:
             return
         print_table(
             page,
-            ("alias", "version#", "revision#", "protected", "serving", "moved"),
+            ("alias", "version#", "revision#", "marked#", "protected", "serving", "moved"),
             (
                 (
                     each.reference,
                     each.version,
                     each.revision,
+                    each.marked_version or "",
                     "yes" if each.protected else "",
                     serving_of(each),
                     when(each.updated_at),
@@ -111,7 +113,7 @@ def history(settings: Settings, reference: str, limit: int) -> None:
                     each.new_version or "",
                     each.kind.replace("_", " "),
                     each.reason_code,
-                    each.note,
+                    _note(each),
                     each.actor,
                     each.promotion,
                     when(each.moved_at),
@@ -159,9 +161,15 @@ def watch(settings: Settings, reference: str, count: int | None) -> None:
                 break
 
 
+alias.add_command(mark)
 alias.add_command(show)
 alias.add_command(stale)
 alias.add_command(report)
+
+
+def _note(move: AliasMove) -> str:
+    untested = "without a smoke test" if move.accepted_untested else ""
+    return ": ".join(each for each in (untested, move.note) if each)
 
 
 def _tell(settings: Settings, state: Alias) -> None:

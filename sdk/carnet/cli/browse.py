@@ -119,14 +119,25 @@ def show(settings: Settings, reference: str) -> None:
         resolved = client.resolve(reference)
         evidence = client.evidence(resolved.reference)
         earlier = client.compatibility(resolved.reference)
-        model = client.model(
+        found = client.aliases(
             f"{resolved.reference.environment}/{resolved.reference.namespace}/{resolved.reference.model}"
         )
-    aliases = [each for each in model.aliases if each.version == resolved.reference.version]
+    number = resolved.reference.version
+    aliases = [each for each in found if number in (each.version, each.marked_version)]
     answer = {
         "version": resolved.version,
         "alias": resolved.alias,
-        "aliases": [each.reference.alias for each in aliases],
+        "aliases": [each.reference.alias for each in aliases if each.version == number],
+        "marks": [
+            {
+                "alias": each.reference.alias,
+                "marked_at": each.marked_at,
+                "marked_by": each.marked_by,
+                "note": each.mark_note,
+            }
+            for each in aliases
+            if each.marked_version == number
+        ],
         "signer": resolved.signer,
         "receipt": resolved.receipt,
         "manifest": resolved.manifest,

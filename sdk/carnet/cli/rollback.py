@@ -32,6 +32,13 @@ DEFAULT_SECONDS = 600.0
     type=click.IntRange(min=1),
     help="The version to go back to, which the alias pointed at before; else the last good one before this.",
 )
+@click.option("--to-mark", is_flag=True, help="Go back to the marked version (`carnet alias mark`).")
+@click.option(
+    "--without-smoke-test",
+    "accept_untested",
+    is_flag=True,
+    help="In an emergency: accept a version without the smoke test that the policy requires.",
+)
 @click.option("--wait", "waits", is_flag=True, help="Wait until all serving hosts that report run it.")
 @click.option(
     "--timeout",
@@ -52,6 +59,8 @@ def rollback(
     reason_code: str | None,
     note: str,
     version: int | None,
+    to_mark: bool,
+    accept_untested: bool,
     waits: bool,
     timeout: float,
     drills: bool,
@@ -60,28 +69,38 @@ def rollback(
     """Move an alias (champion, if none is named) back to the last good version, at once.
 
     No policy and no other environment is waited for. The version's stored bytes are checked before, and its
-    latest smoke test must not have failed. With --wait the exit code is 5 where hosts still run something
-    else at the timeout; the rollback itself is made.
+    latest smoke test must not have failed. Where the policy requires a smoke test and the version holds none,
+    --without-smoke-test accepts that, and the history says so. With --to-mark the alias goes back to the
+    version that people marked as known-good (`carnet alias mark`). With --wait the exit code is 5 where hosts
+    still run something else at the timeout; the rollback itself is made.
 
     Examples:
       carnet rollback prod/risk/fraud --reason-code metric-degradation --as dave
       carnet rollback prod/risk/fraud --reason-code metric-degradation --wait --timeout 2m
+      carnet rollback prod/risk/fraud --reason-code metric-degradation --to-mark
       carnet rollback staging/risk/fraud --drill --note "before the release"
     """
     pointed = reference if "@" in reference else f"{reference}@{DEFAULT_ALIAS}"
     if drills:
-        if version is not None or waits or reason_code is not None:
+        if version is not None or to_mark or accept_untested or waits or reason_code is not None:
             raise click.UsageError("--drill goes with --note and --yes only")
-        with settings.client() as client:
-            drill = client.drill_rollback(pointed, note=note, confirmed=confirmed)
-        emit(settings, drill, lambda page: _show_drill(page, drill))
+        _drill(settings, pointed, note=note, confirmed=confirmed)
         return
     if reason_code is None:
         raise click.UsageError("Missing option '--reason-code': say why, such as metric-degradation")
     if confirmed:
         raise click.UsageError("--yes goes with --drill only")
+    if to_mark and version is not None:
+        raise click.UsageError("--to names a version and --to-mark the marked one: give one of the two")
     with settings.client() as client:
-        change = client.rollback(pointed, reason_code, version=version, note=note)
+        change = client.rollback(
+            pointed,
+            reason_code,
+            version=version,
+            note=note,
+            to_mark=to_mark,
+            accept_untested=accept_untested,
+        )
         state = _wait(settings, client, change, timeout) if waits else None
     done = state is None or _is_served(state)
     answer = {
@@ -92,6 +111,12 @@ def rollback(
     }
     emit(settings, answer | ({"served": done} if waits else {}), lambda page: _show(page, change, state))
     context.exit(ExitCode.DONE if done else ExitCode.GATE)
+
+
+def _drill(settings: Settings, pointed: str, *, note: str, confirmed: bool) -> None:
+    with settings.client() as client:
+        drill = client.drill_rollback(pointed, note=note, confirmed=confirmed)
+    emit(settings, drill, lambda page: _show_drill(page, drill))
 
 
 def _wait(settings: Settings, client: Client, change: AliasChange, timeout: float) -> Alias:

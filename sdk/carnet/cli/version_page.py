@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from carnet.cli.marks import mark_of
 from carnet.cli.output import number, print_fields, print_table, short, size, when
 
 if TYPE_CHECKING:
@@ -50,15 +51,29 @@ def print_version(
     evidence: Sequence[Evidence],
     earlier: Sequence[CompatibleVersion] = (),
 ) -> None:
-    """Print a version: where it stands, what it is, what is known about it."""
+    """Print a version: where it stands, what it is, what is known about it.
+
+    Args:
+        page: Where to.
+        found: The version.
+        aliases: The aliases that point at it or whose mark it is.
+        evidence: What is attested of it.
+        earlier: Which earlier versions it is compatible with.
+    """
     version, manifest = found.version, found.manifest
+    pointing = [each.reference.alias for each in aliases if each.version == found.reference.version]
+    marking = [each for each in aliases if each.marked_version == found.reference.version]
     print_fields(
         page,
         (
             ("version", found.reference),
             ("semantic version", manifest.semantic_version),
             *_compatibility(earlier),
-            ("aliases", ", ".join(each.reference.alias for each in aliases)),
+            ("aliases", ", ".join(pointing)),
+            *(
+                ("mark", f"marked as known-good for alias {each.reference.alias} {mark_of(each)}")
+                for each in marking
+            ),
             ("stage", f"{version.stage} since {when(version.staged_at)}"),
             ("bundle", version.bundle_digest),
             ("signed by", found.signer),

@@ -10,6 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from carnet.client.marks import AliasMarks
 from carnet.client.messages import alias_move_of, alias_of
 from carnet.client.models import reference_to
 from carnet.client.paging import all_pages
@@ -31,7 +32,7 @@ _FIRST_PAUSE_SECONDS = 0.2
 _MAX_PAUSE_SECONDS = 5.0
 
 
-class Aliases(AliasFacts):
+class Aliases(AliasFacts, AliasMarks):
     """Operations on aliases."""
 
     async def aliases(self, reference: str | Reference) -> tuple[Alias, ...]:
@@ -161,22 +162,31 @@ class Aliases(AliasFacts):
         )
 
     async def rollback(
-        self, reference: str | Reference, reason_code: str, *, version: int | None = None, note: str = ""
+        self,
+        reference: str | Reference,
+        reason_code: str,
+        *,
+        version: int | None = None,
+        note: str = "",
+        to_mark: bool = False,
+        accept_untested: bool = False,
     ) -> AliasChange:
         """Move an alias back to a version that it pointed at before; waits for no policy and no peer.
 
         Args:
             reference: ``ENV/NAMESPACE/MODEL@ALIAS``.
             reason_code: Why, as a code for reports, such as ``metric-degradation``.
-            version: The version to go back to; None for the one before the present one.
+            version: The version to go back to; None for the last good one before the present one.
             note: Why, for people.
+            to_mark: Go back to the marked version, where no version is named.
+            accept_untested: Accept a version without the smoke test that the policy requires.
 
         Returns:
             The alias after it, with the version that was left, what was checked, and the verified receipt.
 
         Raises:
-            PreconditionFailedError: There is nothing to go back to, or it is revoked, has lost a blob or
-                failed its latest smoke test.
+            PreconditionFailedError: There is nothing to go back to, or no mark, or what was named is revoked,
+                has lost a blob, failed its latest smoke test, or holds none where the policy requires one.
             DataLossError: A blob of it is damaged.
             CarnetError: The call failed; the class says how.
         """
@@ -190,6 +200,8 @@ class Aliases(AliasFacts):
                 reason_code=reason_code,
                 note=note,
                 request_id=uuid4().hex,
+                to_mark=to_mark,
+                accept_untested=accept_untested,
             ),
         )
         return AliasChange(

@@ -110,6 +110,8 @@ class Client:
     alias_history = _forwarded(AsyncClient.alias_history)
     set_alias = _forwarded(AsyncClient.set_alias)
     delete_alias = _forwarded(AsyncClient.delete_alias)
+    mark_champion = _forwarded(AsyncClient.mark_champion)
+    unmark_champion = _forwarded(AsyncClient.unmark_champion)
     rollback = _forwarded(AsyncClient.rollback)
     drill_rollback = _forwarded(AsyncClient.drill_rollback)
     report_serving = _forwarded(AsyncClient.report_serving)

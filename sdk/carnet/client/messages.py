@@ -84,6 +84,10 @@ def alias_of(message: aliases_pb2.Alias, environment: str) -> Alias:
         log_index=message.log_index,
         serving=serving_of(message.serving) if message.HasField("serving") else None,
         last_drill_at=time_of(message.last_drill_time),
+        marked_version=message.marked_version,
+        marked_at=time_of(message.mark_time),
+        marked_by=message.marked_by,
+        mark_note=message.mark_note,
     )
 
 
@@ -117,6 +121,7 @@ def alias_move_of(message: aliases_pb2.AliasMove) -> AliasMove:
         promotion=message.promotion,
         moved_at=time_of(message.create_time),
         log_index=message.log_index,
+        accepted_untested=message.accepted_untested,
     )
 
 

@@ -41,7 +41,8 @@ class AliasFacts(Session):
             count: How many, 20 at most.
 
         Returns:
-            The present version, then those that rollbacks would lead to, the best first.
+            The present version, then those that rollbacks would lead to, the best first; the marked version
+            has the last place, where it has none before.
 
         Raises:
             NotFoundError: There is no such alias.

@@ -60,6 +60,7 @@ class EntryType(StrEnum):
     EVIDENCE_ADDED = "evidence.added"
     ALIAS_MOVED = "alias.moved"
     ALIAS_REMOVED = "alias.removed"
+    ALIAS_MARKED = "alias.marked"
     PROMOTION_REQUESTED = "promotion.requested"
     DOSSIER_ISSUED = "dossier.issued"
     APPROVAL_RECORDED = "approval.recorded"

@@ -93,6 +93,8 @@ PERMISSIONS: dict[str, Permission] = {
     f"{_REGISTRY}AliasService/DeleteAlias": Permission(_roles("operator"), _IN_NAME, acts=True),
     f"{_REGISTRY}AliasService/RollbackAlias": Permission(_roles("operator"), _IN_NAME, acts=True),
     f"{_REGISTRY}AliasService/DrillAlias": Permission(_roles("operator"), _IN_NAME, acts=True),
+    f"{_REGISTRY}AliasService/MarkChampion": Permission(_roles("operator"), _IN_NAME, acts=True),
+    f"{_REGISTRY}AliasService/UnmarkChampion": Permission(_roles("operator"), _IN_NAME, acts=True),
     f"{_REGISTRY}AliasService/ReportServing": Permission(READERS, _IN_NAME),
     f"{_REGISTRY}AliasService/ListStaleAliases": Permission(READERS, _IN_PARENT),
     f"{_REGISTRY}RolloutService/StartRollout": Permission(_roles("operator"), _IN_PARENT, acts=True),

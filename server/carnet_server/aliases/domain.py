@@ -79,6 +79,8 @@ class AliasMove:
         created_at: When.
         log_index: The entry.
         note: The note, where it was read too.
+        accepted_untested: Whether the version after was accepted without the smoke test that the policy
+            required then; where the note was read too.
     """
 
     namespace: str
@@ -98,6 +100,7 @@ class AliasMove:
     created_at: datetime
     log_index: int
     note: str = ""
+    accepted_untested: bool = False
 
     @property
     def after(self) -> Alias:

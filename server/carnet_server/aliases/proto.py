@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from carnet_server.aliases.domain import Alias, AliasMove, RollbackCheck
+    from carnet_server.aliases.marks import Mark, Marked
     from carnet_server.aliases.service import AliasState
     from carnet_server.aliases.serving import Serving
     from carnet_server.aliases.stale_rules import StaleAlias
@@ -64,6 +65,7 @@ def move_to_proto(move: AliasMove) -> aliases_pb2.AliasMove:
         note=move.note,
         promotion=move.promotion,
         log_index=move.log_index,
+        accepted_untested=move.accepted_untested,
     )
     message.create_time.FromDatetime(move.created_at)
     return message
@@ -76,6 +78,16 @@ def state_to_proto(state: AliasState, *, protected: Collection[str]) -> aliases_
         message.serving.CopyFrom(_serving_to_proto(state.serving))
     if state.drilled_at is not None:
         message.last_drill_time.FromDatetime(state.drilled_at)
+    if state.mark is not None:
+        _put_mark(message, state.mark)
+    return message
+
+
+def marked_to_proto(marked: Marked, *, protected: Collection[str]) -> aliases_pb2.Alias:
+    """Return an alias with its mark; the arguments are those of ``alias_to_proto``."""
+    message = alias_to_proto(marked.alias, protected=protected)
+    if marked.mark.marked_version:
+        _put_mark(message, marked.mark)
     return message
 
 
@@ -118,3 +130,10 @@ def _serving_to_proto(serving: Serving) -> aliases_pb2.Serving:
         current_count=serving.current_count,
         lagging=serving.lagging,
     )
+
+
+def _put_mark(message: aliases_pb2.Alias, mark: Mark) -> None:
+    message.marked_version = mark.marked_version
+    message.mark_time.FromDatetime(mark.created_at)
+    message.marked_by = mark.actor
+    message.mark_note = mark.note

@@ -14,7 +14,7 @@ from carnet.references import ResourceName
 from carnet_server.aliases.domain import Alias, AliasMove
 from carnet_server.aliases.tables import AliasMoveRow, AliasRow
 from carnet_server.log.queries import DOCUMENTS
-from carnet_server.models.notes import read_note
+from carnet_server.models.notes import read_accepted_untested, read_note
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -203,7 +203,16 @@ def list_moves(
     """
     before = _REVISION_MAX if before_revision is None else before_revision
     rows = connection.execute(_LIST_MOVES, _of(name) | {"before_revision": before, "row_limit": limit})
-    return [AliasMove(**{**row._mapping, "note": read_note(row.note)}) for row in rows]  # noqa: SLF001  as above
+    return [
+        AliasMove(
+            **{
+                **row._mapping,  # noqa: SLF001  as above
+                "note": read_note(row.note),
+                "accepted_untested": read_accepted_untested(row.note),
+            }
+        )
+        for row in rows
+    ]
 
 
 def insert_move(connection: Connection, move: AliasMove) -> None:

@@ -1,24 +1,23 @@
 """Reading, setting and removing aliases.
 
 A protected alias is moved by an admission or a rollback only; the policy says which ones are. Rolling back is
-in ``rollback``, rehearsing it in ``drill``, telling of moves in ``watch``, what serving hosts say in
-``reports``, and what nobody uses in ``stale``.
+in ``rollback``, rehearsing it in ``drill``, marking what is known-good in ``marking``, telling of moves in
+``watch``, what serving hosts say in ``reports``, and what nobody uses in ``stale``.
 """
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING
 
-from carnet.errors import CarnetError, GateRefusedError, InvalidInputError, NotFoundError
+from carnet.errors import GateRefusedError, InvalidInputError, NotFoundError
 from carnet.references import check_version_number
 from carnet.serving.paging import decode_page_token, encode_page_token, page_limit
 from carnet_policies.protection import needs_decision
-from carnet_server.aliases import observation_queries, queries
-from carnet_server.aliases.blob_checks import FRESH_FOR, BlobChecks
+from carnet_server.aliases import mark_queries, observation_queries, queries
+from carnet_server.aliases.ahead import LookAhead
+from carnet_server.aliases.blob_checks import BlobChecks
 from carnet_server.aliases.domain import (
     Move,
     Moved,
@@ -26,18 +25,19 @@ from carnet_server.aliases.domain import (
     check_expected_revision,
     check_request_id,
     request_digest,
-    rollback_candidates,
 )
 from carnet_server.aliases.drill import Drill
 from carnet_server.aliases.known_good import KnownGoodSearch
+from carnet_server.aliases.marking import ChampionMarks
 from carnet_server.aliases.moves import find_repeated, move_alias
 from carnet_server.aliases.reports import ServingReports
 from carnet_server.aliases.resolves import ResolveCounts
-from carnet_server.aliases.rollback import Rollback
+from carnet_server.aliases.rollback import Asked, Rollback
 from carnet_server.aliases.stale import StaleAliases
+from carnet_server.aliases.warm import warm_set
 from carnet_server.aliases.watch import watch_alias
 from carnet_server.models.notes import make_note
-from carnet_server.models.queries import read_blobs, read_listed_version, read_model
+from carnet_server.models.queries import read_model
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
@@ -48,9 +48,9 @@ if TYPE_CHECKING:
     from carnet_server.access.identity import Caller
     from carnet_server.aliases.domain import Alias, AliasMove
     from carnet_server.aliases.drill import Drilled
+    from carnet_server.aliases.marks import Mark
     from carnet_server.aliases.serving import Reported, Serving
     from carnet_server.aliases.stale_rules import StaleAlias
-    from carnet_server.blobs.domain import Blob
     from carnet_server.blobs.port import BlobStore
     from carnet_server.database.engine import Database
     from carnet_server.environment.state import EnvironmentState
@@ -59,10 +59,6 @@ if TYPE_CHECKING:
 
 
 WARM_MAX = 20
-# What a rollback would lead to is hashed again at half of its time, so that a rollback finds it fresh.
-_AHEAD = FRESH_FOR / 2
-
-logger = logging.getLogger(__name__)
 
 
 def _now() -> datetime:
@@ -77,12 +73,14 @@ class AliasState:
         alias: Where it points.
         serving: What serving hosts run; None where none reports.
         drilled_at: When a rollback of it was last rehearsed; None for never.
+        mark: Its known-good version; None where none is marked.
         warm: The last stable versions with their digests, the present one first.
     """
 
     alias: Alias
     serving: Serving | None
     drilled_at: datetime | None
+    mark: Mark | None
     warm: tuple[tuple[int, str], ...] = ()
 
 
@@ -118,6 +116,8 @@ class AliasesService:
         self._reports = ServingReports(database, writer, clock=clock)
         self._drill = Drill(database, writer, log, state, known_good=self._known_good, reports=self._reports)
         self._stale = StaleAliases(database, clock=clock)
+        self._ahead = LookAhead(database, self._known_good)
+        self.marks = ChampionMarks(writer, log)
         self.resolves = ResolveCounts(writer, clock=clock)
 
     async def get(self, name: ResourceName) -> Alias:
@@ -154,7 +154,8 @@ class AliasesService:
                 alias,
                 state.serving,
                 state.drilled_at,
-                _warm_set(connection, name, alias, warm) if warm else (),
+                state.mark,
+                warm_set(connection, name, alias, warm) if warm else (),
             )
 
         state = await self._database.read(read)
@@ -169,8 +170,13 @@ class AliasesService:
         self, connection: Connection, name: ResourceName, aliases: Sequence[Alias]
     ) -> list[AliasState]:
         serving = self._reports.live_reports(connection, name, aliases)
-        drills = observation_queries.read_last_drills(connection, name, [each.alias for each in aliases])
-        return [AliasState(each, serving[each.alias], drills.get(each.alias)) for each in aliases]
+        names = [each.alias for each in aliases]
+        drills = observation_queries.read_last_drills(connection, name, names)
+        marks = mark_queries.read_marks(connection, name, names)
+        return [
+            AliasState(each, serving[each.alias], drills.get(each.alias), marks.get(each.alias))
+            for each in aliases
+        ]
 
     async def list_page(
         self, parent: ResourceName, *, page_size: int, page_token: str
@@ -320,6 +326,8 @@ class AliasesService:
         reason_code: str,
         note: str,
         request_id: str,
+        to_mark: bool = False,
+        accept_untested: bool = False,
     ) -> Moved:
         """Move an alias, protected or not, back to a version that it pointed at before.
 
@@ -330,6 +338,8 @@ class AliasesService:
             reason_code: Why, as a code for reports.
             note: Why, for people; may be empty.
             request_id: Makes a repeated request the same request; empty for none.
+            to_mark: Go back to the marked version, where no version is named.
+            accept_untested: Accept a version without the smoke test that the policy requires.
 
         Returns:
             The alias after it, the version before, the receipt, and what was checked.
@@ -337,16 +347,16 @@ class AliasesService:
         Raises:
             InvalidInputError: An argument is malformed.
             NotFoundError: The alias never was set.
-            PreconditionFailedError: There is nothing to roll back to, or the named version will not do: it is
-                revoked, not whole, or failed its latest smoke test.
-            PurgedError: The files of the named version were purged.
+            PreconditionFailedError: There is nothing to roll back to, or no mark, or the named or marked
+                version will not do: it is revoked, not whole, failed its latest smoke test, or holds none
+                where the policy requires one.
+            PurgedError: The files of the named or marked version were purged.
             DataLossError: A blob of it is damaged (``metadata["digest"]``).
             ConflictError: The alias keeps being moved by others.
             AlreadyExistsError: The request's id was used for another request.
         """
-        return await self._rollback.run(
-            caller, name, version=version, reason_code=reason_code, note=note, request_id=request_id
-        )
+        asked = Asked(version, to_mark, accept_untested, reason_code, note, request_id)
+        return await self._rollback.run(caller, name, asked)
 
     async def drill(
         self, caller: Caller, name: ResourceName, *, note: str, confirmed: bool, request_id: str
@@ -416,23 +426,7 @@ class AliasesService:
 
     async def check_ahead(self) -> None:
         """Hash what rollbacks would lead to, so that they find it fresh. Raises nothing."""
-
-        def read(connection: Connection, name: ResourceName) -> list[Blob]:
-            targets = _rollback_targets(connection, name)[:1]
-            return [
-                blob
-                for number in targets
-                for blob in read_blobs(connection, name.namespace, name.model, number)
-            ]
-
-        try:
-            for name in await self._database.read(queries.list_alias_names):
-                blobs = await self._database.read(partial(read, name=name))
-                found = await self._checks.check(blobs, fresh_for=_AHEAD)
-                if found.fault:
-                    logger.error("what %s would be rolled back to %s", name, found.fault)
-        except CarnetError as error:
-            logger.warning("what rollbacks would lead to was not checked: %s", error.message)
+        await self._ahead.run()
 
     def close(self) -> None:
         """End the threads that hash blobs."""
@@ -463,22 +457,3 @@ class AliasesService:
             f"carnet rollback {environment}/{model}@{move.alias} --reason-code CODE",
             metadata={"subject": str(move.name), "alias": move.alias},
         )
-
-
-def _rollback_targets(connection: Connection, name: ResourceName) -> list[int]:
-    moves = queries.read_moves(connection, name)
-    return rollback_candidates(moves, moves[-1].new_version) if moves else []
-
-
-def _warm_set(
-    connection: Connection, name: ResourceName, alias: Alias, count: int
-) -> tuple[tuple[int, str], ...]:
-    """Read the last stable versions of an alias that can be served, the present one first."""
-    warm: list[tuple[int, str]] = []
-    for number in (alias.version, *_rollback_targets(connection, name)):
-        version = read_listed_version(connection, name.namespace, name.model, number)
-        if version is not None and not (version.revoked or version.purged):
-            warm.append((number, version.bundle_digest))
-        if len(warm) == count:
-            break
-    return tuple(warm)

@@ -12,6 +12,7 @@ from carnet_server.access.scope import current_caller
 from carnet_server.aliases.proto import (
     alias_to_proto,
     check_to_proto,
+    marked_to_proto,
     move_to_proto,
     stale_to_proto,
     state_to_proto,
@@ -105,6 +106,8 @@ class AliasServicer(aliases_pb2_grpc.AliasServiceServicer):
             reason_code=request.reason_code,
             note=request.note,
             request_id=request.request_id,
+            to_mark=request.to_mark,
+            accept_untested=request.accept_untested,
         )
         return aliases_pb2.RollbackAliasResponse(
             alias=self._message(moved.alias),
@@ -130,6 +133,41 @@ class AliasServicer(aliases_pb2_grpc.AliasServiceServicer):
             back_receipt=receipt_to_proto(drilled.back),
             forward_receipt=receipt_to_proto(drilled.forward),
             check=check_to_proto(drilled.check) if drilled.check else None,
+        )
+
+    async def MarkChampion(
+        self, request: aliases_pb2.MarkChampionRequest, context: ServicerContext
+    ) -> aliases_pb2.MarkChampionResponse:
+        """Mark the known-good version of an alias."""
+        marked = await self._aliases.marks.mark(
+            current_caller(),
+            _alias_name(request.name),
+            request.version,
+            expected_marked_version=_expected_mark(request),
+            note=request.note,
+            request_id=request.request_id,
+        )
+        return aliases_pb2.MarkChampionResponse(
+            alias=marked_to_proto(marked, protected=self._protected),
+            old_marked_version=marked.mark.old_marked_version,
+            receipt=receipt_to_proto(marked.receipt),
+        )
+
+    async def UnmarkChampion(
+        self, request: aliases_pb2.UnmarkChampionRequest, context: ServicerContext
+    ) -> aliases_pb2.UnmarkChampionResponse:
+        """Take the mark of an alias away."""
+        marked = await self._aliases.marks.unmark(
+            current_caller(),
+            _alias_name(request.name),
+            expected_marked_version=_expected_mark(request),
+            note=request.note,
+            request_id=request.request_id,
+        )
+        return aliases_pb2.UnmarkChampionResponse(
+            alias=marked_to_proto(marked, protected=self._protected),
+            old_marked_version=marked.mark.old_marked_version,
+            receipt=receipt_to_proto(marked.receipt),
         )
 
     async def ReportServing(
@@ -200,3 +238,9 @@ class AliasServicer(aliases_pb2_grpc.AliasServiceServicer):
 
 def _alias_name(value: str, *, field: str = "name") -> ResourceName:
     return parse_resource_name(value, field=field, want="alias")
+
+
+def _expected_mark(
+    request: aliases_pb2.MarkChampionRequest | aliases_pb2.UnmarkChampionRequest,
+) -> int | None:
+    return request.expected_marked_version if request.HasField("expected_marked_version") else None

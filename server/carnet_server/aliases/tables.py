@@ -1,8 +1,9 @@
 """The tables of aliases: where each points now, and every move that it made.
 
 ``aliases`` has a row for each alias that points somewhere; ``alias_moves`` keeps every move for good. The
-first is always what replaying the second gives. ``alias_reports`` and ``alias_resolves`` are what was
-observed of an alias, not what it is: they are written over, and no log entry tells of them.
+first is always what replaying the second gives. ``alias_marks`` keeps every change of an alias's mark for
+good, of which the last is the mark. ``alias_reports`` and ``alias_resolves`` are what was observed of an
+alias, not what it is: they are written over, and no log entry tells of them.
 """
 
 from __future__ import annotations
@@ -71,6 +72,32 @@ class AliasMoveRow(SQLModel, table=True):
     promotion: str
     request_id: str | None
     request_digest: str | None
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    log_index: int = Field(sa_type=BigInteger)
+
+
+class AliasMarkRow(SQLModel, table=True):
+    """One change of an alias's mark."""
+
+    __tablename__ = "alias_marks"
+    __table_args__ = (
+        ForeignKeyConstraint(["namespace", "model"], ["models.namespace", "models.model"]),
+        UniqueConstraint("namespace", "model", "alias", "request_id", name="uq_alias_marks_request"),
+        CheckConstraint("revision >= 1", name="ck_alias_marks_revision"),
+        CheckConstraint("(marked_version = 0) = (bundle_digest = '')", name="ck_alias_marks_digest"),
+    )
+
+    namespace: str = Field(primary_key=True, sa_type=NAME)
+    model: str = Field(primary_key=True, sa_type=NAME)
+    alias: str = Field(primary_key=True, sa_type=NAME)
+    revision: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
+    old_marked_version: int
+    marked_version: int
+    bundle_digest: str = Field(sa_type=NAME)
+    actor: str = Field(sa_type=NAME)
+    note_digest: str | None = Field(sa_type=NAME)
+    request_id: str | None = Field(sa_type=NAME)
+    request_digest: str | None = Field(sa_type=NAME)
     created_at: datetime = Field(sa_type=UtcDateTime)
     log_index: int = Field(sa_type=BigInteger)
 

@@ -106,5 +106,27 @@ def integration_test(folder: Path) -> dict[str, Any]:
     }
 
 
+def smoke_test(folder: Path) -> dict[str, Any]:
+    """Load a pulled bundle and call it once, as a host does when an alias is rolled back to it.
+
+    Args:
+        folder: The bundle's folder.
+
+    Returns:
+        A test-result document for ``carnet attest``, suite ``smoke-test``.
+    """
+    rows = load_rows(held_out=True)
+    answer = ServedModel(folder).predict(rows.features[:1], rows.names)
+    answers = answer.shape == (1,) and bool(np.isfinite(answer).all())
+    return {
+        "suite": "smoke-test",
+        "result": "PASSED" if answers else "FAILED",
+        "configuration": [{"name": "loaded from the pulled files, called with one row"}],
+        "passed_tests": ["loads", *(["answers"] if answers else [])],
+        "failed_tests": [] if answers else ["answers"],
+        "finished_at": _now(),
+    }
+
+
 def _now() -> str:
     return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"

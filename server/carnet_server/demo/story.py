@@ -14,7 +14,7 @@ from carnet.audit.report import Verdict
 from carnet.client.client import connect
 from carnet.client.results import PromotionState
 from carnet.errors import CarnetError, PermissionDeniedError, PreconditionFailedError
-from carnet_server.demo.evaluation import evaluate, integration_test
+from carnet_server.demo.evaluation import evaluate, integration_test, smoke_test
 from carnet_server.demo.tampering import verify_edited_copy
 from carnet_server.demo.training import boosting, forest, small_boosting, train_bundle
 
@@ -107,9 +107,11 @@ class Story:
         with self._as("integration-tester") as tester:
             pulled = tester.pull(f"staging/{MODEL}@{version}", work / f"tested-{version}")
             document = integration_test(pulled.path)
-            tester.attest(f"staging/{MODEL}@{version}", document)
+            for each in (document, smoke_test(pulled.path)):
+                tester.attest(f"staging/{MODEL}@{version}", each)
         passed = ", ".join(document["passed_tests"])
         teller.say(f"The integration tester pulled, verified, loaded and called it: {passed}.")
+        teller.say("Its smoke test goes along: prod goes back to no version that was not seen to load.")
         with self._as("ci") as ci:
             promotion = ci.promote(f"staging/{MODEL}@{version}", "prod", alias="champion")
             waiting = self._until_dossier(ci, promotion.id)

@@ -20,7 +20,10 @@ _SALT_BYTES = 16
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A note's document: canonical JSON of ``salt``, ``note`` and, where one was given, ``reason_code``."""
+    """A note's document: canonical JSON of ``salt`` and ``note``.
+
+    Where they are given, ``reason_code`` and ``accepted_untested`` stand beside them.
+    """
 
     data: bytes
 
@@ -30,15 +33,16 @@ class Note:
         return sha256_hex(self.data)
 
 
-def make_note(text: str, *, reason_code: str = "") -> Note | None:
+def make_note(text: str, *, reason_code: str = "", accepted_untested: bool = False) -> Note | None:
     """Make the document of a note.
 
     Args:
         text: What a person wrote; may be empty.
         reason_code: A code for reports; may be empty.
+        accepted_untested: That a version was accepted without the smoke test that the policy requires.
 
     Returns:
-        The document; None where both are empty.
+        The document; None where there is nothing to say.
 
     Raises:
         InvalidInputError: The text is longer than ``NOTE_MAX_LENGTH`` characters.
@@ -47,14 +51,21 @@ def make_note(text: str, *, reason_code: str = "") -> Note | None:
         raise InvalidInputError(
             f"note: {len(text)} characters; {NOTE_MAX_LENGTH} at most", metadata={"field": "note"}
         )
-    if not text and not reason_code:
+    if not text and not reason_code and not accepted_untested:
         return None
-    document = {"salt": secrets.token_hex(_SALT_BYTES), "note": text}
+    document: dict[str, str | bool] = {"salt": secrets.token_hex(_SALT_BYTES), "note": text}
     if reason_code:
         document["reason_code"] = reason_code
+    if accepted_untested:
+        document["accepted_untested"] = True
     return Note(canonical_json(document))
 
 
 def read_note(data: bytes | None) -> str:
     """Return the text of a note's document; empty where the document is gone."""
     return str(json.loads(data)["note"]) if data is not None else ""
+
+
+def read_accepted_untested(data: bytes | None) -> bool:
+    """Return whether a note's document says that a version was accepted untested; not where it is gone."""
+    return data is not None and bool(json.loads(data).get("accepted_untested"))

@@ -21,6 +21,7 @@ _ENTRIES_AT_ONCE = 1_000
 _GROWING = frozenset(
     {
         "admission_cancellations",
+        "alias_marks",
         "alias_moves",
         "documents",
         "evidence",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from carnet.references import ResourceName
 from carnet_server.admission.queries import read_running
 from carnet_server.aliases.domain import rollback_candidates
+from carnet_server.aliases.mark_queries import read_marked
 from carnet_server.aliases.queries import read_aliases_of, read_moves
 from carnet_server.models.queries import read_listed_version
 from carnet_server.release.queries import read_released
@@ -87,8 +88,8 @@ def _in_rollouts(place: Place) -> Iterator[Reason]:
 
 
 def _marked(place: Place) -> Iterator[Reason]:
-    for number in sorted(_read_marked(place.connection, place.namespace, place.model)):
-        yield number, "an alias has a mark on it"
+    for number in sorted(read_marked(place.connection, place.namespace, place.model)):
+        yield number, "it is marked as known-good for an alias"
 
 
 def _held(place: Place) -> Iterator[Reason]:
@@ -105,12 +106,6 @@ def _on_its_way(place: Place) -> Iterator[Reason]:
     released = read_released(place.connection, place.namespace, place.model, since=place.released_since)
     for number, promotion, target in released:
         yield number, f"promotion {promotion} of it to {target} is not known to have ended"
-
-
-def _read_marked(connection: Connection, namespace: str, model: str) -> set[int]:
-    """Read the versions that aliases have marks on; none are kept here."""
-    del connection, namespace, model
-    return set()
 
 
 SOURCES: tuple[Callable[[Place], Iterator[Reason]], ...] = (

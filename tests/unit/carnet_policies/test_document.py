@@ -50,6 +50,12 @@ def test_what_a_policy_leaves_out_is_strict() -> None:
     assert document.protected_aliases == ()
 
 
+def test_what_a_policy_leaves_out_of_rollbacks_keeps_nobody_from_going_back() -> None:
+    assert load_policy(HEAD.encode()).document.rollback.smoke_test == "heeded"
+    text = HEAD + "rollback: {smoke_test: required}\n"
+    assert load_policy(text.encode()).document.rollback.smoke_test == "required"
+
+
 def test_rule_ids_are_in_the_order_of_results() -> None:
     policy = load_policy(shipped_policy("prod"))
     assert policy.rule_ids == (
@@ -100,6 +106,8 @@ def test_the_shipped_policies_are_for_their_environments(environment: str) -> No
         (HEAD + "release_max_age: 10\n", "p.yaml:5:1: release_max_age", "10 is not a duration"),
         (HEAD + "release_max_age: 0m\n", "p.yaml:5:1: release_max_age", "is not a duration"),
         (HEAD + "version: 2\n", "p.yaml:5:1", "twice"),
+        (HEAD + "rollback: {smoke_test: always}\n", "p.yaml:5:12: rollback.smoke_test", "required"),
+        (HEAD + "rollback: {smoke: required}\n", "p.yaml:5:12: rollback.smoke", "smoke_test"),
         (HEAD + "publishing: maybe\n", "p.yaml:5:1: publishing", "boolean"),
         (HEAD.replace("[dev]", "[]"), "p.yaml:4:1: sources", "nothing can come in"),
         (HEAD.replace("[dev]", "[staging]"), "p.yaml:4:1: sources", "its own source"),

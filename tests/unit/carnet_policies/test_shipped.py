@@ -4,7 +4,7 @@ import pytest
 
 from carnet.errors import NotFoundError
 from carnet_policies.document import load_policy
-from carnet_policies.shipped import shipped_policy
+from carnet_policies.shipped import SHIPPED, shipped_policy
 
 
 @pytest.mark.parametrize("environment", ["", "qa", "../dev", "dev.cases"])
@@ -25,3 +25,8 @@ def test_prod_protects_its_champion_and_demands_two_independent_people() -> None
     assert (document.protected_aliases, document.traffic_share_above) == (("champion",), 0.1)
     (approvals,) = document.approvals
     assert (approvals.count, approvals.independent_of) == (2, ("publisher", "requester"))
+
+
+def test_only_prod_requires_a_smoke_test_of_what_it_goes_back_to() -> None:
+    asked = {name: load_policy(shipped_policy(name)).document.rollback.smoke_test for name in SHIPPED}
+    assert asked == {"dev": "heeded", "staging": "heeded", "prod": "required"}

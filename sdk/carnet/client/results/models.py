@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alias:
-    """A named, moving pointer, as its registry states it; version 0 where it was removed or never set."""
+    """A named, moving pointer, as its registry states it; version 0 where it was removed or never set.
+
+    ``marked_version`` is the one that people marked as known-good, 0 for none: since ``marked_at``, by
+    ``marked_by``, for the reason ``mark_note``. It is told by the calls that read or mark an alias.
+    """
 
     reference: Reference
     version: int
@@ -27,11 +31,18 @@ class Alias:
     log_index: int
     serving: Serving | None = None
     last_drill_at: datetime | None = None
+    marked_version: int = 0
+    marked_at: datetime | None = None
+    marked_by: str = ""
+    mark_note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AliasMove:
-    """One move of an alias: kind ``set``, ``admitted``, ``rolled_back``, ``removed`` or ``drilled``."""
+    """One move of an alias: kind ``set``, ``admitted``, ``rolled_back``, ``removed`` or ``drilled``.
+
+    ``accepted_untested`` says that it was rolled back without the smoke test that the policy required.
+    """
 
     revision: int
     kind: str
@@ -43,6 +54,7 @@ class AliasMove:
     promotion: str
     moved_at: datetime | None
     log_index: int
+    accepted_untested: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +65,15 @@ class AliasChange:
     receipt: VerifiedReceipt
     rolled_back_version: int = 0
     check: RollbackCheck | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkChange:
+    """An alias after its mark was changed by this client, with the verified receipt of the change."""
+
+    alias: Alias
+    old_marked_version: int
+    receipt: VerifiedReceipt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

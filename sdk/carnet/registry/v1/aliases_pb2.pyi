@@ -102,6 +102,10 @@ class Alias(message.Message):
     LOG_INDEX_FIELD_NUMBER: builtins.int
     SERVING_FIELD_NUMBER: builtins.int
     LAST_DRILL_TIME_FIELD_NUMBER: builtins.int
+    MARKED_VERSION_FIELD_NUMBER: builtins.int
+    MARK_TIME_FIELD_NUMBER: builtins.int
+    MARKED_BY_FIELD_NUMBER: builtins.int
+    MARK_NOTE_FIELD_NUMBER: builtins.int
     name: builtins.str
     """`namespaces/{namespace}/models/{model}/aliases/{alias}`."""
     version: builtins.int
@@ -114,6 +118,12 @@ class Alias(message.Message):
     """Whether the policy lets only a promotion or a rollback move it."""
     log_index: builtins.int
     """The index of the last move's entry in the log."""
+    marked_version: builtins.int
+    """The version that is marked as known-good; in answers of GetAlias, ListAliases and about marks; 0 for none."""
+    marked_by: builtins.str
+    """The subject that marked it."""
+    mark_note: builtins.str
+    """The note that was given with the mark."""
     @builtins.property
     def update_time(self) -> timestamp_pb2.Timestamp:
         """When it was last moved."""
@@ -125,6 +135,10 @@ class Alias(message.Message):
     @builtins.property
     def last_drill_time(self) -> timestamp_pb2.Timestamp:
         """When a rollback of it was last rehearsed; in answers of GetAlias and ListAliases, where it ever was."""
+
+    @builtins.property
+    def mark_time(self) -> timestamp_pb2.Timestamp:
+        """When it was marked; absent where none is."""
 
     def __init__(
         self,
@@ -138,10 +152,14 @@ class Alias(message.Message):
         log_index: builtins.int = ...,
         serving: Serving | None = ...,
         last_drill_time: timestamp_pb2.Timestamp | None = ...,
+        marked_version: builtins.int = ...,
+        mark_time: timestamp_pb2.Timestamp | None = ...,
+        marked_by: builtins.str = ...,
+        mark_note: builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["last_drill_time", b"last_drill_time", "serving", b"serving", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["last_drill_time", b"last_drill_time", "mark_time", b"mark_time", "serving", b"serving", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["bundle_digest", b"bundle_digest", "last_drill_time", b"last_drill_time", "log_index", b"log_index", "name", b"name", "protected", b"protected", "revision", b"revision", "serving", b"serving", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["bundle_digest", b"bundle_digest", "last_drill_time", b"last_drill_time", "log_index", b"log_index", "mark_note", b"mark_note", "mark_time", b"mark_time", "marked_by", b"marked_by", "marked_version", b"marked_version", "name", b"name", "protected", b"protected", "revision", b"revision", "serving", b"serving", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -225,6 +243,7 @@ class AliasMove(message.Message):
     PROMOTION_FIELD_NUMBER: builtins.int
     CREATE_TIME_FIELD_NUMBER: builtins.int
     LOG_INDEX_FIELD_NUMBER: builtins.int
+    ACCEPTED_UNTESTED_FIELD_NUMBER: builtins.int
     revision: builtins.int
     """The alias's revision after the move."""
     kind: AliasMoveKind.ValueType
@@ -243,6 +262,8 @@ class AliasMove(message.Message):
     """The promotion that moved it, where one did."""
     log_index: builtins.int
     """The index of its entry in the log."""
+    accepted_untested: builtins.bool
+    """Whether it was rolled back to a version without the smoke test that the policy requires, since that was accepted."""
     @builtins.property
     def create_time(self) -> timestamp_pb2.Timestamp:
         """When it moved."""
@@ -260,10 +281,11 @@ class AliasMove(message.Message):
         promotion: builtins.str = ...,
         create_time: timestamp_pb2.Timestamp | None = ...,
         log_index: builtins.int = ...,
+        accepted_untested: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["actor", b"actor", "create_time", b"create_time", "kind", b"kind", "log_index", b"log_index", "new_version", b"new_version", "note", b"note", "old_version", b"old_version", "promotion", b"promotion", "reason_code", b"reason_code", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["accepted_untested", b"accepted_untested", "actor", b"actor", "create_time", b"create_time", "kind", b"kind", "log_index", b"log_index", "new_version", b"new_version", "note", b"note", "old_version", b"old_version", "promotion", b"promotion", "reason_code", b"reason_code", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -305,7 +327,9 @@ class GetAliasResponse(message.Message):
 
     @builtins.property
     def warm(self) -> containers.RepeatedCompositeFieldContainer[WarmVersion]:
-        """The last stable versions, which hosts keep on disk: the present one, then those that a rollback would lead to."""
+        """The last stable versions, which hosts keep on disk: the present one, then those that a rollback would lead to, and
+        in the last place the marked one, where it has none before.
+        """
 
     def __init__(
         self,
@@ -530,6 +554,8 @@ class RollbackAliasRequest(message.Message):
     REASON_CODE_FIELD_NUMBER: builtins.int
     NOTE_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
+    TO_MARK_FIELD_NUMBER: builtins.int
+    ACCEPT_UNTESTED_FIELD_NUMBER: builtins.int
     name: builtins.str
     """`namespaces/{namespace}/models/{model}/aliases/{alias}`."""
     version: builtins.int
@@ -540,6 +566,10 @@ class RollbackAliasRequest(message.Message):
     """Why, for people."""
     request_id: builtins.str
     """Makes a repeated request the same request: any text of 1 to 64 characters, remembered for good."""
+    to_mark: builtins.bool
+    """Go back to the marked version; not together with `version`."""
+    accept_untested: builtins.bool
+    """Accept a version without the smoke test that the policy requires; not one that failed it. The move says so."""
     def __init__(
         self,
         *,
@@ -548,10 +578,12 @@ class RollbackAliasRequest(message.Message):
         reason_code: builtins.str = ...,
         note: builtins.str = ...,
         request_id: builtins.str = ...,
+        to_mark: builtins.bool = ...,
+        accept_untested: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["name", b"name", "note", b"note", "reason_code", b"reason_code", "request_id", b"request_id", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["accept_untested", b"accept_untested", "name", b"name", "note", b"note", "reason_code", b"reason_code", "request_id", b"request_id", "to_mark", b"to_mark", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -888,6 +920,142 @@ class ListStaleAliasesResponse(message.Message):
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["aliases", b"aliases", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class MarkChampionRequest(message.Message):
+    """Marks the known-good version of an alias."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    VERSION_FIELD_NUMBER: builtins.int
+    EXPECTED_MARKED_VERSION_FIELD_NUMBER: builtins.int
+    NOTE_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """`namespaces/{namespace}/models/{model}/aliases/{alias}`."""
+    version: builtins.int
+    """The version to mark, which the alias points at or pointed at before."""
+    expected_marked_version: builtins.int
+    """The marked version that the caller saw, 0 for none. Absent to mark whatever is marked now."""
+    note: builtins.str
+    """Why, for people."""
+    request_id: builtins.str
+    """Makes a repeated request the same request: any text of 1 to 64 characters, remembered for good."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        version: builtins.int = ...,
+        expected_marked_version: builtins.int | None = ...,
+        note: builtins.str = ...,
+        request_id: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["_expected_marked_version", b"_expected_marked_version", "expected_marked_version", b"expected_marked_version"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_expected_marked_version", b"_expected_marked_version", "expected_marked_version", b"expected_marked_version", "name", b"name", "note", b"note", "request_id", b"request_id", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expected_marked_version: _TypeAlias = typing.Literal["expected_marked_version"]  # noqa: Y015
+    _WhichOneofArgType__expected_marked_version: _TypeAlias = typing.Literal["_expected_marked_version", b"_expected_marked_version"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_marked_version) -> _WhichOneofReturnType__expected_marked_version | None: ...
+
+@typing.final
+class MarkChampionResponse(message.Message):
+    """Answers to a mark."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ALIAS_FIELD_NUMBER: builtins.int
+    OLD_MARKED_VERSION_FIELD_NUMBER: builtins.int
+    RECEIPT_FIELD_NUMBER: builtins.int
+    old_marked_version: builtins.int
+    """The version that was marked before; 0 for none."""
+    @builtins.property
+    def alias(self) -> Alias:
+        """The alias with its mark; with version 0 where it points nowhere now."""
+
+    @builtins.property
+    def receipt(self) -> log_pb2.Receipt:
+        """The receipt of the entry."""
+
+    def __init__(
+        self,
+        *,
+        alias: Alias | None = ...,
+        old_marked_version: builtins.int = ...,
+        receipt: log_pb2.Receipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["alias", b"alias", "receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["alias", b"alias", "old_marked_version", b"old_marked_version", "receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class UnmarkChampionRequest(message.Message):
+    """Takes the mark of an alias away."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    EXPECTED_MARKED_VERSION_FIELD_NUMBER: builtins.int
+    NOTE_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """`namespaces/{namespace}/models/{model}/aliases/{alias}`."""
+    expected_marked_version: builtins.int
+    """The marked version that the caller saw. Absent to take away whatever is marked now."""
+    note: builtins.str
+    """Why, for people."""
+    request_id: builtins.str
+    """Makes a repeated request the same request: any text of 1 to 64 characters, remembered for good."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        expected_marked_version: builtins.int | None = ...,
+        note: builtins.str = ...,
+        request_id: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["_expected_marked_version", b"_expected_marked_version", "expected_marked_version", b"expected_marked_version"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_expected_marked_version", b"_expected_marked_version", "expected_marked_version", b"expected_marked_version", "name", b"name", "note", b"note", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expected_marked_version: _TypeAlias = typing.Literal["expected_marked_version"]  # noqa: Y015
+    _WhichOneofArgType__expected_marked_version: _TypeAlias = typing.Literal["_expected_marked_version", b"_expected_marked_version"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_marked_version) -> _WhichOneofReturnType__expected_marked_version | None: ...
+
+@typing.final
+class UnmarkChampionResponse(message.Message):
+    """Answers to a mark that was taken away."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ALIAS_FIELD_NUMBER: builtins.int
+    OLD_MARKED_VERSION_FIELD_NUMBER: builtins.int
+    RECEIPT_FIELD_NUMBER: builtins.int
+    old_marked_version: builtins.int
+    """The version that was marked before."""
+    @builtins.property
+    def alias(self) -> Alias:
+        """The alias without a mark; with version 0 where it points nowhere now."""
+
+    @builtins.property
+    def receipt(self) -> log_pb2.Receipt:
+        """The receipt of the entry."""
+
+    def __init__(
+        self,
+        *,
+        alias: Alias | None = ...,
+        old_marked_version: builtins.int = ...,
+        receipt: log_pb2.Receipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["alias", b"alias", "receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["alias", b"alias", "old_marked_version", b"old_marked_version", "receipt", b"receipt"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -60,6 +60,16 @@ class AliasServiceStub:
                 request_serializer=carnet_dot_registry_dot_v1_dot_aliases__pb2.RollbackAliasRequest.SerializeToString,
                 response_deserializer=carnet_dot_registry_dot_v1_dot_aliases__pb2.RollbackAliasResponse.FromString,
                 _registered_method=True)
+        self.MarkChampion = channel.unary_unary(
+                '/carnet.registry.v1.AliasService/MarkChampion',
+                request_serializer=carnet_dot_registry_dot_v1_dot_aliases__pb2.MarkChampionRequest.SerializeToString,
+                response_deserializer=carnet_dot_registry_dot_v1_dot_aliases__pb2.MarkChampionResponse.FromString,
+                _registered_method=True)
+        self.UnmarkChampion = channel.unary_unary(
+                '/carnet.registry.v1.AliasService/UnmarkChampion',
+                request_serializer=carnet_dot_registry_dot_v1_dot_aliases__pb2.UnmarkChampionRequest.SerializeToString,
+                response_deserializer=carnet_dot_registry_dot_v1_dot_aliases__pb2.UnmarkChampionResponse.FromString,
+                _registered_method=True)
         self.ListAliasMoves = channel.unary_unary(
                 '/carnet.registry.v1.AliasService/ListAliasMoves',
                 request_serializer=carnet_dot_registry_dot_v1_dot_aliases__pb2.ListAliasMovesRequest.SerializeToString,
@@ -121,6 +131,20 @@ class AliasServiceServicer:
 
     def RollbackAlias(self, request, context):
         """Moves an alias back to a version that it pointed at before; waits for no policy and no peer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MarkChampion(self, request, context):
+        """Marks the known-good version of an alias, in place of the one that was marked before.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnmarkChampion(self, request, context):
+        """Takes the mark of an alias away.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -188,6 +212,16 @@ def add_AliasServiceServicer_to_server(servicer, server):
                     servicer.RollbackAlias,
                     request_deserializer=carnet_dot_registry_dot_v1_dot_aliases__pb2.RollbackAliasRequest.FromString,
                     response_serializer=carnet_dot_registry_dot_v1_dot_aliases__pb2.RollbackAliasResponse.SerializeToString,
+            ),
+            'MarkChampion': grpc.unary_unary_rpc_method_handler(
+                    servicer.MarkChampion,
+                    request_deserializer=carnet_dot_registry_dot_v1_dot_aliases__pb2.MarkChampionRequest.FromString,
+                    response_serializer=carnet_dot_registry_dot_v1_dot_aliases__pb2.MarkChampionResponse.SerializeToString,
+            ),
+            'UnmarkChampion': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnmarkChampion,
+                    request_deserializer=carnet_dot_registry_dot_v1_dot_aliases__pb2.UnmarkChampionRequest.FromString,
+                    response_serializer=carnet_dot_registry_dot_v1_dot_aliases__pb2.UnmarkChampionResponse.SerializeToString,
             ),
             'ListAliasMoves': grpc.unary_unary_rpc_method_handler(
                     servicer.ListAliasMoves,
@@ -351,6 +385,60 @@ class AliasService:
             '/carnet.registry.v1.AliasService/RollbackAlias',
             carnet_dot_registry_dot_v1_dot_aliases__pb2.RollbackAliasRequest.SerializeToString,
             carnet_dot_registry_dot_v1_dot_aliases__pb2.RollbackAliasResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MarkChampion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carnet.registry.v1.AliasService/MarkChampion',
+            carnet_dot_registry_dot_v1_dot_aliases__pb2.MarkChampionRequest.SerializeToString,
+            carnet_dot_registry_dot_v1_dot_aliases__pb2.MarkChampionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnmarkChampion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carnet.registry.v1.AliasService/UnmarkChampion',
+            carnet_dot_registry_dot_v1_dot_aliases__pb2.UnmarkChampionRequest.SerializeToString,
+            carnet_dot_registry_dot_v1_dot_aliases__pb2.UnmarkChampionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -26,6 +26,10 @@ class AliasServiceStub:
     """Removes an alias that the policy does not protect; its history stays."""
     RollbackAlias: _aio.UnaryUnaryMultiCallable[_aliases_pb2.RollbackAliasRequest, _aliases_pb2.RollbackAliasResponse]
     """Moves an alias back to a version that it pointed at before; waits for no policy and no peer."""
+    MarkChampion: _aio.UnaryUnaryMultiCallable[_aliases_pb2.MarkChampionRequest, _aliases_pb2.MarkChampionResponse]
+    """Marks the known-good version of an alias, in place of the one that was marked before."""
+    UnmarkChampion: _aio.UnaryUnaryMultiCallable[_aliases_pb2.UnmarkChampionRequest, _aliases_pb2.UnmarkChampionResponse]
+    """Takes the mark of an alias away."""
     ListAliasMoves: _aio.UnaryUnaryMultiCallable[_aliases_pb2.ListAliasMovesRequest, _aliases_pb2.ListAliasMovesResponse]
     """Lists an alias's moves, the newest first."""
     WatchAlias: _aio.UnaryStreamMultiCallable[_aliases_pb2.WatchAliasRequest, _aliases_pb2.WatchAliasResponse]
@@ -79,6 +83,22 @@ class AliasServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_aliases_pb2.RollbackAliasRequest, _abc.Awaitable[_aliases_pb2.RollbackAliasResponse]],
     ) -> _abc.Awaitable[_aliases_pb2.RollbackAliasResponse]:
         """Moves an alias back to a version that it pointed at before; waits for no policy and no peer."""
+
+    @_abc_1.abstractmethod
+    def MarkChampion(
+        self,
+        request: _aliases_pb2.MarkChampionRequest,
+        context: _aio.ServicerContext[_aliases_pb2.MarkChampionRequest, _abc.Awaitable[_aliases_pb2.MarkChampionResponse]],
+    ) -> _abc.Awaitable[_aliases_pb2.MarkChampionResponse]:
+        """Marks the known-good version of an alias, in place of the one that was marked before."""
+
+    @_abc_1.abstractmethod
+    def UnmarkChampion(
+        self,
+        request: _aliases_pb2.UnmarkChampionRequest,
+        context: _aio.ServicerContext[_aliases_pb2.UnmarkChampionRequest, _abc.Awaitable[_aliases_pb2.UnmarkChampionResponse]],
+    ) -> _abc.Awaitable[_aliases_pb2.UnmarkChampionResponse]:
+        """Takes the mark of an alias away."""
 
     @_abc_1.abstractmethod
     def ListAliasMoves(

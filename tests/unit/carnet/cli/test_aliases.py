@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -59,6 +60,13 @@ def test_no_aliases_yet(carnet):
         ("alias", "report", CHAMPION, "--revision", "1", "--digest", "x"),
         ("rollback", "dev/risk/fraud", "--drill", "--to", "1"),
         ("rollback", "dev/risk/fraud", "--drill", "--wait"),
+        ("rollback", "dev/risk/fraud", "--drill", "--to-mark"),
+        ("rollback", "dev/risk/fraud", "--drill", "--without-smoke-test"),
+        ("rollback", "dev/risk/fraud", "--reason-code", "x", "--to-mark", "--to", "1"),
+        ("alias", "mark", CHAMPION),
+        ("alias", "mark", CHAMPION, "1", "--clear"),
+        ("alias", "mark", CHAMPION, "0"),
+        ("alias", "mark", "dev/risk/fraud@1", "1"),
         ("rollback", "dev/risk/fraud", "--yes", "--reason-code", "x"),
     ],
 )
@@ -102,3 +110,36 @@ def test_stale_aliases_are_listed_with_why(carnet):
     carnet("alias", "set", CHAMPION, 1)
     assert "unresolved" in carnet("alias", "stale", "dev/risk", "--days", 7).out
     assert carnet("alias", "stale", "dev", "-o", "json").json["stale"][0]["reasons"] == ["unresolved"]
+
+
+def test_a_mark_is_made_shown_rolled_back_to_and_cleared(carnet):
+    carnet("alias", "set", CHAMPION, 1)
+    assert "known-good" not in carnet("alias", "show", CHAMPION).out
+    ran = carnet("alias", "mark", CHAMPION, 1, "--note", "a quiet quarter")
+    assert "version 1 is marked as known-good for dev/risk/fraud@champion (log entry" in ran.out
+    carnet("alias", "set", CHAMPION, 2)
+    shown = carnet("alias", "show", CHAMPION).out
+    assert re.search(r"known-good +version 1 since .* by .*/dave: a quiet quarter", shown)
+    assert carnet("alias", "ls", "dev/risk/fraud", "-o", "json").json["aliases"][0]["marked_version"] == 1
+    page = carnet("show", "dev/risk/fraud@1")
+    assert "marked as known-good for alias champion since " in page.out
+    assert "marked as known-good" not in carnet("show", "dev/risk/fraud@2").out
+    (mark,) = carnet("show", "dev/risk/fraud@1", "-o", "json").json["marks"]
+    assert mark["alias"] == "champion"
+    again = carnet("alias", "mark", CHAMPION, 2)
+    assert "for dev/risk/fraud@champion, instead of version 1 (log entry" in again.out
+    carnet("alias", "mark", CHAMPION, 1)
+    ran = carnet("rollback", "dev/risk/fraud", "--reason-code", "x", "--to-mark")
+    assert "points at version 1, back from version 2" in ran.out
+    cleared = carnet("alias", "mark", CHAMPION, "--clear")
+    assert "no version is marked for dev/risk/fraud@champion any more; it was version 1" in cleared.out
+
+
+def test_the_history_says_where_a_missing_smoke_test_was_accepted(carnet):
+    for version in (1, 2):
+        carnet("alias", "set", CHAMPION, version)
+    options = ("--reason-code", "x", "--note", "on fire", "--without-smoke-test")
+    carnet("rollback", "dev/risk/fraud", *options)
+    assert "without a smoke test: on fire" in carnet("alias", "history", CHAMPION).out
+    moves = carnet("alias", "history", CHAMPION, "-o", "json").json["moves"]
+    assert [each["accepted_untested"] for each in moves] == [True, False, False]

@@ -427,6 +427,10 @@ class FakeAliases(_Servicer, aliases_pb2_grpc.AliasServiceServicer):
         )
         revision = (before.revision if before else 0) + 1
         alias = aliases_pb2.Alias(name=name, version=version, revision=revision, log_index=index)
+        if before and before.marked_version:
+            alias.marked_version, alias.mark_note = before.marked_version, before.mark_note
+            alias.marked_by = before.marked_by
+            alias.mark_time.CopyFrom(before.mark_time)
         if version:
             alias.bundle_digest = self.here.versions[names.namespace, names.model, version].manifest.digest
         self.here.aliases[name] = alias
@@ -462,17 +466,42 @@ class FakeAliases(_Servicer, aliases_pb2_grpc.AliasServiceServicer):
 
     def RollbackAlias(self, request, context):
         left = self.here.aliases[request.name].version
-        back = request.version or self.here.moves[request.name][0].old_version
+        before = self.here.aliases[request.name]
+        named = before.marked_version if request.to_mark else request.version
+        back = named or self.here.moves[request.name][0].old_version
         alias = self._move(
             request.name,
             back,
             aliases_pb2.ALIAS_MOVE_KIND_ROLLED_BACK,
             reason_code=request.reason_code,
             note=request.note,
+            accepted_untested=request.accept_untested,
         )
         return aliases_pb2.RollbackAliasResponse(
             alias=alias, rolled_back_version=left, receipt=self.here.log.receipt(alias.log_index)
         )
+
+    def MarkChampion(self, request, context):
+        old, alias, receipt = self._mark(request.name, request.version, request.note)
+        return aliases_pb2.MarkChampionResponse(alias=alias, old_marked_version=old, receipt=receipt)
+
+    def UnmarkChampion(self, request, context):
+        old, alias, receipt = self._mark(request.name, 0, request.note)
+        return aliases_pb2.UnmarkChampionResponse(alias=alias, old_marked_version=old, receipt=receipt)
+
+    def _mark(self, name: str, version: int, note: str) -> tuple[int, aliases_pb2.Alias, log_pb2.Receipt]:
+        names, alias = parse_resource_name(name, field="name", want="alias"), self.here.aliases[name]
+        old = alias.marked_version
+        alias.marked_version, alias.mark_note = version, note if version else ""
+        alias.marked_by = "spiffe://carnet.internal/person/dave" if version else ""
+        alias.mark_time.FromDatetime(datetime.now(UTC))
+        index = self.here.log.append(
+            EntryType.ALIAS_MARKED,
+            {"namespace": names.namespace, "model": names.model, "alias": names.alias},
+            old=str(old or ""),
+            new=str(version or ""),
+        )
+        return old, alias, self.here.log.receipt(index)
 
     def DrillAlias(self, request, context):
         here = self.here.aliases[request.name].version

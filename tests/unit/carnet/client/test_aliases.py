@@ -143,3 +143,56 @@ async def test_the_warm_set_and_stale_aliases_are_read(client, fraud):
 async def test_a_report_of_no_digest_is_refused(client, fraud):
     with pytest.raises(errors.InvalidInputError):
         await client.report_serving(CHAMPION, instance="a", bundle_digest="sha256:0", revision=1)
+
+
+async def test_a_mark_comes_back_with_its_receipt_and_is_told(client, two_versions):
+    await client.set_alias(CHAMPION, 1)
+    change = await client.mark_champion(CHAMPION, 1, note="a quiet quarter")
+    assert (change.alias.marked_version, change.old_marked_version) == (1, 0)
+    assert (change.receipt.entry.type, change.receipt.entry.old, change.receipt.entry.new) == (
+        "alias.marked",
+        "",
+        "1",
+    )
+    told = await client.alias(CHAMPION)
+    assert (told.marked_version, told.mark_note) == (1, "a quiet quarter")
+    assert told.marked_at is not None
+    await client.set_alias(CHAMPION, 2)
+    assert (await client.rollback(CHAMPION, "drift", to_mark=True)).alias.version == 1
+    cleared = await client.unmark_champion(CHAMPION)
+    assert (cleared.alias.marked_version, cleared.old_marked_version) == (0, 1)
+    assert cleared.receipt.entry.new == ""
+
+
+@pytest.mark.parametrize(
+    ("method", "lie", "message"),
+    [
+        ("MarkChampion", "another entry", r"policy\.changed"),
+        ("UnmarkChampion", "another entry", r"policy\.changed"),
+        ("MarkChampion", "a mark of another version", "says '2'"),
+        ("UnmarkChampion", "a mark of another version", "says '2'"),
+    ],
+)
+async def test_a_mark_with_the_receipt_of_another_is_refused(
+    federation, client, two_versions, method, lie, message
+):
+    await client.set_alias(CHAMPION, 1)
+    await client.set_alias(CHAMPION, 2)
+    other = (await client.mark_champion(CHAMPION, 2)).receipt.receipt.index
+    index = 0 if lie == "another entry" else other
+
+    def another_receipt(answer):
+        answer.receipt.CopyFrom(federation.dev.log.receipt(index))
+
+    federation.dev.lies[method] = another_receipt
+    with pytest.raises(errors.LogTamperedError, match=message):
+        await (
+            client.mark_champion(CHAMPION, 1)
+            if method == "MarkChampion"
+            else client.unmark_champion(CHAMPION)
+        )
+
+
+async def test_a_mark_of_no_version_is_refused(client, fraud):
+    with pytest.raises(errors.ReferenceInvalidError):
+        await client.mark_champion(CHAMPION, 0)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from carnet.errors import DataLossError, PreconditionFailedError, UnavailableError
+from carnet.errors import AlreadyExistsError, DataLossError, PreconditionFailedError, UnavailableError
 from carnet.references import ResourceName
 from carnet_server.aliases.blob_checks import BlobChecks
 from carnet_server.blobs.domain import Blob
@@ -119,6 +119,106 @@ async def test_the_repeated_request_is_answered_without_another_look(registry, m
     registry.bench.lose(digest_of(manifests[2]))
     again = await roll_back(registry, request_id="once")
     assert (again.alias, again.check) == (first.alias, None)
+
+
+# --- where the policy requires a smoke test -----------------------------------------------------------------
+
+REQUIRED = {"rollback": {"smoke_test": "required"}}
+UNTESTED = "holds no smoke test by a signer who is trusted here"
+
+
+@pytest.mark.parametrize("result", ["PASSED", "WARNED"])
+async def test_a_version_without_a_smoke_test_is_passed_over(registry, manifests, result):
+    registry.set_policy(**REQUIRED)
+    await smoke_test(registry, manifests[1], result)
+    moved = await roll_back(registry)
+    assert (moved.alias.version, moved.check.smoke_test) == (1, result)
+    assert moved.check.passed_over == ((2, UNTESTED),)
+
+
+async def test_a_named_version_without_a_smoke_test_is_refused_and_another_is_named(registry, manifests):
+    registry.set_policy(**REQUIRED)
+    with pytest.raises(
+        PreconditionFailedError, match=f"version 2 {UNTESTED}; in an emergency .*--without-smoke"
+    ):
+        await roll_back(registry, version=2)
+    await smoke_test(registry, manifests[1], "PASSED")
+    with pytest.raises(PreconditionFailedError, match=f"version 2 {UNTESTED}; version 1 will do") as caught:
+        await roll_back(registry, version=2)
+    assert caught.value.metadata["alternative"] == "1"
+    assert (await registry.aliases.get(CHAMPION)).version == 3
+
+
+async def test_where_no_version_was_tested_every_one_is_named_and_nothing_moves(registry, manifests):
+    registry.set_policy(**REQUIRED)
+    with pytest.raises(PreconditionFailedError, match=f"version 2 {UNTESTED}, version 1 {UNTESTED}"):
+        await roll_back(registry)
+    with pytest.raises(PreconditionFailedError, match=UNTESTED):
+        await registry.aliases.drill(
+            registry.caller(OPERATOR), CHAMPION, note="", confirmed=False, request_id=""
+        )
+    assert await registry.count("alias_moves") == 3
+
+
+async def test_a_test_whose_signer_is_not_trusted_any_more_is_none(registry, manifests):
+    registry.set_policy(**REQUIRED)
+    await smoke_test(registry, manifests[2], "PASSED")
+    keys = [key for key in registry.trust_document()["keys"] if "evidence" not in key]
+    registry.trust_anew(keys=keys)
+    with pytest.raises(PreconditionFailedError, match=f"version 2 {UNTESTED}"):
+        await roll_back(registry, version=2)
+
+
+async def last_move(registry):
+    ((move, *_), _) = await registry.aliases.list_moves(CHAMPION, page_size=1, page_token="")
+    return move
+
+
+async def test_in_an_emergency_it_is_accepted_and_the_move_says_so(registry, manifests):
+    registry.set_policy(**REQUIRED)
+    moved = await roll_back(registry, accept_untested=True, note="on fire", request_id="once")
+    assert (moved.alias.version, moved.check.smoke_test, moved.check.passed_over) == (2, "", ())
+    move = await last_move(registry)
+    assert (move.accepted_untested, move.note, move.reason_code) == (True, "on fire", "bad-metrics")
+    document = await registry.log.document(move.note_digest)
+    assert b'"accepted_untested":true' in document
+    with pytest.raises(AlreadyExistsError):
+        await roll_back(registry, note="on fire", request_id="once")
+
+
+async def test_what_needed_no_leave_is_not_said_to_have_been_accepted(registry, manifests):
+    await roll_back(registry, accept_untested=True)
+    assert not (await last_move(registry)).accepted_untested
+    registry.set_policy(**REQUIRED)
+    await smoke_test(registry, manifests[1], "PASSED")
+    await roll_back(registry, accept_untested=True)
+    assert not (await last_move(registry)).accepted_untested
+
+
+async def test_accepting_an_untested_version_opens_nothing_else(registry, manifests):
+    registry.set_policy(**REQUIRED)
+    await smoke_test(registry, manifests[2], "FAILED")
+    registry.bench.lose(digest_of(manifests[1]))
+    with pytest.raises(
+        PreconditionFailedError, match=r"failed its latest smoke test.*version 1 is not whole"
+    ):
+        await roll_back(registry, accept_untested=True)
+
+
+async def test_checking_ahead_names_the_aliases_that_could_not_be_rolled_back(registry, manifests, caplog):
+    await registry.aliases.check_ahead()
+    assert not caplog.records
+    registry.set_policy(**REQUIRED)
+    await registry.aliases.check_ahead()
+    assert (
+        f"a rollback of {CHAMPION} would be refused: version 2 {UNTESTED}, version 1 {UNTESTED}"
+        in caplog.text
+    )
+    caplog.clear()
+    await smoke_test(registry, manifests[1], "PASSED")
+    await registry.aliases.check_ahead()
+    assert not caplog.records
+    assert (await roll_back(registry)).check.hashed_count == 0
 
 
 # --- the checks themselves ----------------------------------------------------------------------------------

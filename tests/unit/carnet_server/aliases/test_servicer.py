@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from carnet.errors import ReferenceInvalidError
+from carnet.errors import ConflictError, ReferenceInvalidError
 from carnet.registry.v1 import aliases_pb2 as pb
 from carnet.translog.receipt import verify_receipt
 from carnet_server.access.scope import enter_scope
@@ -68,6 +68,34 @@ async def test_protection_is_shown(registry, servicer):
     assert (await servicer.GetAlias(pb.GetAliasRequest(name=CHAMPION), None)).alias.protected
 
 
+async def test_marks_are_made_told_and_taken_away(registry, servicer):
+    enter_scope(registry.caller(OPERATOR))
+    for version in (1, 2):
+        await servicer.SetAlias(pb.SetAliasRequest(name=CHAMPION, version=version), None)
+    made = await servicer.MarkChampion(
+        pb.MarkChampionRequest(name=CHAMPION, version=1, expected_marked_version=0, note="quiet"), None
+    )
+    assert (made.alias.version, made.alias.marked_version, made.old_marked_version) == (2, 1, 0)
+    assert (made.alias.marked_by, made.alias.mark_note) == (OPERATOR, "quiet")
+    verify_receipt(receipt_from_proto(made.receipt), registry.state.log_key.verifier)
+    got = await servicer.GetAlias(pb.GetAliasRequest(name=CHAMPION), None)
+    listed = await servicer.ListAliases(pb.ListAliasesRequest(parent="namespaces/risk/models/fraud"), None)
+    assert list(listed.aliases) == [got.alias] == [made.alias]
+    assert got.alias.mark_time.seconds > 0
+    with pytest.raises(ConflictError):
+        await servicer.UnmarkChampion(
+            pb.UnmarkChampionRequest(name=CHAMPION, expected_marked_version=0), None
+        )
+    back = await servicer.RollbackAlias(
+        pb.RollbackAliasRequest(name=CHAMPION, reason_code="bad", to_mark=True), None
+    )
+    assert back.alias.version == 1
+    cleared = await servicer.UnmarkChampion(pb.UnmarkChampionRequest(name=CHAMPION), None)
+    assert (cleared.alias.marked_version, cleared.old_marked_version) == (0, 1)
+    assert not cleared.alias.HasField("mark_time")
+    verify_receipt(receipt_from_proto(cleared.receipt), registry.state.log_key.verifier)
+
+
 async def test_watching_streams_states(registry, servicer):
     enter_scope(registry.caller(OPERATOR))
     stream = servicer.WatchAlias(pb.WatchAliasRequest(name=CHAMPION), None)
@@ -87,6 +115,8 @@ async def test_other_names_are_refused(registry, servicer, name):
         servicer.SetAlias(pb.SetAliasRequest(name=name, version=1), None),
         servicer.DeleteAlias(pb.DeleteAliasRequest(name=name), None),
         servicer.RollbackAlias(pb.RollbackAliasRequest(name=name), None),
+        servicer.MarkChampion(pb.MarkChampionRequest(name=name, version=1), None),
+        servicer.UnmarkChampion(pb.UnmarkChampionRequest(name=name), None),
         servicer.ListAliasMoves(pb.ListAliasMovesRequest(parent=name), None),
     ):
         with pytest.raises(ReferenceInvalidError):

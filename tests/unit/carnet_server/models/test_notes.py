@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carnet.errors import InvalidInputError
-from carnet_server.models.notes import NOTE_MAX_LENGTH, make_note, read_note
+from carnet_server.models.notes import NOTE_MAX_LENGTH, make_note, read_accepted_untested, read_note
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200))
@@ -27,6 +27,13 @@ def test_nothing_said_is_no_note_and_a_reason_alone_is_one():
 
 def test_a_note_that_was_erased_reads_as_nothing():
     assert read_note(None) == ""
+    assert not read_accepted_untested(None)
+
+
+def test_what_was_accepted_is_in_the_document_and_nothing_else_claims_it():
+    accepted = make_note("on fire", accepted_untested=True)
+    assert (read_note(accepted.data), read_accepted_untested(accepted.data)) == ("on fire", True)
+    assert not read_accepted_untested(make_note("accepted_untested", reason_code="bad").data)
 
 
 @pytest.mark.parametrize("text", ["x" * (NOTE_MAX_LENGTH + 1), "\ud800"])
