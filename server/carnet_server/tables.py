@@ -10,4 +10,5 @@ import carnet_server.evidence.tables
 import carnet_server.log.tables
 import carnet_server.models.tables
 import carnet_server.release.tables
-import carnet_server.search.tables  # noqa: F401
+import carnet_server.search.tables
+import carnet_server.witnessing.tables  # noqa: F401

@@ -1,4 +1,4 @@
-"""The policy file of witnesses: who they are, and how many of them make a checkpoint final (C2SP tlog-policy).
+"""The policy file of witnesses: who they are, and how many make a checkpoint final (C2SP tlog-policy).
 
 Responsible for reading the file with the line of each mistake, and for telling whether a checkpoint is
 cosigned by a quorum. Names in the file have no meaning outside of it; a key stands in it once. Trusts no
@@ -123,8 +123,8 @@ def parse_witness_policy(data: bytes, *, name: str) -> WitnessPolicy:
     if len(lines) > LINES_MAX:
         raise _invalid(name, LINES_MAX, f"more than {LINES_MAX} lines")
     reader = _Reader(name)
-    for number, line in enumerate(lines, 1):
-        words = [word for word in re.split(r"[ \t]+", line) if word]
+    for number, text in enumerate(lines, 1):
+        words = [word for word in re.split(r"[ \t]+", text) if word]
         if words and not words[0].startswith("#"):
             reader.take(number, words)
     return reader.finish(len(lines))

@@ -76,6 +76,24 @@ def parse_witness_request(body: bytes) -> WitnessRequest:
     return WitnessRequest(int(old["size"]), proof, checkpoint)
 
 
+def check_witness_request(request: WitnessRequest) -> None:
+    """Insist on what the text form of a request demands, of one that came in another form.
+
+    Raises:
+        InvalidInputError: The proof has too many hashes, the size is negative, or the note is too long.
+    """
+    if request.old_size < 0 or len(request.proof) > PROOF_LINES_MAX:
+        raise InvalidInputError(
+            f"old_size {request.old_size} with {len(request.proof)} hashes: a size from 0 on and at most "
+            f"{PROOF_LINES_MAX} hashes are wanted",
+            metadata={"field": "old_size" if request.old_size < 0 else "proof"},
+        )
+    if len(request.checkpoint) > NOTE_MAX_BYTES:
+        raise InvalidInputError(
+            f"checkpoint: longer than {NOTE_MAX_BYTES} characters", metadata={"field": "checkpoint"}
+        )
+
+
 def consider(held: Checkpoint | None, old_size: int, proof: Sequence[bytes], newer: Checkpoint) -> Checkpoint:
     """Decide whether a witness cosigns a checkpoint whose log signature it verified.
 
