@@ -38,6 +38,8 @@ from carnet.registry.v1 import (
     rollouts_pb2_grpc,
     search_pb2,
     search_pb2_grpc,
+    witness_pb2,
+    witness_pb2_grpc,
 )
 from carnet.serving.listening import GRACE_SECONDS, Listener
 from carnet_policies.engine import PolicyEngine
@@ -86,6 +88,15 @@ from carnet_server.rollouts.service import RolloutsService
 from carnet_server.rollouts.servicer import RolloutServicer
 from carnet_server.search.service import SearchService
 from carnet_server.search.servicer import SearchServicer
+from carnet_server.witnessing.asking import Asking
+from carnet_server.witnessing.servicer import WitnessServicer
+from carnet_server.witnessing.starting import (
+    open_links,
+    read_cosigner_key,
+    read_policy,
+    require_whole_history,
+)
+from carnet_server.witnessing.witness import Witness
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,6 +123,7 @@ SERVICES = tuple(
         rollouts_pb2,
         retention_pb2,
         search_pb2,
+        witness_pb2,
     )
     for service in module.DESCRIPTOR.services_by_name.values()
 )
@@ -173,6 +185,14 @@ class RegistryApp:
         self._rollouts = RolloutsService(self._database, self._writer, self._log, state)
         self._archival = ScheduledArchival(self._database, self._writer, state, self._models.archival)
         self._identity = FollowedIdentity(state.identity)
+        cosigner = read_cosigner_key(config)
+        self._witness = Witness(state, self._database, self._writer, cosigner) if cosigner else None
+        policy = read_policy(config, state.log_key.name)
+        self._links = open_links(policy, state.identity)
+        self._asking = Asking(
+            state, self._database, self._writer, self._log, policy=policy, links=self._links
+        )
+        self._log.witnessed = lambda: self._asking.final_checkpoint
         self._reload = DocumentReload(config, state, self._database, self._writer, self._identity)
         self._refusals = RefusalLog(state.name, state.log_key.name, self._writer)
         self._refusals_every_seconds = refusals_every_seconds
@@ -185,7 +205,9 @@ class RegistryApp:
         self._listener = Listener(scope, SERVICES)
         by_token = BearerCallScope(state.trust, documents=lambda: state.documents, refusals=self._refusals)
         self._bearer_listener = Listener(by_token, SERVICES) if config.bearer_listen else None
-        self._schedule = AsyncIOScheduler(timezone=UTC)
+        self._schedule = AsyncIOScheduler(
+            timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+        )
 
     @classmethod
     async def start(
@@ -201,7 +223,7 @@ class RegistryApp:
             FileUnreadableError: A key, certificate or, where none was ever in force, document is unreadable.
             DocumentInvalidError: A document is not what it must be, and none was ever in force.
             GateAwaitingError: A document is not signed by enough people, and none was ever in force.
-            LogTamperedError: The stored log contradicts itself.
+            LogTamperedError: The stored log contradicts itself, or a checkpoint that its own key signed.
             ConflictError: Another process of the environment put other documents in force at this moment.
             PreconditionFailedError: The address cannot be listened at.
             InvalidInputError: The database or the blob store refuses us, or has a schema that we do not know.
@@ -216,6 +238,8 @@ class RegistryApp:
         app = cls(config, state, loop, refusals_every_seconds=refusals_every_seconds)
         try:
             await asyncio.to_thread(app._store.check)
+            await require_whole_history(app._database, app._log, state.log_key.verifier, app._links)
+            await app._asking.load()
             await app._record(documents)
             await app._listen()
         except BaseException:
@@ -268,8 +292,9 @@ class RegistryApp:
             (log_pb2_grpc.add_LogServiceServicer_to_server, LogServicer(log)),
             (
                 environment_pb2_grpc.add_EnvironmentServiceServicer_to_server,
-                EnvironmentServicer(state, log),
+                EnvironmentServicer(state, log, self._database, self._asking),
             ),
+            (witness_pb2_grpc.add_WitnessServiceServicer_to_server, WitnessServicer(self._witness)),
         ]
 
     async def _listen(self) -> None:
@@ -282,56 +307,25 @@ class RegistryApp:
             self.bearer_address = self._bearer_listener.address
             logger.info("listening for callers with tokens on %s", self.bearer_address)
         self._reload.start()
-        self._schedule.add_job(
-            self._collect,
-            "interval",
-            minutes=COLLECT_EVERY_MINUTES,
-            coalesce=True,
-            max_instances=1,
-            misfire_grace_time=None,
-        )
-        self._schedule.add_job(
-            self._archival.run_due,
-            "interval",
-            minutes=ARCHIVE_LOOK_EVERY_MINUTES,
-            coalesce=True,
-            max_instances=1,
-            misfire_grace_time=None,
-        )
-        self._schedule.add_job(
-            self._refusals.flush,
-            "interval",
-            seconds=self._refusals_every_seconds,
-            coalesce=True,
-            max_instances=1,
-            misfire_grace_time=None,
-        )
-        self._schedule.add_job(
-            self._aliases.resolves.flush,
-            "interval",
-            seconds=RESOLVES_EVERY_SECONDS,
-            coalesce=True,
-            max_instances=1,
-            misfire_grace_time=None,
-        )
-        self._schedule.add_job(
-            self._aliases.check_ahead,
-            "interval",
-            minutes=CHECK_AHEAD_EVERY_MINUTES,
-            coalesce=True,
-            max_instances=1,
-            misfire_grace_time=None,
-        )
-        self._schedule.add_job(
-            self._rollouts.controller.tick,
-            "interval",
-            seconds=TICK_EVERY_SECONDS,
-            coalesce=True,
-            max_instances=1,
-            misfire_grace_time=None,
-        )
         self._rollouts.controller.start()
+        for tick, seconds in (
+            (self._collect, COLLECT_EVERY_MINUTES * 60),
+            (self._archival.run_due, ARCHIVE_LOOK_EVERY_MINUTES * 60),
+            (self._aliases.check_ahead, CHECK_AHEAD_EVERY_MINUTES * 60),
+            (self._refusals.flush, self._refusals_every_seconds),
+            (self._aliases.resolves.flush, RESOLVES_EVERY_SECONDS),
+            (self._rollouts.controller.tick, TICK_EVERY_SECONDS),
+            (self._ask_witnesses, self._config.witness_every.total_seconds()),
+        ):
+            self._schedule.add_job(tick, "interval", seconds=seconds)
         self._schedule.start()
+
+    async def _ask_witnesses(self) -> None:
+        """Have what is new of the log cosigned."""
+        try:
+            await self._asking.tick()
+        except CarnetError as error:
+            logger.warning("the witnesses were not asked: %s", error.message)
 
     async def _collect(self) -> None:
         """Remove abandoned uploads, and blobs that no version names."""
@@ -357,6 +351,7 @@ class RegistryApp:
         await self._rollouts.close()
         await self._refusals.flush()
         await self._aliases.resolves.flush()
+        await self._asking.close()
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:

@@ -46,6 +46,13 @@ class LogDocument(_Strict):
     key: Text
 
 
+class WitnessDocument(_Strict):
+    """The key by which this environment cosigns the logs of others, and the name that it signs under."""
+
+    name: Text
+    key: Text
+
+
 class SigningAuthorityDocument(_Strict):
     """Where the authority is that certifies keys of jobs, and for how long it does."""
 
@@ -72,6 +79,11 @@ class EnvironmentDocument(_Strict):
     policy: Text
     trust: Text
     documents: SignersDocument | None = None
+    witness: WitnessDocument | None = None
+    witnesses: Text | None = None
+    witness_every: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(hours=1))] = timedelta(
+        seconds=10
+    )
 
 
 @dataclass(frozen=True)
@@ -109,6 +121,10 @@ class RegistryConfig:
         trust: The trust document.
         signing_authority: Who certifies keys of jobs; None for nobody.
         document_signers: Who signs the two documents; None where they need no signatures.
+        witness_name: The name under which it cosigns the logs of others; empty where it does not.
+        witness_key: The key that it does it with.
+        witnesses: The policy file of who witnesses its own log; None for nobody.
+        witness_every: How often they are asked, where there is something new.
     """
 
     name: str
@@ -126,6 +142,10 @@ class RegistryConfig:
     bearer_listen: str | None = None
     signing_authority: SigningAuthorityConfig | None = None
     document_signers: DocumentSigners | None = None
+    witness_name: str = ""
+    witness_key: Path | None = None
+    witnesses: Path | None = None
+    witness_every: timedelta = timedelta(seconds=10)
 
     def tls_identity(self) -> TlsIdentity:
         """Read the certificate, its key and the authorities.
@@ -169,4 +189,8 @@ def load_config(path: Path) -> RegistryConfig:
         if authority is not None
         else None,
         document_signers=document.documents.to_signers() if document.documents else None,
+        witness_name=document.witness.name if document.witness else "",
+        witness_key=folder / document.witness.key if document.witness else None,
+        witnesses=folder / document.witnesses if document.witnesses else None,
+        witness_every=document.witness_every,
     )

@@ -12,4 +12,5 @@ import carnet_server.models.tables
 import carnet_server.release.tables
 import carnet_server.retention.tables
 import carnet_server.rollouts.tables
-import carnet_server.search.tables  # noqa: F401
+import carnet_server.search.tables
+import carnet_server.witnessing.tables  # noqa: F401

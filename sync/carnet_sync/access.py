@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _GUARDED = "/carnet.sync.v1."
 _ANY_ROLE = frozenset({"reader", "requester", "operator"})
 _MOVERS = frozenset({"requester", "operator"})
+_WITNESS = "/carnet.registry.v1.WitnessService/"
 PERMISSIONS: Mapping[str, frozenset[str]] = {
     f"{_GUARDED}PromotionService/CreatePromotion": frozenset({"requester"}),
     f"{_GUARDED}PromotionService/GetPromotion": _ANY_ROLE,
@@ -35,6 +36,8 @@ PERMISSIONS: Mapping[str, frozenset[str]] = {
     f"{_GUARDED}PromotionService/CancelPromotion": _MOVERS,
     f"{_GUARDED}PromotionService/RetryPromotion": _MOVERS,
     f"{_GUARDED}EnvironmentService/ListEnvironments": _ANY_ROLE,
+    f"{_WITNESS}AddCheckpoint": frozenset({"log"}),
+    f"{_WITNESS}GetWitnessed": _ANY_ROLE | {"log"},
 }
 
 
@@ -77,7 +80,7 @@ class SyncCallScope(CallScope):
         identity: The authorities of callers; None where they cannot change.
     """
 
-    guarded = (_GUARDED,)
+    guarded = (_GUARDED, _WITNESS)
 
     def __init__(self, callers: CallersStore, *, identity: FollowedIdentity | None = None) -> None:
         super().__init__()

@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from carnet.client.renewal import FollowedIdentity
+from carnet.registry.v1 import witness_pb2, witness_pb2_grpc
 from carnet.serving.listening import GRACE_SECONDS, Listener
 from carnet.sync.v1 import environments_pb2, environments_pb2_grpc, promotions_pb2, promotions_pb2_grpc
 from carnet_sync.access import SyncCallScope
@@ -28,6 +29,8 @@ from carnet_sync.promotions.waking import LogFollower
 from carnet_sync.promotions.worker import Worker
 from carnet_sync.reload import CallersReload
 from carnet_sync.schedule.ticks import Schedule
+from carnet_sync.witnessing.servicer import WitnessServicer
+from carnet_sync.witnessing.witness import Witness
 
 if TYPE_CHECKING:
     import grpc.aio
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
 SERVICES = (
     promotions_pb2.DESCRIPTOR.services_by_name["PromotionService"].full_name,
     environments_pb2.DESCRIPTOR.services_by_name["EnvironmentService"].full_name,
+    witness_pb2.DESCRIPTOR.services_by_name["WitnessService"].full_name,
 )
 
 logger = logging.getLogger(__name__)
@@ -73,6 +77,10 @@ class SyncApp:
         service = PromotionsService(self._database, self._links, self._worker, self._changes)
         self._promotions = PromotionServicer(service, self._changes)
         self._environments = EnvironmentServicer(self._links)
+        cosigner = config.cosigner_key()
+        self._witness = WitnessServicer(
+            Witness(self._database, cosigner, config.logs()) if cosigner else None
+        )
         self._reload = CallersReload(config, callers, self._identity)
         self._listener = Listener(SyncCallScope(callers, identity=self._identity), SERVICES)
         self._bearer_listener = (
@@ -119,6 +127,7 @@ class SyncApp:
         """Add the servicers to a listener's server; listeners share them."""
         promotions_pb2_grpc.add_PromotionServiceServicer_to_server(self._promotions, server)
         environments_pb2_grpc.add_EnvironmentServiceServicer_to_server(self._environments, server)
+        witness_pb2_grpc.add_WitnessServiceServicer_to_server(self._witness, server)
 
     async def stop(self, *, grace_seconds: float = GRACE_SECONDS) -> None:
         """Answer UNAVAILABLE for a moment, let calls end, give leases back, and close everything.

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from carnet.serving.callers.certificates import PeerCertificate
     from carnet.serving.callers.claims import Token
 
-Role = Literal["reader", "requester", "operator"]
+Role = Literal["reader", "requester", "operator", "log"]
 
 
 class CallerRoles(Strict):

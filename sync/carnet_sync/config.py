@@ -21,12 +21,13 @@ from pydantic import (
 
 from carnet.client.channel import TlsIdentity
 from carnet.documents import parse_document, read_file
-from carnet.errors import ReferenceInvalidError
+from carnet.errors import DocumentInvalidError, InvalidInputError, ReferenceInvalidError
 from carnet.references import check_name
 from carnet.serving.callers.issuers import IssuerDocument  # noqa: TC001  pydantic reads it at run time
 from carnet.serving.callers.revocations import Revocation  # noqa: TC001  pydantic reads it at run time
 from carnet.serving.engine import resolve_database_url
 from carnet.serving.fields import DatabaseUrl  # noqa: TC001  pydantic reads it at run time
+from carnet.translog.keys import KeyType, LogKey, LogVerifier
 from carnet_sync.callers import CallerRoles, Callers
 
 
@@ -62,11 +63,20 @@ class EnvironmentLink(_Strict):
         endpoint: ``host:port``.
         server_name: The DNS name that its certificate must have: what pins who is at that address.
         subject: Its SPIFFE id, as its peers know it.
+        log_key: Its log's verification key, where its checkpoints are cosigned here; else empty.
     """
 
     endpoint: Address
     server_name: Text
     subject: Spiffe
+    log_key: str = ""
+
+
+class WitnessKey(_Strict):
+    """The key by which the service cosigns the logs of the environments, and the name that it signs under."""
+
+    name: Text
+    key: Text
 
 
 class Route(_Strict):
@@ -97,6 +107,7 @@ class SyncConfig(_Strict):
         bearer_listen: ``host:port`` for callers that show OIDC tokens; None for nowhere.
         oidc: The issuers whose tokens are taken there.
         revoked: The identities that are revoked.
+        witness: The key that cosigns the environments' checkpoints; None where nothing is cosigned.
         give_up_after_seconds: How long a promotion retries without getting further before it fails.
     """
 
@@ -110,6 +121,7 @@ class SyncConfig(_Strict):
     bearer_listen: Address | None = None
     oidc: tuple[IssuerDocument, ...] = ()
     revoked: tuple[Revocation, ...] = ()
+    witness: WitnessKey | None = None
     give_up_after_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False, strict=False)] = 3600.0
     _path: Path | None = PrivateAttr(default=None)
 
@@ -141,6 +153,34 @@ class SyncConfig(_Strict):
         """
         name = "sync.yaml" if self._path is None else self._path.name
         return Callers.of(self.callers, self.oidc, self.revoked, name=name)
+
+    def logs(self) -> dict[str, LogVerifier]:
+        """Return the pinned keys of the environments' logs, by origin.
+
+        Raises:
+            DocumentInvalidError: One is no verification key.
+        """
+        found: dict[str, LogVerifier] = {}
+        for name, link in self.environments.items():
+            if not link.log_key:
+                continue
+            try:
+                verifier = LogVerifier.parse(link.log_key)
+            except InvalidInputError as error:
+                raise DocumentInvalidError(f"environments.{name}.log_key: {error.message}") from error
+            found[verifier.name] = verifier
+        return found
+
+    def cosigner_key(self) -> LogKey | None:
+        """Read the key that cosigns; None where nothing is cosigned.
+
+        Raises:
+            FileUnreadableError: It cannot be read.
+            InvalidInputError: It is none.
+        """
+        if self.witness is None:
+            return None
+        return LogKey.load(self.witness.name, Path(self.witness.key), key_type=KeyType.COSIGNATURE_V1)
 
     def tls_identity(self) -> TlsIdentity:
         """Read the certificate, its key and the authorities.
@@ -181,7 +221,11 @@ def parse_config(data: bytes, path: Path) -> SyncConfig:
         key=str(folder / stated.tls.key),
         ca=str(folder / stated.tls.ca),
     )
-    config = stated.model_copy(update={"tls": tls, "database": resolve_database_url(stated.database, folder)})
+    changed = {"tls": tls, "database": resolve_database_url(stated.database, folder)}
+    if stated.witness is not None:
+        key = str(folder / stated.witness.key)
+        changed["witness"] = WitnessKey(name=stated.witness.name, key=key)
+    config = stated.model_copy(update=changed)
     config._path = path.absolute()  # noqa: SLF001  it is this module's
     config.read_callers()
     return config

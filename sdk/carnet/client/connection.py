@@ -28,6 +28,7 @@ from carnet.registry.v1 import (
     models_pb2_grpc,
     rollouts_pb2_grpc,
     search_pb2_grpc,
+    witness_pb2_grpc,
 )
 from carnet.sync.v1 import environments_pb2_grpc, promotions_pb2_grpc
 
@@ -112,6 +113,24 @@ class RegistryConnection(_Connection):
         self.identity = identity_pb2_grpc.IdentityServiceStub(self.channel)
         self.log = log_pb2_grpc.LogServiceStub(self.channel)
         self.environment = environment_pb2_grpc.EnvironmentServiceStub(self.channel)
+
+
+class WitnessConnection(_Connection):
+    """A connection to a witness: another registry, or the promotion service.
+
+    Args:
+        endpoint: ``host:port``.
+        server_name: The DNS name that the server's certificate must have.
+        identity: The caller's certificate and key, and the authorities that it believes.
+        witness: The witness's name, for messages.
+
+    Raises:
+        CertificateExpiredError: The caller's own certificate is not valid now.
+    """
+
+    def __init__(self, endpoint: str, *, server_name: str, identity: TlsIdentity, witness: str) -> None:
+        super().__init__(endpoint, server_name=server_name, identity=identity, peer=f"the witness {witness}")
+        self.witness = witness_pb2_grpc.WitnessServiceStub(self.channel)
 
 
 class SyncConnection(_Connection):

@@ -81,6 +81,8 @@ class EntryType(StrEnum):
     VERSION_PURGED = "version.purged"
     HOLD_PLACED = "hold.placed"
     HOLD_RELEASED = "hold.released"
+    ANCHOR_RECORDED = "anchor.recorded"
+    ALARM_RAISED = "alarm.raised"
 
 
 _KEEPS_SIGNATURES: Final = frozenset({EntryType.POLICY_CHANGED, EntryType.TRUST_CHANGED})

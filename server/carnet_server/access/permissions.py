@@ -141,5 +141,7 @@ PERMISSIONS: dict[str, Permission] = {
     ),
     f"{_REGISTRY}LogService/GetReceipt": Permission(READERS | {"peer"}),
     f"{_REGISTRY}LogService/GetConsistencyProof": Permission(READERS | {"peer"}),
+    f"{_REGISTRY}WitnessService/AddCheckpoint": Permission(READERS | {"peer"}),
+    f"{_REGISTRY}WitnessService/GetWitnessed": Permission(READERS | {"peer"}),
     f"{_REGISTRY}LogService/BatchGetDocuments": Permission(_roles("auditor", "admin"), everywhere=True),
 }

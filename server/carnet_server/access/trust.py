@@ -209,6 +209,11 @@ class Trust:
         found = next((peer for peer in self._peers.values() if peer.subject == subject), None)
         return found if self._is_peer(found, namespace) else None
 
+    def peer_of_log(self, origin: str) -> Peer | None:
+        """The peer whose log has an origin; None where it is none, or not now."""
+        found = next((peer for peer in self._peers.values() if peer.log.name == origin), None)
+        return found if self._is_peer(found, None) else None
+
     @staticmethod
     def _is_peer(peer: Peer | None, namespace: str | None) -> bool:
         return (

@@ -52,6 +52,8 @@ def copy_environment(folder: Path, environment: str, copy: Path) -> None:
     config = yaml.safe_load((target / "environment.yaml").read_text())
     config["listen"] = endpoint
     config["blobs"] = "file:data/blobs"
+    # The copy is not the log that the others witness.
+    config.pop("witnesses", None)
     config["database"] = _copy_database(folder, environment, copy, config["database"])
     (target / "environment.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     federation = yaml.safe_load((folder / MARKER).read_text())

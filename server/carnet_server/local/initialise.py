@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from carnet.errors import AlreadyExistsError, InvalidInputError, UnavailableError
 from carnet.signing.keys import SigningKey
-from carnet.translog.keys import LogKey
+from carnet.translog.keys import KeyType, LogKey
 from carnet_policies.shipped import shipped_policy
 from carnet_server.local.authority import (
     SIGNING_AUTHORITY_FILE,
@@ -36,6 +36,8 @@ DEFAULT_BASE_PORT = 7400
 _PORT_BLOCKS = 50
 _HOST = "127.0.0.1"
 MARKER = "federation.yaml"
+WITNESS_KEY_FILE = "witness-key.pem"
+WITNESS_POLICY_FILE = "witnesses.policy"
 
 
 def free_ports(count: int, base: int = DEFAULT_BASE_PORT) -> list[int]:
@@ -79,6 +81,10 @@ class _Maker:
         self._endpoints = {name: f"{_HOST}:{self._ports[name]}" for name in (SYNC, *plan.environments)}
         self._signing_keys = {name: SigningKey.generate() for name in plan.environments}
         self._log_keys = {name: LogKey.generate(f"{TRUST_DOMAIN}/{name}") for name in plan.environments}
+        self._witness_keys = {
+            name: LogKey.generate(f"{TRUST_DOMAIN}/witness/{name}", key_type=KeyType.COSIGNATURE_V1)
+            for name in (SYNC, *plan.environments)
+        }
         self._signing_authorities = {name: Authority.create_for_signing(name) for name in plan.environments}
         self._identity_keys = {
             identity.name: SigningKey.generate() for identity in plan.identities if identity.signs
@@ -105,6 +111,8 @@ class _Maker:
         self._authority.issue(folder, spiffe_id=_registry(name), server_name=_server_name(name))
         self._signing_keys[name].save(folder / "signing-key.pem")
         self._log_keys[name].save(folder / "log-key.pem")
+        self._witness_keys[name].save(folder / WITNESS_KEY_FILE)
+        write_new_file(folder / WITNESS_POLICY_FILE, self._witness_policy(name).encode())
         self._signing_authorities[name].save_for_signing(folder)
         write_new_file(folder / "policy.yaml", shipped_policy(name))
         write_yaml(
@@ -129,11 +137,29 @@ class _Maker:
                 },
                 "policy": "policy.yaml",
                 "trust": "trust.yaml",
+                "witness": {"name": self._witness_keys[name].name, "key": WITNESS_KEY_FILE},
+                "witnesses": WITNESS_POLICY_FILE,
                 **self._document_signers(name),
             },
             comment=f"The registry of {name}. Paths are relative to this file.",
         )
         sign_documents(self._folder, name)
+
+    def _witness_policy(self, name: str) -> str:
+        """Return the policy file of who witnesses an environment's log: most of all others."""
+        others = [each for each in (SYNC, *self._plan.environments) if each != name]
+        lines = [
+            f"# Who cosigns the checkpoints of {name}, and how many make them final (C2SP tlog-policy).",
+            f"log {self._log_keys[name].verifier.vkey}",
+            *(
+                f"witness {each} {self._witness_keys[each].verifier.vkey} "
+                f"carnet://{self._endpoints[each]}/{_server_name(each)}"
+                for each in others
+            ),
+            f"group others {len(others) // 2 + 1} {' '.join(others)}",
+            "quorum others",
+        ]
+        return "\n".join(lines) + "\n"
 
     def _document_signers(self, name: str) -> dict[str, Any]:
         demanded = self._plan.documents.get(name)
@@ -196,6 +222,7 @@ class _Maker:
     def _make_sync(self) -> None:
         folder = self._folder / "sync"
         self._authority.issue(folder, spiffe_id=PROMOTION_SERVICE, server_name=_server_name("sync"))
+        self._witness_keys[SYNC].save(folder / WITNESS_KEY_FILE)
         write_yaml(
             folder / "sync.yaml",
             {
@@ -208,9 +235,11 @@ class _Maker:
                         "endpoint": self._endpoints[name],
                         "server_name": _server_name(name),
                         "subject": _registry(name),
+                        "log_key": self._log_keys[name].verifier.vkey,
                     }
                     for name in self._plan.environments
                 },
+                "witness": {"name": self._witness_keys[SYNC].name, "key": WITNESS_KEY_FILE},
                 "routes": [
                     {"source": source, "target": target, "transfer": transfer}
                     for source, target, transfer in self._plan.routes
@@ -218,7 +247,8 @@ class _Maker:
                 "callers": [
                     {"subject": identity.subject, "roles": _sync_roles(identity)}
                     for identity in self._plan.identities
-                ],
+                ]
+                + [{"subject": _registry(name), "roles": ["log"]} for name in self._plan.environments],
             },
             comment="The promotion service. It carries, retries and waits; nobody trusts what it says.",
         )

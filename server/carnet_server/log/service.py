@@ -85,6 +85,9 @@ class LogService:
 
     Args:
         database: The environment's database.
+
+    Attributes:
+        witnessed: Tells the newest checkpoint that a quorum of witnesses cosigned; empty for none.
     """
 
     def __init__(self, database: Database) -> None:
@@ -92,6 +95,7 @@ class LogService:
         self._writer: Writer | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._subscriptions: set[Subscription] = set()
+        self.witnessed: Callable[[], str] = lambda: ""
 
     def attach(self, writer: Writer, loop: asyncio.AbstractEventLoop) -> None:
         """Take the writer whose checkpoints are served, and the loop that subscriptions live on."""
@@ -144,22 +148,29 @@ class LogService:
         """The log's origin."""
         return self.head.origin
 
-    async def receipt(self, index: int) -> Receipt:
+    async def receipt(self, index: int, *, witnessed: bool = False) -> Receipt:
         """Prove that an entry is in the log.
 
         Args:
             index: The entry's index.
+            witnessed: Whether to prove it to the newest checkpoint that a quorum of witnesses cosigned.
 
         Returns:
             The entry's bytes with an inclusion proof to the newest checkpoint.
 
         Raises:
-            NotFoundError: The log has no such entry.
+            NotFoundError: The log has no such entry, or no quorum has witnessed it yet.
         """
-        checkpoint = self.checkpoint
-        size = unverified_checkpoint(checkpoint).size
+        checkpoint = self.witnessed() if witnessed else self.checkpoint
+        size = unverified_checkpoint(checkpoint).size if checkpoint else 0
         if not 0 <= index < size:
-            raise NotFoundError(f"the log has no entry {index}: its size is {size}")
+            if 0 <= index < self.size:
+                raise NotFoundError(
+                    f"no quorum of witnesses has cosigned entry {index} yet: what is witnessed has {size} "
+                    "entries",
+                    metadata={"size": str(size)},
+                )
+            raise NotFoundError(f"the log has no entry {index}: its size is {self.size}")
 
         def query(connection: Connection) -> Receipt:
             (row,) = connection.execute(queries.READ_ENTRIES, {"first": index, "end": index + 1})

@@ -30,7 +30,9 @@ class LogServicer(log_pb2_grpc.LogServiceServicer):
         self, request: log_pb2.GetCheckpointRequest, context: ServicerContext
     ) -> log_pb2.GetCheckpointResponse:
         """Read the newest signed tree head."""
-        return log_pb2.GetCheckpointResponse(checkpoint=self._log.checkpoint)
+        return log_pb2.GetCheckpointResponse(
+            checkpoint=self._log.checkpoint, witnessed_checkpoint=self._log.witnessed()
+        )
 
     async def ListEntries(
         self, request: log_pb2.ListEntriesRequest, context: ServicerContext
@@ -64,7 +66,7 @@ class LogServicer(log_pb2_grpc.LogServiceServicer):
         self, request: log_pb2.GetReceiptRequest, context: ServicerContext
     ) -> log_pb2.GetReceiptResponse:
         """Prove that an entry is in the log."""
-        receipt = await self._log.receipt(request.index)
+        receipt = await self._log.receipt(request.index, witnessed=request.witnessed)
         _require_readable(current_caller(), receipt)
         return log_pb2.GetReceiptResponse(receipt=receipt_to_proto(receipt))
 

@@ -133,6 +133,7 @@ class Writer:
         # Nothing is queued behind the end of the queue, where nobody would ever answer it.
         self._gate = threading.Lock()
         self._away = False
+        self._refusal = ""
         self._head = LogHead(database, key)
         self._thread = threading.Thread(target=self._run, name="database-writer", daemon=True)
         self._thread.start()
@@ -177,6 +178,14 @@ class Writer:
             self._stopped = True
             self._queue.put(_Signal.STOP)
         self._thread.join(STOP_TIMEOUT_SECONDS)
+
+    def refuse(self, why: str) -> None:
+        """Add nothing to the log from now on: it is not what it was; reading goes on.
+
+        Args:
+            why: What is wrong, and what to do.
+        """
+        self._refusal = why
 
     def look(self) -> None:
         """Look now for what other processes committed; returns at once."""
@@ -234,6 +243,8 @@ class Writer:
 
     def _write(self, batch: list[_Waiting[Any]]) -> None:
         self._head.require_sound()
+        if self._refusal:
+            raise UnavailableError(f"nothing is added to this log any more: {self._refusal}")
         with typed_database_errors():
             grown = self._commit(batch)
             if grown is not None:

@@ -85,7 +85,19 @@ class CancellationRow(_SyncTable, table=True):
     created_at: datetime = Field(sa_type=UtcDateTime)
 
 
+class WitnessedLogRow(_SyncTable, table=True):
+    """What was cosigned last of an environment's log; see ``carnet_sync.witnessing``."""
+
+    __tablename__ = "witnessed_logs"
+
+    origin: str = Field(primary_key=True)
+    size: int = Field(sa_type=BigInteger)
+    checkpoint: str = Field(sa_type=Text)
+    updated_at: datetime = Field(sa_type=UtcDateTime)
+
+
 METADATA = _SyncTable.metadata
 PROMOTIONS: Table = METADATA.tables["promotions"]
 EVENTS: Table = METADATA.tables["promotion_events"]
 CANCELLATIONS: Table = METADATA.tables["cancellations"]
+WITNESSED: Table = METADATA.tables["witnessed_logs"]

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$carnet/registry/v1/environment.proto\x12\x12\x63\x61rnet.registry.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbd\x02\n\x0b\x45nvironment\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07log_key\x18\x02 \x01(\t\x12\x13\n\x0bsigning_key\x18\x03 \x01(\t\x12\x15\n\rpolicy_digest\x18\x04 \x01(\t\x12\x0e\n\x06policy\x18\x05 \x01(\x0c\x12\x10\n\x08log_size\x18\x06 \x01(\x03\x12\x16\n\x0eserver_version\x18\x07 \x01(\t\x12\x0e\n\x06\x63\x61ller\x18\x08 \x01(\t\x12\x14\n\x0c\x63\x61ller_roles\x18\t \x03(\t\x12\x16\n\x0epolicy_version\x18\n \x01(\x05\x12\x14\n\x0ctrust_digest\x18\x0b \x01(\t\x12\x15\n\rtrust_version\x18\x0c \x01(\x05\x12>\n\x11refused_documents\x18\r \x03(\x0b\x32#.carnet.registry.v1.RefusedDocument\"_\n\x0fRefusedDocument\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12.\n\nrefused_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x17\n\x15GetEnvironmentRequest\"N\n\x16GetEnvironmentResponse\x12\x34\n\x0b\x65nvironment\x18\x01 \x01(\x0b\x32\x1f.carnet.registry.v1.Environment2}\n\x12\x45nvironmentService\x12g\n\x0eGetEnvironment\x12).carnet.registry.v1.GetEnvironmentRequest\x1a*.carnet.registry.v1.GetEnvironmentResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$carnet/registry/v1/environment.proto\x12\x12\x63\x61rnet.registry.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb8\x03\n\x0b\x45nvironment\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07log_key\x18\x02 \x01(\t\x12\x13\n\x0bsigning_key\x18\x03 \x01(\t\x12\x15\n\rpolicy_digest\x18\x04 \x01(\t\x12\x0e\n\x06policy\x18\x05 \x01(\x0c\x12\x10\n\x08log_size\x18\x06 \x01(\x03\x12\x16\n\x0eserver_version\x18\x07 \x01(\t\x12\x0e\n\x06\x63\x61ller\x18\x08 \x01(\t\x12\x14\n\x0c\x63\x61ller_roles\x18\t \x03(\t\x12\x16\n\x0epolicy_version\x18\n \x01(\x05\x12\x14\n\x0ctrust_digest\x18\x0b \x01(\t\x12\x15\n\rtrust_version\x18\x0c \x01(\x05\x12>\n\x11refused_documents\x18\r \x03(\x0b\x32#.carnet.registry.v1.RefusedDocument\x12\x16\n\x0ewitnessed_size\x18\x0e \x01(\x03\x12\x36\n\twitnesses\x18\x0f \x03(\x0b\x32#.carnet.registry.v1.WitnessStanding\x12)\n\x06\x61larms\x18\x10 \x03(\x0b\x32\x19.carnet.registry.v1.Alarm\"o\n\x0fWitnessStanding\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x03\x12/\n\x0b\x63osign_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07problem\x18\x04 \x01(\t\"y\n\x05\x41larm\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0e\n\x06origin\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12.\n\nraise_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tlog_index\x18\x05 \x01(\x03\"_\n\x0fRefusedDocument\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12.\n\nrefused_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x17\n\x15GetEnvironmentRequest\"N\n\x16GetEnvironmentResponse\x12\x34\n\x0b\x65nvironment\x18\x01 \x01(\x0b\x32\x1f.carnet.registry.v1.Environment2}\n\x12\x45nvironmentService\x12g\n\x0eGetEnvironment\x12).carnet.registry.v1.GetEnvironmentRequest\x1a*.carnet.registry.v1.GetEnvironmentResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,13 +33,17 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'carnet.registry.v1.environm
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ENVIRONMENT']._serialized_start=94
-  _globals['_ENVIRONMENT']._serialized_end=411
-  _globals['_REFUSEDDOCUMENT']._serialized_start=413
-  _globals['_REFUSEDDOCUMENT']._serialized_end=508
-  _globals['_GETENVIRONMENTREQUEST']._serialized_start=510
-  _globals['_GETENVIRONMENTREQUEST']._serialized_end=533
-  _globals['_GETENVIRONMENTRESPONSE']._serialized_start=535
-  _globals['_GETENVIRONMENTRESPONSE']._serialized_end=613
-  _globals['_ENVIRONMENTSERVICE']._serialized_start=615
-  _globals['_ENVIRONMENTSERVICE']._serialized_end=740
+  _globals['_ENVIRONMENT']._serialized_end=534
+  _globals['_WITNESSSTANDING']._serialized_start=536
+  _globals['_WITNESSSTANDING']._serialized_end=647
+  _globals['_ALARM']._serialized_start=649
+  _globals['_ALARM']._serialized_end=770
+  _globals['_REFUSEDDOCUMENT']._serialized_start=772
+  _globals['_REFUSEDDOCUMENT']._serialized_end=867
+  _globals['_GETENVIRONMENTREQUEST']._serialized_start=869
+  _globals['_GETENVIRONMENTREQUEST']._serialized_end=892
+  _globals['_GETENVIRONMENTRESPONSE']._serialized_start=894
+  _globals['_GETENVIRONMENTRESPONSE']._serialized_end=972
+  _globals['_ENVIRONMENTSERVICE']._serialized_start=974
+  _globals['_ENVIRONMENTSERVICE']._serialized_end=1099
 # @@protoc_insertion_point(module_scope)

@@ -38,6 +38,9 @@ class Environment(message.Message):
     TRUST_DIGEST_FIELD_NUMBER: builtins.int
     TRUST_VERSION_FIELD_NUMBER: builtins.int
     REFUSED_DOCUMENTS_FIELD_NUMBER: builtins.int
+    WITNESSED_SIZE_FIELD_NUMBER: builtins.int
+    WITNESSES_FIELD_NUMBER: builtins.int
+    ALARMS_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Its name."""
     log_key: builtins.str
@@ -60,6 +63,8 @@ class Environment(message.Message):
     """The SHA-256 of the trust document in force."""
     trust_version: builtins.int
     """The version of the trust document in force."""
+    witnessed_size: builtins.int
+    """The size of the newest checkpoint of its log that a quorum of witnesses cosigned: what comes before is final."""
     @builtins.property
     def caller_roles(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """The roles that the caller has in some namespace."""
@@ -67,6 +72,14 @@ class Environment(message.Message):
     @builtins.property
     def refused_documents(self) -> containers.RepeatedCompositeFieldContainer[RefusedDocument]:
         """Documents that stand in the environment's files and are not in force, since they were refused."""
+
+    @builtins.property
+    def witnesses(self) -> containers.RepeatedCompositeFieldContainer[WitnessStanding]:
+        """How it stands with each witness of its log."""
+
+    @builtins.property
+    def alarms(self) -> containers.RepeatedCompositeFieldContainer[Alarm]:
+        """What shows that a log, its own or a peer's, was changed or has two histories; the newest first."""
 
     def __init__(
         self,
@@ -84,10 +97,85 @@ class Environment(message.Message):
         trust_digest: builtins.str = ...,
         trust_version: builtins.int = ...,
         refused_documents: abc.Iterable[RefusedDocument] | None = ...,
+        witnessed_size: builtins.int = ...,
+        witnesses: abc.Iterable[WitnessStanding] | None = ...,
+        alarms: abc.Iterable[Alarm] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["caller", b"caller", "caller_roles", b"caller_roles", "log_key", b"log_key", "log_size", b"log_size", "name", b"name", "policy", b"policy", "policy_digest", b"policy_digest", "policy_version", b"policy_version", "refused_documents", b"refused_documents", "server_version", b"server_version", "signing_key", b"signing_key", "trust_digest", b"trust_digest", "trust_version", b"trust_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["alarms", b"alarms", "caller", b"caller", "caller_roles", b"caller_roles", "log_key", b"log_key", "log_size", b"log_size", "name", b"name", "policy", b"policy", "policy_digest", b"policy_digest", "policy_version", b"policy_version", "refused_documents", b"refused_documents", "server_version", b"server_version", "signing_key", b"signing_key", "trust_digest", b"trust_digest", "trust_version", b"trust_version", "witnessed_size", b"witnessed_size", "witnesses", b"witnesses"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class WitnessStanding(message.Message):
+    """How it stands with a witness."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    SIZE_FIELD_NUMBER: builtins.int
+    COSIGN_TIME_FIELD_NUMBER: builtins.int
+    PROBLEM_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """Its name in the policy file of witnesses."""
+    size: builtins.int
+    """The size of the checkpoint that it cosigned last; 0 for none."""
+    problem: builtins.str
+    """Why it could not be asked the last time; empty where it could."""
+    @builtins.property
+    def cosign_time(self) -> timestamp_pb2.Timestamp:
+        """When it cosigned it; absent for never."""
+
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        size: builtins.int = ...,
+        cosign_time: timestamp_pb2.Timestamp | None = ...,
+        problem: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["cosign_time", b"cosign_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["cosign_time", b"cosign_time", "name", b"name", "problem", b"problem", "size", b"size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class Alarm(message.Message):
+    """Two signed checkpoints of a log that cannot both be true."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: builtins.int
+    ORIGIN_FIELD_NUMBER: builtins.int
+    MESSAGE_FIELD_NUMBER: builtins.int
+    RAISE_TIME_FIELD_NUMBER: builtins.int
+    LOG_INDEX_FIELD_NUMBER: builtins.int
+    kind: builtins.str
+    """`equivocation` or `restored-backup`."""
+    origin: builtins.str
+    """The log."""
+    message: builtins.str
+    """What was seen, and what to do."""
+    log_index: builtins.int
+    """The index of its entry; -1 where none was written."""
+    @builtins.property
+    def raise_time(self) -> timestamp_pb2.Timestamp:
+        """When."""
+
+    def __init__(
+        self,
+        *,
+        kind: builtins.str = ...,
+        origin: builtins.str = ...,
+        message: builtins.str = ...,
+        raise_time: timestamp_pb2.Timestamp | None = ...,
+        log_index: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["raise_time", b"raise_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["kind", b"kind", "log_index", b"log_index", "message", b"message", "origin", b"origin", "raise_time", b"raise_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

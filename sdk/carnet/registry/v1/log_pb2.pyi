@@ -78,16 +78,20 @@ class GetCheckpointResponse(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
     CHECKPOINT_FIELD_NUMBER: builtins.int
+    WITNESSED_CHECKPOINT_FIELD_NUMBER: builtins.int
     checkpoint: builtins.str
     """The signed checkpoint (a C2SP signed note)."""
+    witnessed_checkpoint: builtins.str
+    """The newest checkpoint that a quorum of witnesses cosigned, with their cosignatures; empty for none."""
     def __init__(
         self,
         *,
         checkpoint: builtins.str = ...,
+        witnessed_checkpoint: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["checkpoint", b"checkpoint"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["checkpoint", b"checkpoint", "witnessed_checkpoint", b"witnessed_checkpoint"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -214,16 +218,20 @@ class GetReceiptRequest(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
     INDEX_FIELD_NUMBER: builtins.int
+    WITNESSED_FIELD_NUMBER: builtins.int
     index: builtins.int
     """The entry's index."""
+    witnessed: builtins.bool
+    """Prove it to the newest checkpoint that a quorum of witnesses cosigned: not found where that does not cover it yet."""
     def __init__(
         self,
         *,
         index: builtins.int = ...,
+        witnessed: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["index", b"index"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["index", b"index", "witnessed", b"witnessed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,1 @@
+"""Witnessing: cosigning the logs of others, and having one's own cosigned."""
