@@ -92,17 +92,17 @@ def test_what_is_no_signature_line_is_refused(line):
         ("", 1, "no quorum"),
         ("quorum x\n", 1, "no witness or group"),
         ("quorum none\nquorum none\n", 2, "second quorum"),
-        (f"witness none {vkey('x1')}\nquorum none\n", 1, "is taken"),
-        (f"witness a {vkey('x1')}\nwitness a {vkey('x2')}\nquorum a\n", 2, "is taken"),
-        (f"witness a {vkey('x1')}\nwitness b {vkey('x1')}\nquorum a\n", 2, "stands twice"),
-        (f"log {LOG.verifier.vkey}\nlog {LOG.verifier.vkey}\nquorum none\n", 2, "stands twice"),
-        (f"witness a {LOG.verifier.vkey}\nquorum a\n", 1, "type 0x01"),
-        (f"log {vkey('x1')}\nquorum none\n", 1, "type 0x04"),
+        ("witness none <x1>\nquorum none\n", 1, "is taken"),
+        ("witness a <x1>\nwitness a <x2>\nquorum a\n", 2, "is taken"),
+        ("witness a <x1>\nwitness b <x1>\nquorum a\n", 2, "stands twice"),
+        ("log <log>\nlog <log>\nquorum none\n", 2, "stands twice"),
+        ("witness a <log>\nquorum a\n", 1, "type 0x01"),
+        ("log <x1>\nquorum none\n", 1, "type 0x04"),
         ("witness a b+c+d\nquorum a\n", 1, "log key"),
-        (f"witness a {vkey('x1')}\ngroup g 2 a\nquorum g\n", 2, "from 1 to 1"),
-        (f"witness a {vkey('x1')}\ngroup g 0 a\nquorum g\n", 2, "from 1 to 1"),
-        (f"witness a {vkey('x1')}\ngroup g any a a\nquorum g\n", 2, "already"),
-        (f"witness a {vkey('x1')}\ngroup g any a\ngroup h any a\nquorum g\n", 3, "already"),
+        ("witness a <x1>\ngroup g 2 a\nquorum g\n", 2, "from 1 to 1"),
+        ("witness a <x1>\ngroup g 0 a\nquorum g\n", 2, "from 1 to 1"),
+        ("witness a <x1>\ngroup g any a a\nquorum g\n", 2, "already"),
+        ("witness a <x1>\ngroup g any a\ngroup h any a\nquorum g\n", 3, "already"),
         ("group g any later\nquorum g\n", 1, "no witness or group"),
         ("group g any\nquorum g\n", 1, "too few"),
         ("\nwhatever x\nquorum none\n", 2, "log, witness, group or quorum"),
@@ -111,5 +111,8 @@ def test_what_is_no_signature_line_is_refused(line):
     ],
 )
 def test_a_mistake_is_named_with_its_line(text, line, what):
+    for name in ("x1", "x2"):
+        text = text.replace(f"<{name}>", vkey(name))
+    text = text.replace("<log>", LOG.verifier.vkey)
     with pytest.raises(DocumentInvalidError, match=rf"witnesses.policy, line {line}: .*{what}"):
         policy(text)
