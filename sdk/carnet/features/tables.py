@@ -64,8 +64,7 @@ def read_table(data: Any, *, names: Sequence[str] | None = None) -> Table:
         return _from_rows(data)
     home = type(data).__module__.partition(".")[0]
     if home == "pandas" and hasattr(data, "columns"):
-        titles = tuple(each if isinstance(each, str) else str(each) for each in data.columns)
-        return Table(len(data), titles, lambda place: from_series(data.iloc[:, place]))
+        return _from_frame(data)
     if home != "pyarrow" and hasattr(data, "__arrow_c_stream__"):
         data = needed("pyarrow").table(data)
         home = "pyarrow"
@@ -76,6 +75,17 @@ def read_table(data: Any, *, names: Sequence[str] | None = None) -> Table:
         "pandas DataFrame, a pyarrow Table or RecordBatch, or a numpy array",
         metadata={"field": "data"},
     )
+
+
+def _from_frame(data: Any) -> Table:
+    labels, plain = list(data.columns), data.columns.is_unique and data.columns.nlevels == 1
+
+    def column(place: int) -> Column:
+        # A column is found several times as quickly by its name, where that is no other's.
+        label = labels[place]
+        return from_series(data[label] if plain and type(label) is str else data.iloc[:, place])
+
+    return Table(len(data), tuple(each if isinstance(each, str) else str(each) for each in labels), column)
 
 
 def _from_array(data: Any, names: Sequence[str] | None) -> Table:
