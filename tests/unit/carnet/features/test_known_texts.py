@@ -41,6 +41,28 @@ def test_they_are_found_over_several_blocks(kind, known, monkeypatch):
     assert KnownTexts(known).others(array).tolist() == [20, len(values) - 1]
 
 
+@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("width", [1, 2, 3, 4])
+@pytest.mark.parametrize("empty_is_known", [False, True])
+def test_codes_of_one_length_with_some_that_are_empty_or_missing(kind, width, empty_is_known, monkeypatch):
+    monkeypatch.setattr(known_texts, "_BLOCK", 10)
+    codes = [letter * width for letter in "abcdefg"]
+    values = [None if place % 5 == 2 else codes[place % 7] for place in range(64)]
+    values[13] = values[20] = ""
+    values[30] = values[40] = values[63] = "b" * (width - 1) + "z"
+    known = KnownTexts(["longer"[: width + 1], *codes, *([""] if empty_is_known else [])])
+    wrong = [place for place in (13, 20, 30, 40, 63) if not (empty_is_known and place in (13, 20))]
+    assert known.others(pa.array(values, kind)).tolist() == wrong
+    assert known.others(pa.array([*"xyz", *values], kind).slice(3)).tolist() == wrong
+
+
+def test_texts_of_several_lengths_are_no_codes_even_where_their_sizes_add_up():
+    for odd in (["a", "bcd"], ["", "abcd"]):
+        values = ["ab"] * 20 + odd + ["cd"]
+        assert KnownTexts(["ab", "cd", *odd]).others(pa.array(values)).tolist() == []
+        assert KnownTexts(["ab", "cd"]).others(pa.array(values)).tolist() == [20, 21]
+
+
 def test_texts_that_share_one_of_two_words_are_told_apart():
     for known in (["abcdefgh"], ["abcdefgh", "abcdefgi"]):
         same_beginning = [f"abcd{number:04}" for number in range(200)]
