@@ -29,12 +29,18 @@ class Table:
     Attributes:
         rows: How many rows it has.
         names: The columns in order; a name can stand there twice.
-        column: Returns the column at a place.
+        read: Returns a column, given what ``find`` returned for its place.
+        find: Returns what the library has at a place, without a copy of it.
     """
 
     rows: int
     names: tuple[str, ...]
-    column: Callable[[int], Column]
+    read: Callable[[Any], Column]
+    find: Callable[[int], Any] = int
+
+    def column(self, place: int) -> Column:
+        """Return the column at a place."""
+        return self.read(self.find(place))
 
     def places(self) -> tuple[dict[str, int], list[str]]:
         """Return where each name stands first, and the names that stand there more than once."""
@@ -80,12 +86,13 @@ def read_table(data: Any, *, names: Sequence[str] | None = None) -> Table:
 def _from_frame(data: Any) -> Table:
     labels, plain = list(data.columns), data.columns.is_unique and data.columns.nlevels == 1
 
-    def column(place: int) -> Column:
+    def find(place: int) -> Any:
         # A column is found several times as quickly by its name, where that is no other's.
         label = labels[place]
-        return from_series(data[label] if plain and type(label) is str else data.iloc[:, place])
+        return data[label] if plain and type(label) is str else data.iloc[:, place]
 
-    return Table(len(data), tuple(each if isinstance(each, str) else str(each) for each in labels), column)
+    names = tuple(each if isinstance(each, str) else str(each) for each in labels)
+    return Table(len(data), names, from_series, find)
 
 
 def _from_array(data: Any, names: Sequence[str] | None) -> Table:

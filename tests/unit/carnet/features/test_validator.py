@@ -326,6 +326,23 @@ def test_a_million_violations_make_a_small_report():
     assert len(long.to_json()["violations"][0]["values"][0]) < 100
 
 
+@pytest.mark.parametrize("cores", [1, 2, 8])
+def test_several_threads_tell_what_one_does(cores, monkeypatch):
+    features = [
+        Feature(name=f"c{number}", type="categorical", categories=("CH", "NO"))
+        if number % 3
+        else Feature(name=f"c{number}", type="int8", maximum=number)
+        for number in range(40)
+    ]
+    columns = {each.name: ["CH", "DE"] if each.categories else [0, 7] for each in features[:-1]}
+    schema, frame = FeatureSchema(inputs=tuple(features)), pd.DataFrame(columns)
+    alone = validate(frame, schema)
+    assert alone.violation_count == 30
+    monkeypatch.setattr("carnet.features.validator._MANY_ROWS", 0)
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    assert validate(frame, schema) == alone
+
+
 def test_ten_thousand_columns():
     names = [f"c{number}" for number in range(10_000)]
     frame = pd.DataFrame(np.zeros((3, 10_000)), columns=names)
