@@ -29,6 +29,7 @@ KINDS: Final[Mapping[str, tuple[str, ...]]] = {
     "security-scan": (VERIFICATION_RESULT, TEST_RESULT, ATTRIBUTE_REPORT),
     "pii-review": (VERIFICATION_RESULT, TEST_RESULT),
     "smoke-test": (VERIFICATION_RESULT, TEST_RESULT),
+    "skew": (TEST_RESULT, VERIFICATION_RESULT),
     "provenance": (PROVENANCE,),
 }
 # Words that leave the suite open: any, but for those that are other words.

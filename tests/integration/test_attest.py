@@ -40,6 +40,7 @@ REPORTS = [
     ("fairness.json", ["--type", "fairness"], "fairness", "WARNED"),
     ("pii-review.json", ["--type", "pii-review"], "pii-review", "FAILED"),
     ("smoke-test.json", ["--type", "smoke-test"], "smoke-test", "PASSED"),
+    ("skew.json", [], "skew", "PASSED"),
 ]
 
 

@@ -1,8 +1,8 @@
 """The kinds of files that ``carnet attest`` takes, and telling them apart.
 
 Responsible for the names of the kinds and for recognising what is unambiguous: XML, a pytest report, SARIF,
-an envelope. A document of Carnet's own for a test run is what remains; reports of properties look all alike,
-so their kind must be said. Checks nothing else of a file: its converter does.
+a skew report, an envelope. A document of Carnet's own for a test run is what remains; reports of properties
+look all alike, so their kind must be said. Checks nothing else of a file: its converter does.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ TEST_RESULT = "test-result"
 JUNIT = "junit"
 PYTEST = "pytest"
 SARIF = "sarif"
+SKEW = "skew"
 ENVELOPE = "envelope"
 PROPERTIES = ("fairness", "pii-review", "smoke-test")
-KINDS = (TEST_RESULT, JUNIT, PYTEST, SARIF, *PROPERTIES, ENVELOPE)
+KINDS = (TEST_RESULT, JUNIT, PYTEST, SARIF, *PROPERTIES, SKEW, ENVELOPE)
 _XML_BEGINS = (b"<", b"\xef\xbb\xbf<", b"\xff\xfe<", b"\xfe\xff\x00<")
 
 
@@ -47,13 +48,18 @@ def recognise(report: Report) -> str:
         raise report.invalid(
             "it is a whole statement that nobody signed: attest its predicate, with --predicate-type"
         )
+    kind = _kind_of(value)
+    if kind == TEST_RESULT and "properties" in value and "result" not in value:
+        raise report.invalid(f"a report of properties: say which, with --type {', '.join(PROPERTIES)}")
+    return kind
+
+
+def _kind_of(value: dict[str, Any]) -> str:
     if isinstance(value.get("runs"), list) or "sarif" in str(value.get("$schema", "")).lower():
         return SARIF
     if "exitcode" in value and ("tests" in value or "summary" in value):
         return PYTEST
-    if "properties" in value and "result" not in value:
-        raise report.invalid(f"a report of properties: say which, with --type {', '.join(PROPERTIES)}")
-    return TEST_RESULT
+    return SKEW if {"reference_rows", "data_rows", "features"} <= value.keys() else TEST_RESULT
 
 
 def _first_object(report: Report) -> dict[str, Any]:

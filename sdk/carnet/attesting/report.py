@@ -8,6 +8,8 @@ from. Does not know what any report means.
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -151,4 +153,36 @@ def _json_object(data: bytes, name: str, *, first_line: int, max_bytes: int) -> 
             raise DocumentInvalidError(
                 f"{name}:{line}:{cause.colno}: not JSON: {cause.msg}", metadata=error.metadata
             ) from error
+        if cause is not None and (field := _field_not_finite(text)):
+            raise not_finite(where, field) from error
         raise
+
+
+def not_finite(where: str, field: str) -> DocumentInvalidError:
+    """Return the error for a figure that is NaN or infinite, which JSON does not have."""
+    return DocumentInvalidError(
+        f"{where}: {field} should be a finite number: leave a figure out that could not be told",
+        metadata={"field": field},
+    )
+
+
+def _field_not_finite(text: bytes) -> str:
+    try:
+        return field_not_finite(json.loads(text))
+    except (ValueError, RecursionError):
+        return ""
+
+
+def field_not_finite(value: Any) -> str:
+    """Return the path of the first number in a value that is NaN or infinite; empty where there is none."""
+    pending: list[tuple[str, Any]] = [("", value)]
+    while pending:
+        path, each = pending.pop()
+        if isinstance(each, Mapping):
+            inner = [(f"{path}.{key}" if path else str(key), part) for key, part in each.items()]
+            pending += reversed(inner)
+        elif isinstance(each, list | tuple):
+            pending += reversed([(f"{path}[{index}]", part) for index, part in enumerate(each)])
+        elif isinstance(each, float) and not math.isfinite(each):
+            return path
+    return ""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from carnet.signing.test_result import TestCounts, TestResult
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from collections.abc import Set as AbstractSet
     from datetime import datetime
 
@@ -83,8 +84,12 @@ class RunOfTests:
         )
 
 
-def _that_fit(names: dict[str, int], *, but: AbstractSet[str] = frozenset()) -> tuple[str, ...]:
-    """Return the names but for some, or none where they are too many: half a list would look whole."""
-    kept = tuple(name for name in names if name not in but)
+def names_that_fit(names: Iterable[str]) -> tuple[str, ...]:
+    """Return names, or none where they would not fit into a statement: half a list would look whole."""
+    kept = tuple(names)
     size = sum(len(name.encode("utf-8", "replace")) + 3 for name in kept)
     return kept if size <= MAX_NAMES_BYTES else ()
+
+
+def _that_fit(names: dict[str, int], *, but: AbstractSet[str] = frozenset()) -> tuple[str, ...]:
+    return names_that_fit(name for name in names if name not in but)

@@ -15,8 +15,9 @@ from carnet.attesting.junit import junit_to_test_result
 from carnet.attesting.metrics import metrics_to_predicate
 from carnet.attesting.property_report import properties_to_verification_result
 from carnet.attesting.pytest_report import pytest_to_test_result
-from carnet.attesting.report import Report, read_part
+from carnet.attesting.report import Report, field_not_finite, not_finite, read_part
 from carnet.attesting.sarif import sarif_to_verification_result
+from carnet.attesting.skew_report import skew_to_test_result
 from carnet.canonical import canonical_json
 from carnet.errors import CarnetError, DocumentInvalidError
 from carnet.signing.dsse import MAX_ENVELOPE_BYTES
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
 # A payload grows by a third in base64; the rest is left for signatures.
 MAX_PAYLOAD_BYTES = (MAX_ENVELOPE_BYTES - (16 << 10)) // 4 * 3
 _MAX_DOCUMENT_BYTES = MAX_ENVELOPE_BYTES // 2
-_DEFAULT_SUITES = {kinds.SARIF: "security-scan"} | {kind: kind for kind in kinds.PROPERTIES}
+_DEFAULT_SUITES = {kinds.SARIF: "security-scan", kinds.SKEW: "skew"} | {
+    kind: kind for kind in kinds.PROPERTIES
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,9 @@ def make_statement(
 
 def _report(content: bytes | Mapping[str, Any], name: str) -> Report:
     if isinstance(content, Mapping):
+        field = field_not_finite(content)
+        if field:
+            raise not_finite(name, field)
         try:
             return Report(canonical_json(dict(content)), name)
         except DocumentInvalidError:
@@ -140,6 +146,8 @@ def _converted(report: Report, kind: str, options: Options) -> Predicate:
         return junit_to_test_result(report, suite=suite)
     if kind == kinds.PYTEST:
         return pytest_to_test_result(report, suite=suite)
+    if kind == kinds.SKEW:
+        return skew_to_test_result(report, suite=suite)
     return properties_to_verification_result(report, kind=kind, suite=suite)
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic_core import InitErrorDetails
 
 from carnet.bundle.paths import check_path
 from carnet.errors import PathRefusedError
@@ -75,9 +76,11 @@ class Feature(FrozenModel):
 
 def _each_name_once(features: tuple[Feature, ...]) -> tuple[Feature, ...]:
     names: set[str] = set()
-    for feature in features:
+    for place, feature in enumerate(features):
         if feature.name in names:
-            raise problem("the feature {name} is given twice", name=repr(feature.name))
+            twice = problem("is given twice: each feature has a name of its own")
+            line = InitErrorDetails(type=twice, loc=(place, "name"), input=feature.name)
+            raise ValidationError.from_exception_data("features", [line])
         names.add(feature.name)
     return features
 

@@ -27,8 +27,8 @@ _ENVELOPE = "envelope"
     "--type",
     "kind",
     metavar="KIND",
-    help="test-result, junit, pytest, sarif, fairness, pii-review, smoke-test, envelope, or the URI of a "
-    "predicate type; else what the file is recognised as.",
+    help="test-result, junit, pytest, sarif, fairness, pii-review, smoke-test, skew, envelope, or the URI of "
+    "a predicate type; else what the file is recognised as.",
 )
 @click.option("--predicate-type", metavar="URI", help="The file is the predicate itself, of this type.")
 @click.option(
@@ -66,16 +66,17 @@ def attest(
 ) -> None:
     """Sign evidence about the version REF with your key, and hand it to its registry.
 
-    FILE is what CI has: JUnit XML, a report of pytest-json-report or pytest-reportlog, SARIF, or a small
-    JSON document such as {"suite": "evaluation", "result": "PASSED", "metrics": [{"name": "roc_auc",
-    "value": 0.99, "direction": "higher_is_better"}]}. Envelopes that somebody else signed, such as a build
-    platform's provenance, are handed over as they are.
+    FILE is what CI has: JUnit XML, a report of pytest-json-report or pytest-reportlog, SARIF, what `carnet
+    schema skew -o json` prints, or a small JSON document such as {"suite": "evaluation", "result": "PASSED",
+    "metrics": [{"name": "roc_auc", "value": 0.99, "direction": "higher_is_better"}]}. Envelopes that somebody
+    else signed, such as a build platform's provenance, are handed over as they are.
 
     Examples:
       carnet attest dev/risk/fraud@3 --file metrics.json --as evaluator
       carnet attest dev/risk/fraud@3 --file junit.xml --suite integration
       carnet attest dev/risk/fraud@3 --file scan.sarif --fail-on warning
       carnet attest dev/risk/fraud@3 --type fairness --file fairness.json --dry-run
+      carnet attest dev/risk/fraud@3 --file skew.json --as evaluator
       carnet attest dev/risk/fraud@3 --file build.intoto.jsonl
     """
     if predicate_type is not None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -142,6 +143,7 @@ def _print_contract(page: Console, report: ContractReport) -> None:
 
 @schema.command(cls=Command)
 @click.argument("source", metavar="REF|FILE")
+@click.argument("after", metavar="[REF|FILE]", required=False)
 @click.option(
     "--reference",
     type=click.Path(path_type=Path),
@@ -164,6 +166,7 @@ def skew(
     context: click.Context,
     *,
     source: str,
+    after: str | None,
     reference: Path,
     data: Path,
     kind: str | None,
@@ -172,21 +175,42 @@ def skew(
 ) -> None:
     """Tell how far data has moved from a reference, feature by feature.
 
-    PSI below 0.1 is usually called stable, and 0.25 and more a large shift.
+    With two schemas the reference is the data of the first version, and the data that of the second. PSI
+    below 0.1 is usually called stable, and 0.25 and more a large shift. What -o json prints can be signed by
+    `carnet attest`, so that a policy can say how much is too much.
 
     Examples:
       carnet schema skew prod/risk/fraud@champion --reference training.parquet --data today.parquet
+      carnet schema skew dev/risk/fraud@3 dev/risk/fraud@4 --reference march.parquet --data april.parquet
       carnet schema skew carnet.yaml --reference training.csv --data today.csv --max-psi 0.25
     """
     from carnet.features.files import read_data  # noqa: PLC0415  a quick `--help` needs none of it
     from carnet.features.skew import compare_data  # noqa: PLC0415  as above
 
-    features = features_of(find_schema(settings, source), source, outputs=outputs)
-    tables = [read_data(each, kind=kind or "", features=features) for each in (reference, data)]
-    report = compare_data(tables[0], tables[1], features)
-    emit(settings, report, lambda page: _print_skew(page, report))
+    before = features_of(find_schema(settings, source), source, outputs=outputs)
+    features = before if after is None else features_of(find_schema(settings, after), after, outputs=outputs)
+    report = compare_data(
+        read_data(reference, kind=kind or "", features=before),
+        read_data(data, kind=kind or "", features=features),
+        features,
+        before=before,
+    )
+    answer = _skew_document(report, reference, data) if settings.json else report
+    emit(settings, answer, lambda page: _print_skew(page, report))
     if max_psi is not None and report.above(max_psi):
         context.exit(ExitCode.GATE)
+
+
+def _skew_document(report: SkewReport, reference: Path, data: Path) -> dict[str, Any]:
+    """Return a report with what it was made of and when, as ``carnet attest`` takes it."""
+    from carnet.features.files import digest_of  # noqa: PLC0415  as above
+
+    files = {"reference": reference, "data": data}
+    configuration = [
+        {"name": path.name, "digest": {"sha256": digest_of(path)}, "annotations": {"role": role}}
+        for role, path in files.items()
+    ]
+    return report.to_json() | {"configuration": configuration, "finished_at": datetime.now(UTC)}
 
 
 def _print_skew(page: Console, report: SkewReport) -> None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from carnet.bundle.manifest import Manifest
     from carnet.client.results import Alias, CompatibleVersion, Evidence, Model, ResolvedVersion
 
+_MAX_FIGURES = 8
+
 
 def print_model(page: Console, model: Model) -> None:
     """Print a model and its aliases."""
@@ -118,12 +120,19 @@ def print_evidence(page: Console, evidence: Iterable[Evidence]) -> None:
                 each.result,
                 each.signer or f"key not pinned here ({each.stated_signer or 'unknown'})",
                 "yes" if each.trusted else "no",
-                ", ".join(f"{metric.key}={number(metric.value)}" for metric in each.metrics),
+                _figures(each),
                 when(each.added_at),
             )
             for each in evidence
         ),
     )
+
+
+def _figures(evidence: Evidence) -> str:
+    """Return what an attestation measured; of very many figures, as of a skew report, the first."""
+    shown = ", ".join(f"{each.key}={number(each.value)}" for each in evidence.metrics[:_MAX_FIGURES])
+    more = len(evidence.metrics) - _MAX_FIGURES
+    return f"{shown}, and {more} more" if more > 0 else shown
 
 
 def _compatibility(earlier: Sequence[CompatibleVersion]) -> list[tuple[str, object]]:

@@ -55,7 +55,8 @@ class EvidenceOperations(Models):
                 ``failed_tests``, ``warned_tests``, ``configuration``, ``url``, ``finished_at``; or the
                 fields of the in-toto predicate itself. For a predicate type's URI: the predicate.
             kind: ``test-result``, ``junit``, ``pytest``, ``sarif``, ``fairness``, ``pii-review``,
-                ``smoke-test``, or the URI of a predicate type; None for what the file is recognised as.
+                ``smoke-test``, ``skew``, or the URI of a predicate type; None for what the file is recognised
+                as.
             suite: The suite that was run, where the document does not say.
             result: ``PASSED``, ``WARNED`` or ``FAILED``, where a test result's document does not say.
             fail_on: The level of SARIF at and above which a finding makes a scan fail; ``error`` if None.

@@ -13,6 +13,8 @@ import numpy as np
 from carnet.features.arrow_columns import coded, from_arrow, missing_of
 from carnet.features.columns import Arrays, Codes, Foreign, Lists, Numbers, Objects, Plain, Texts
 from carnet.features.expectations import expectation
+from carnet.features.extremes import suspects_in
+from carnet.features.known_texts import KnownTexts
 from carnet.features.limits import Limits, as_float_limit, family_of, limits_of
 from carnet.features.missing import absent_in
 from carnet.features.packages import needed
@@ -29,11 +31,6 @@ if TYPE_CHECKING:
     from carnet.features.columns import Column, Mask, Show
     from carnet.features.report import Recorder, ViolationKind
 
-# How many numbers fit into the cache of a core: 256 KiB of float64.
-_BLOCK = 1 << 15
-# So many texts are found quicker one by one than by a table of them.
-_FEW = 2
-
 
 class ColumnCheck:
     """The check of one feature; made once for a schema.
@@ -48,6 +45,7 @@ class ColumnCheck:
         self._limits = limits_of(feature) if self._family in ("int", "float") else None
         self._float_limits = self._limits and _for_floats(self._limits)
         self._check = compile_check(feature)
+        self._known = KnownTexts(feature.categories) if feature.categories else None
 
     def __call__(self, column: Column, recorder: Recorder) -> None:
         """Check a column, and record what is wrong with it."""
@@ -79,7 +77,7 @@ class ColumnCheck:
             found.wherever("wrong_shape", np.ones(len(column), dtype=np.bool_), _shower(column))
 
     def _numbers(self, column: Numbers, found: _Found, *, nullable: bool) -> None:
-        values, missing = column.values, column.missing
+        values = column.values
         floats = values.dtype.kind == "f"
         limits = self._float_limits if floats else self._limits
         if limits is None or not len(values):
@@ -87,25 +85,10 @@ class ColumnCheck:
             found.wherever("null", absent, values.__getitem__, unless=nullable)
             found.wherever("wrong_type", ~absent, values.__getitem__)
             return
-        low, high = _extremes(values)
-        whole = floats and self._family == "int"
-        # NaN makes the comparison False, and the slower way tells where it is.
-        if (
-            missing is None
-            and limits.low <= low
-            and high <= limits.high
-            and not (whole and np.any(np.trunc(values) != values))
-        ):
-            return
-        lost = absent_in(column) if missing is not None or high != high else None  # noqa: PLR0124  NaN
-        if lost is not None:
-            found.wherever("null", lost, values.__getitem__, unless=nullable)
-        doubtful = (values < limits.low) | (values > limits.high)
-        if whole:
-            doubtful |= np.trunc(values) != values
-        if lost is not None:
-            doubtful &= ~lost
-        places = np.flatnonzero(doubtful)
+        whole = self._family == "int"
+        suspects = suspects_in(column, limits, whole=whole, nullable=nullable)
+        found.at("null", suspects.absent, values.__getitem__)
+        places = suspects.outside
         if len(places):
             self._wrong_numbers(values[places], limits, found.among(places), floats=floats)
 
@@ -126,16 +109,10 @@ class ColumnCheck:
         if self._family == "timestamp":
             self._codes(coded(column), found, nullable=nullable)
             return
-        if self._family in ("string", "categorical") and nullable and not self.feature.categories:
-            return
-        unknown: set[str] = set()
-        if self.feature.categories:
-            distinct = _distinct(array)
-            unknown = {each for each in distinct if each is not None}.difference(self.feature.categories)
         if array.null_count and not nullable:
             found.wherever("null", missing_of(array), show)
-        if unknown:
-            found.wherever("unknown_category", _among(array, unknown), show)
+        if self._known is not None:
+            found.at("unknown_category", self._known.others(array), show)
         elif self._family not in ("string", "categorical"):
             found.wherever("wrong_type", ~missing_of(array), show)
 
@@ -274,9 +251,13 @@ class _Found:
 
     def wherever(self, kind: ViolationKind, mask: Mask, show: Show, *, unless: bool = False) -> None:
         """Record a kind for the places where a mask is True, if there are any."""
-        if unless or not mask.any():
+        if not unless and mask.any():
+            self.at(kind, np.flatnonzero(mask), show)
+
+    def at(self, kind: ViolationKind, places: NDArray[Any], show: Show) -> None:
+        """Record a kind for some places, in order, if there are any."""
+        if not len(places):
             return
-        places = np.flatnonzero(mask)
         if self._rows is not None:
             rows, first = np.unique(self._rows[places], return_index=True)
             count, places = len(rows), places[first[:MAX_EXAMPLES]]
@@ -293,14 +274,6 @@ class _Found:
         return left & ~hit
 
 
-def _extremes(values: NDArray[Any]) -> tuple[Any, Any]:
-    """Return the least and the greatest value, NaN where there is one; a block is in the cache for both."""
-    starts = range(0, len(values), _BLOCK)
-    parts = [(block.min(), block.max()) for start in starts for block in (values[start : start + _BLOCK],)]
-    ends = np.array(parts)
-    return ends[:, 0].min(), ends[:, 1].max()
-
-
 def _for_floats(limits: Limits) -> Limits:
     """Return limits to compare floats of any size with; a Python float would be rounded to the column's."""
     return Limits(
@@ -309,26 +282,6 @@ def _for_floats(limits: Limits) -> Limits:
         np.float64(as_float_limit(limits.low, upper=False)),
         np.float64(as_float_limit(limits.high, upper=True)),
     )
-
-
-def _distinct(array: Any) -> set[str | None]:
-    """Return the different texts of an Arrow array, the quickest pass that there is over text."""
-    return set(needed("pyarrow.compute").unique(array).to_pylist())
-
-
-def _among(array: Any, texts: set[str]) -> Mask:
-    """Return where one of some texts stands in an Arrow array."""
-    pa, compute = needed("pyarrow"), needed("pyarrow.compute")
-    if pa.types.is_string_view(array.type):
-        array = array.cast(pa.large_string())
-    if len(texts) <= _FEW:
-        equal = [compute.equal(array, pa.scalar(each, array.type)) for each in texts]
-        places: Mask = np.logical_or.reduce(
-            [each.fill_null(False).to_numpy(zero_copy_only=False) for each in equal]
-        )
-        return places
-    found: Mask = compute.is_in(array, pa.array(texts, array.type)).to_numpy(zero_copy_only=False)
-    return found
 
 
 def _shower(column: Column) -> Callable[[int], Any]:

@@ -7,6 +7,7 @@ say what text is. JSON and JSON lines keep each value as it is written. Does not
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +76,19 @@ def read_data(path: Path, *, kind: str = "", features: Iterable[Feature] = ()) -
         raise InvalidInputError(
             f"{path.name} is no {kind} file: {said}", metadata={"field": "data"}
         ) from error
+    except OSError as error:
+        raise FileUnreadableError(f"the data {path} cannot be read: {error.strerror or error}") from error
+
+
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 of a data file, as 64 hexadecimal digits.
+
+    Raises:
+        FileUnreadableError: The file is missing or cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise FileUnreadableError(f"the data {path} cannot be read: {error.strerror or error}") from error
 

@@ -25,6 +25,9 @@ def from_series(series: Any) -> Column:  # noqa: PLR0911  one return a form
     name = type(dtype).__name__
     if name == "CategoricalDtype":
         return Codes(np.asarray(series.cat.codes), list(dtype.categories))
+    if name in ("StringDtype", "ArrowDtype"):
+        pyarrow = optional("pyarrow")
+        return from_arrow(pyarrow.array(series, from_pandas=True)) if pyarrow else Objects(list(series))
     missing = series.isna().to_numpy(dtype=np.bool_)
     if str(dtype) in _MASKED:
         return Numbers(series.to_numpy(dtype=str(dtype).lower(), na_value=0), missing)
@@ -34,9 +37,6 @@ def from_series(series: Any) -> Column:  # noqa: PLR0911  one return a form
         return Plain("bool", missing, lambda index: series.iloc[index])
     if name == "DatetimeTZDtype":
         return Plain("timestamp", missing, lambda index: series.iloc[index])
-    if name in ("StringDtype", "ArrowDtype"):
-        pyarrow = optional("pyarrow")
-        return from_arrow(pyarrow.array(series, from_pandas=True)) if pyarrow else Objects(list(series))
     return Foreign(missing, lambda index: series.iloc[index])
 
 

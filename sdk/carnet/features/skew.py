@@ -1,13 +1,8 @@
 """How far data has moved from the data that a model was made with.
 
 Responsible for a few figures a feature: the share of what is missing and of what is outside of the schema,
-the shift of mean and spread, and the population stability index (PSI).
-
-PSI is the sum over bins of (a - e) · ln(a / e), with e a bin's share in the reference and a its share in the
-data (N. Siddiqi, Credit Risk Scorecards, 2006, chapter 9): the symmetrised Kullback-Leibler divergence
-(H. Jeffreys, 1946). Bins are the reference's deciles for numbers and the values for categories; an empty
-share counts as 0.0001. Below 0.1 is usually called stable, 0.25 and more a large shift; with n rows on each
-side and B bins, mere chance gives about 2 (B - 1) / n (B. Yurdakul, 2018).
+the shift of mean and spread, and the population stability index (``carnet.features.stability``). Judges
+nothing: what is too much is said by who asks.
 """
 
 from __future__ import annotations
@@ -25,6 +20,7 @@ from carnet.features.columns import Codes, Numbers, Objects, Plain, Texts
 from carnet.features.limits import as_float_limit, family_of, limits_of
 from carnet.features.missing import absent_in
 from carnet.features.scalars import ABSENT, is_missing
+from carnet.features.stability import index_of_numbers, index_of_values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,9 +32,8 @@ if TYPE_CHECKING:
     from carnet.features.tables import Table
 
 STABLE, LARGE = 0.1, 0.25
-_BINS = 10
-_LEAST_SHARE = 1e-4
-_MAX_VALUES = 1000
+# What a type has an index as; the other types have none.
+_INDEXED = {"int": "numbers", "float": "numbers", "categorical": "categories", "bool": "flags"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +46,14 @@ class SideFigures:
             values are not of the feature's type, or the schema says no more than the type.
         mean: The mean of the finite values; None of what is not a number.
         standard_deviation: Their standard deviation.
+        value_count: How many values the figures but ``null_share`` are told from.
     """
 
     null_share: float
     out_of_range_share: float | None
     mean: float | None
     standard_deviation: float | None
+    value_count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +67,8 @@ class FeatureSkew:
         mean_shift: The difference of the means in standard deviations of the reference.
         deviation_ratio: The standard deviation of the data by that of the reference.
         psi: The population stability index; None where it cannot be told.
+        comparable: Whether an index is to be told: the reference's schema has the feature too, both in types
+            that have one.
     """
 
     name: str
@@ -78,12 +77,16 @@ class FeatureSkew:
     mean_shift: float | None
     deviation_ratio: float | None
     psi: float | None
+    comparable: bool = True
 
     @property
     def verdict(self) -> str:
-        """``stable``, ``moderate`` or ``large`` by the usual limits of the PSI; ``unknown`` without one."""
+        """``stable``, ``moderate`` or ``large`` by the usual limits of the PSI.
+
+        Without one it is ``unknown``, or ``not compared`` where there is none to be told.
+        """
         if self.psi is None:
-            return "unknown"
+            return "unknown" if self.comparable else "not compared"
         return "stable" if self.psi < STABLE else "moderate" if self.psi < LARGE else "large"
 
 
@@ -108,13 +111,19 @@ class SkewReport:
         return tuple(each for each in self.features if each.psi is not None and each.psi > psi)
 
 
-def compare_data(reference: Table, data: Table, features: Sequence[Feature]) -> SkewReport:
+def compare_data(
+    reference: Table, data: Table, features: Sequence[Feature], *, before: Sequence[Feature] | None = None
+) -> SkewReport:
     """Compare two data sets, feature by feature.
 
     Args:
         reference: The data that the model was made with, or that it saw when all was well.
         data: The data to judge.
-        features: The features of one side of the schema.
+        features: The features of one side of the schema of the data.
+        before: Those of the reference, where it is the data of another version; None for the same.
+
+    Returns:
+        The features of the data's schema; what only the reference's has is not looked at.
 
     Raises:
         InvalidInputError: One of the two has no rows.
@@ -122,95 +131,77 @@ def compare_data(reference: Table, data: Table, features: Sequence[Feature]) -> 
     for table, name in ((reference, "reference"), (data, "data")):
         if not table.rows:
             raise InvalidInputError(f"the {name} has no rows to compare", metadata={"field": name})
-    places = [table.places()[0] for table in (reference, data)]
+    earlier = {each.name: each for each in (features if before is None else before)}
+    reference_places, data_places = reference.places()[0], data.places()[0]
     found = []
     for feature in features:
-        columns = [
-            table.column(where[feature.name]) if feature.name in where else None
-            for table, where in zip((reference, data), places, strict=True)
+        name, old = feature.name, earlier.get(feature.name)
+        sides = [
+            _Side(version, table.column(where[name])) if version is not None and name in where else None
+            for version, table, where in (
+                (old, reference, reference_places),
+                (feature, data, data_places),
+            )
         ]
-        found.append(_skew(feature, *(None if each is None else _Side(feature, each) for each in columns)))
+        comparable = old is not None and _form(old) is not None and _form(old) == _form(feature)
+        found.append(_skew(name, *sides, comparable=comparable))
     return SkewReport(reference.rows, data.rows, tuple(found))
+
+
+def _form(feature: Feature) -> str | None:
+    return None if feature.shape else _INDEXED.get(family_of(feature))
 
 
 class _Side:
     """A column with its numbers, or the count of each of its values, where it has them."""
 
     def __init__(self, feature: Feature, column: Column) -> None:
-        family = family_of(feature)
+        form = _form(feature)
+        self.feature = feature
         self.rows = len(column)
-        self.missing = int(absent_in(column).sum())
-        self.numbers: NDArray[Any] | None = None
-        self.counts: Mapping[Any, int] | None = None
-        if feature.shape:
-            return
-        if family in ("int", "float"):
-            self.numbers = _numbers(column)
-        elif family in ("categorical", "bool"):
-            self.counts = _counts(column)
+        self.present = self.rows - int(absent_in(column).sum())
+        self.numbers = _numbers(column) if form == "numbers" else None
+        self.counts = _counts(column) if form in ("categories", "flags") else None
 
-    def figures(self, feature: Feature) -> SideFigures:
-        share = self.missing / self.rows if self.rows else 0.0
-        if self.counts is not None and feature.categories:
-            known = sum(self.counts.get(each, 0) for each in feature.categories)
-            total = sum(self.counts.values())
-            return SideFigures(share, (total - known) / total if total else None, None, None)
+    def figures(self) -> SideFigures:
+        share = (self.rows - self.present) / self.rows
+        if self.counts is not None:
+            known = sum(self.counts.get(each, 0) for each in self.feature.categories)
+            wrong = self.present - known
+            outside = wrong / self.present if self.feature.categories and self.present else None
+            return SideFigures(share, outside, None, None, sum(self.counts.values()))
         if self.numbers is None or not len(self.numbers):
-            return SideFigures(share, None, None, None)
-        limits, values = limits_of(feature), self.numbers
+            return SideFigures(share, None, None, None, 0 if _form(self.feature) else self.present)
+        limits, values = limits_of(self.feature), self.numbers
         low, high = as_float_limit(limits.low, upper=False), as_float_limit(limits.high, upper=True)
-        outside = float(((values < low) | (values > high)).mean())
+        # What is present and no number is outside, too.
+        taken = int(((values >= low) & (values <= high)).sum())
         finite = values[np.isfinite(values)]
         with np.errstate(over="ignore", invalid="ignore"):
             mean = _finite(finite.mean()) if len(finite) else None
             spread = _finite(finite.std()) if len(finite) else None
-        return SideFigures(share, outside, mean, spread)
+        return SideFigures(share, (self.present - taken) / self.present, mean, spread, len(values))
 
 
-def _skew(feature: Feature, reference: _Side | None = None, data: _Side | None = None) -> FeatureSkew:
-    before = None if reference is None else reference.figures(feature)
-    after = None if data is None else data.figures(feature)
+def _skew(name: str, reference: _Side | None, data: _Side | None, *, comparable: bool) -> FeatureSkew:
+    before = None if reference is None else reference.figures()
+    after = None if data is None else data.figures()
     shift = ratio = None
     if before and after and before.standard_deviation and before.mean is not None and after.mean is not None:
         shift = _finite((after.mean - before.mean) / before.standard_deviation)
         if after.standard_deviation is not None:
             ratio = _finite(after.standard_deviation / before.standard_deviation)
-    psi = None if reference is None or data is None else _psi(reference, data)
-    return FeatureSkew(feature.name, before, after, shift, ratio, psi)
+    psi = _psi(reference, data) if reference and data and comparable else None
+    return FeatureSkew(name, before, after, shift, ratio, psi, comparable)
 
 
 def _psi(reference: _Side, data: _Side) -> float | None:
     if reference.numbers is not None and data.numbers is not None:
-        if not len(reference.numbers) or not len(data.numbers):
-            return None
-        inner = np.unique(np.quantile(reference.numbers, np.linspace(0, 1, _BINS + 1)[1:-1], method="lower"))
-        bins = len(inner) + 1
-        shares = [
-            np.bincount(np.searchsorted(inner, values, side="left"), minlength=bins) / len(values)
-            for values in (reference.numbers, data.numbers)
-        ]
-        return stability_index(*shares)
+        told = len(reference.numbers) and len(data.numbers)
+        return index_of_numbers(reference.numbers, data.numbers) if told else None
     if not reference.counts or not data.counts:
         return None
-    values = [value for value, _ in Counter(reference.counts).most_common(_MAX_VALUES)]
-    values += [each for each in data.counts if each not in reference.counts][:_MAX_VALUES]
-    shares = [
-        np.array([side.counts.get(each, 0) for each in values]) / sum(side.counts.values())
-        for side in (reference, data)
-        if side.counts is not None
-    ]
-    return stability_index(*shares)
-
-
-def stability_index(expected: NDArray[Any], actual: NDArray[Any]) -> float:
-    """Return the population stability index of the shares of the same bins.
-
-    Args:
-        expected: Each bin's share in the reference.
-        actual: Each bin's share in the data.
-    """
-    expected, actual = np.maximum(expected, _LEAST_SHARE), np.maximum(actual, _LEAST_SHARE)
-    return float(np.sum((actual - expected) * np.log(actual / expected)))
+    return index_of_values(reference.counts, data.counts)
 
 
 def _numbers(column: Column) -> NDArray[Any] | None:

@@ -29,12 +29,18 @@ class Table:
     Attributes:
         rows: How many rows it has.
         names: The columns in order; a name can stand there twice.
-        column: Returns the column at a place.
+        read: Returns a column, given what ``find`` returned for its place.
+        find: Returns what the library has at a place, without a copy of it.
     """
 
     rows: int
     names: tuple[str, ...]
-    column: Callable[[int], Column]
+    read: Callable[[Any], Column]
+    find: Callable[[int], Any] = int
+
+    def column(self, place: int) -> Column:
+        """Return the column at a place."""
+        return self.read(self.find(place))
 
     def places(self) -> tuple[dict[str, int], list[str]]:
         """Return where each name stands first, and the names that stand there more than once."""
@@ -64,8 +70,7 @@ def read_table(data: Any, *, names: Sequence[str] | None = None) -> Table:
         return _from_rows(data)
     home = type(data).__module__.partition(".")[0]
     if home == "pandas" and hasattr(data, "columns"):
-        titles = tuple(each if isinstance(each, str) else str(each) for each in data.columns)
-        return Table(len(data), titles, lambda place: from_series(data.iloc[:, place]))
+        return _from_frame(data)
     if home != "pyarrow" and hasattr(data, "__arrow_c_stream__"):
         data = needed("pyarrow").table(data)
         home = "pyarrow"
@@ -76,6 +81,18 @@ def read_table(data: Any, *, names: Sequence[str] | None = None) -> Table:
         "pandas DataFrame, a pyarrow Table or RecordBatch, or a numpy array",
         metadata={"field": "data"},
     )
+
+
+def _from_frame(data: Any) -> Table:
+    labels, plain = list(data.columns), data.columns.is_unique and data.columns.nlevels == 1
+
+    def find(place: int) -> Any:
+        # A column is found several times as quickly by its name, where that is no other's.
+        label = labels[place]
+        return data[label] if plain and type(label) is str else data.iloc[:, place]
+
+    names = tuple(each if isinstance(each, str) else str(each) for each in labels)
+    return Table(len(data), names, from_series, find)
 
 
 def _from_array(data: Any, names: Sequence[str] | None) -> Table:

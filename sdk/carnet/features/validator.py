@@ -7,6 +7,7 @@ violation named in one bounded report. Reads no file, and loads nothing of a bun
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Literal
@@ -132,24 +133,44 @@ class Validator:
 
     def _check_columns(self, table: Table, places: Mapping[str, int]) -> list[Recorder | None]:
         """Check each feature's column; None for a feature that has none."""
+        checks = self._columns or ()
+        # All at once, before any column passes through the caches, a library finds them twice as quickly.
+        parts = {
+            check.feature.name: table.find(places[check.feature.name])
+            for check in checks
+            if check.feature.name in places
+        }
 
         def one(check: ColumnCheck) -> Recorder | None:
-            place = places.get(check.feature.name)
-            if place is None:
+            if check.feature.name not in parts:
                 return None
             recorder = Recorder(table.rows)
-            check(table.column(place), recorder)
+            check(table.read(parts[check.feature.name]), recorder)
             return recorder
 
-        checks = self._columns or ()
-        if table.rows < _MANY_ROWS or len(checks) < 2:
+        others = min(_MAX_THREADS, os.cpu_count() or 1) - 1
+        if table.rows < _MANY_ROWS or len(checks) < 2 or not others:
             return [one(check) for check in checks]
         # The passes over a column are made by numpy and Arrow, which hold no lock meanwhile.
         # Text takes longest, so it comes first.
-        with ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1)) as threads:
-            order = sorted(checks, key=lambda check: check.feature.type not in ("string", "categorical"))
-            running = {check.feature.name: threads.submit(one, check) for check in order}
-            return [running[check.feature.name].result() for check in checks]
+        waiting = deque(sorted(checks, key=lambda check: check.feature.type not in ("string", "categorical")))
+        found: dict[str, Recorder | None] = {}
+
+        def work() -> None:
+            while True:
+                try:
+                    check = waiting.popleft()
+                except IndexError:
+                    return
+                found[check.feature.name] = one(check)
+
+        # This thread works too: on a busy machine the others may get a core late.
+        with ThreadPoolExecutor(others) as threads:
+            running = [threads.submit(work) for _ in range(others)]
+            work()
+            for each in running:
+                each.result()
+        return [found[check.feature.name] for check in checks]
 
 
 def validate(

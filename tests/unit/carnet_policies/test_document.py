@@ -87,6 +87,13 @@ def test_the_documented_policy_is_sound() -> None:
     assert len(load_policy(example.encode()).rule_ids) == 13
 
 
+def test_the_documented_gate_on_skew_is_sound() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "policies.md").read_text()
+    example = page.partition("\n## Skew\n")[2].partition("```yaml\n")[2].partition("```")[0]
+    rules = load_policy((HEAD + example).encode()).rule_ids
+    assert rules == ("source", "signature", "skew-report", "input-skew")
+
+
 @pytest.mark.parametrize("environment", SHIPPED)
 def test_the_shipped_policies_are_for_their_environments(environment: str) -> None:
     assert load_policy(shipped_policy(environment)).document.environment == environment

@@ -25,6 +25,7 @@ CASES = [
     ("fairness.json", "fairness", Options(), SVR, "WARNED"),
     ("pii-review.json", "pii-review", Options(), SVR, "FAILED"),
     ("smoke-test.json", "smoke-test", Options(), SVR, "PASSED"),
+    ("skew.json", None, Options(), TEST_RESULT, "PASSED"),
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 
@@ -33,6 +34,7 @@ ENVELOPE = {"payload": "", "payloadType": "x", "signatures": []}
         ((json.dumps(ENVELOPE) + "\n" + json.dumps(ENVELOPE)).encode(), "envelope"),
         ({"dsseEnvelope": {}, "mediaType": "x"}, "envelope"),
         ({"suite": "evaluation", "result": "PASSED"}, "test-result"),
+        ({"reference_rows": 1, "data_rows": 1, "features": []}, "skew"),
         ({"result": "PASSED", "configuration": [], "passedTests": []}, "test-result"),
         ({}, "test-result"),
     ],
@@ -81,6 +83,8 @@ GOOD = {name: (GOLDEN / name).read_bytes() for name, *_ in CASES}
         ("scan.sarif", "sarif", {"result": "PASSED"}, "result"),
         ("fairness.json", "fairness", {"result": "PASSED"}, "result"),
         ("fairness.json", "fairness", {"fail_on": "note"}, "fail_on"),
+        ("skew.json", "skew", {"result": "PASSED"}, "result"),
+        ("skew.json", "skew", {"fail_on": "note"}, "fail_on"),
         ("metrics.json", "test-result", {"fail_on": "note"}, "fail_on"),
         ("metrics.json", "https://example.org/x", {"suite": "unit"}, "kind"),
         ("metrics.json", "example", {}, "kind"),
@@ -126,3 +130,20 @@ def test_a_converted_statement_that_is_too_large_is_refused():
     properties = [detail | {"name": f"p-{index}"} for index in range(20)]
     with pytest.raises(DocumentInvalidError, match="at most .* can be signed"):
         make(json.dumps({"properties": properties}).encode(), "fairness")
+
+
+@pytest.mark.parametrize("figure", [math.nan, math.inf, -math.inf])
+def test_a_figure_that_is_no_finite_number_is_named_in_every_form(figure):
+    metrics = [{"name": "auc", "value": each, "direction": "higher_is_better"} for each in (0.5, figure)]
+    document = {"suite": "evaluation", "result": "PASSED", "metrics": metrics}
+    for data in (
+        document,
+        json.dumps(document).encode(),
+        json.dumps(document).replace("NaN", "1e999").encode(),
+    ):
+        for kind in ("test-result", None, "https://example.org/x"):
+            with pytest.raises(
+                DocumentInvalidError, match=r"metrics\[1\].value should be a finite"
+            ) as caught:
+                make(data, kind if isinstance(data, dict) or kind else recognise(Report(data, "f")))
+            assert caught.value.metadata["field"] == "metrics[1].value"

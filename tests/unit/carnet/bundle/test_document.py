@@ -83,7 +83,7 @@ CASES = [
     ("lineage:\n  code: {repository: x, commit: main}\n", "3:25: lineage.code.commit: should be 7 to 64"),
     (
         "feature_schema:\n  inputs:\n    - {name: a, type: bool}\n    - {name: a, type: bool}\n",
-        "3:3: feature_schema.inputs: the feature 'a' is given twice",
+        "5:8: feature_schema.inputs[1].name: is given twice: each feature has a name of its own",
     ),
     ("feature_schema:\n  inputs:\n    - {name: a, type: double}\n", "4:17: feature_schema.inputs[0].type:"),
     ("owner: a\nowner: b\n", "3:1: the key 'owner' twice"),

@@ -61,6 +61,25 @@ def test_a_scan_fails_from_the_level_on_that_is_asked_for_and_is_listed_with_its
     assert "security-scan" in page
 
 
+def test_a_report_of_very_many_figures_is_listed_by_the_first(carnet, attest, write):
+    side = {"null_share": 0.5, "out_of_range_share": 0.0, "mean": None, "standard_deviation": None}
+    feature = {
+        "reference": side | {"value_count": 9},
+        "data": side | {"value_count": 9},
+        "mean_shift": None,
+        "deviation_ratio": None,
+        "psi": 0.125,
+        "comparable": True,
+        "verdict": "moderate",
+    }
+    features = [feature | {"name": f"f{number}"} for number in range(30)]
+    path = write("skew.json", {"reference_rows": 18, "data_rows": 18, "features": features})
+    assert attest(path).out.splitlines()[0] == "skew attested"
+    page = carnet("evidence", "ls", "dev/risk/fraud@1").out
+    assert "psi=0.125, null_share=0.5, out_of_range_share=0, psi{feature=f0}=0.125" in page
+    assert "and 85 more" in page
+
+
 @pytest.mark.parametrize("kind", ["fairness", "pii-review", "smoke-test"])
 def test_a_report_of_properties_is_listed_by_what_it_is_about(carnet, attest, write, kind):
     path = write("report.json", {"properties": [{"name": "a", "result": "WARNED"}]})

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from carnet.canonical import sha256_hex
 from carnet.features.building import read_schema
 
 SCHEMA = """\
@@ -167,3 +168,40 @@ def test_skew_is_a_table_and_a_limit(run, schema, data):
     same = run(*options, before, "--max-psi", "0.25", "-o", "json")
     assert same.code == 0
     assert {each["verdict"] for each in same.json["features"]} == {"stable"}
+
+
+def test_the_object_of_a_skew_report_names_its_files_and_can_be_attested(
+    carnet, fraud, schema, data, tmp_path
+):
+    before = data("amount,country\n" + "1,CH\n2,NO\n" * 50, "before.csv")
+    after = data("amount,country\n" + "1,NO\n2,NO\n" * 50, "after.csv")
+    ran = carnet("schema", "skew", schema, "--reference", before, "--data", after, "-o", "json")
+    assert [(each["name"], each["annotations"]["role"]) for each in ran.json["configuration"]] == [
+        ("before.csv", "reference"),
+        ("after.csv", "data"),
+    ]
+    assert ran.json["configuration"][1]["digest"] == {"sha256": sha256_hex(after.read_bytes())}
+    report = tmp_path / "skew.json"
+    report.write_text(ran.out)
+    drafted = carnet("attest", "dev/risk/fraud@1", "--file", report, "--dry-run", "-o", "json")
+    predicate = drafted.json["statement"]["predicate"]
+    assert (predicate["carnet_suite"], predicate["result"]) == ("skew", "PASSED")
+    figures = {
+        each.get("slice", {}).get("feature", ""): each["value"]
+        for each in predicate["carnet_metrics"]
+        if each["name"] == "psi"
+    }
+    assert figures == {"": figures["country"], "amount": 0, "country": figures["country"]}
+    assert figures["country"] > 0.25
+
+
+def test_the_data_of_two_versions_is_compared_by_the_schema_of_each(run, schema, data):
+    later = data(SCHEMA.replace("minimum: 0", "minimum: 50").replace("country", "land"), "later.yaml")
+    before = data("amount,country\n" + "1,CH\n2,NO\n" * 50, "before.csv")
+    after = data("amount,land\n" + "51,CH\n1,NO\n" * 50, "after.csv")
+    ran = run("schema", "skew", schema, later, "--reference", before, "--data", after, "-o", "json")
+    amount, land = ran.json["features"]
+    assert (amount["reference"]["out_of_range_share"], amount["data"]["out_of_range_share"]) == (0, 0.5)
+    assert (land["name"], land["reference"], land["verdict"]) == ("land", None, "not compared")
+    empty = data("outputs: [{name: x, type: bool}]", "empty.yaml")
+    assert run("schema", "skew", schema, empty, "--reference", before, "--data", after).code == 2

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import json
-import math
 
-import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from carnet.bundle.feature_schema import Feature, FeatureSchema, Preprocessing
 from carnet.errors import FileUnreadableError, InvalidInputError
 from carnet.features import Validator
 from carnet.features.contract import compare_contracts
 from carnet.features.files import read_data
-from carnet.features.skew import compare_data, stability_index
-from carnet.features.tables import read_table
 
 AMOUNT = Feature(name="amount", type="float64", minimum=0)
 COUNTRY = Feature(name="country", type="categorical", categories=("CH", "NO"), nullable=True)
@@ -157,108 +150,3 @@ def test_a_contract_tells_what_changed_and_what_breaks():
 def test_the_order_of_features_and_categories_is_no_difference():
     other = COUNTRY.model_copy(update={"categories": ("NO", "CH")})
     assert compare_contracts(SCHEMA, FeatureSchema(inputs=(other, AMOUNT))).changes == ()
-
-
-# --- skew -------------------------------------------------------------------------------------------------
-
-
-def skew(before, after, features):
-    return {
-        each.name: each for each in compare_data(read_table(before), read_table(after), features).features
-    }
-
-
-def test_the_index_by_hand():
-    # (0.4 - 0.5) ln(0.4/0.5) + (0.6 - 0.5) ln(0.6/0.5)
-    assert stability_index(np.array([0.5, 0.5]), np.array([0.4, 0.6])) == pytest.approx(0.0405465, abs=1e-6)
-    assert stability_index(np.array([1.0, 0.0]), np.array([1.0, 0.0])) == 0
-    assert math.isfinite(stability_index(np.array([1.0, 0.0]), np.array([0.0, 1.0])))
-
-
-def test_deciles_of_the_reference_are_the_bins():
-    before = pd.DataFrame({"amount": np.arange(100.0)})
-    after = pd.DataFrame({"amount": np.where(np.arange(100) < 50, np.arange(100.0), 0.0)})
-    # Deciles 1 and 6 to 10 move: 50 rows go to the first, which has 60 then.
-    expected = (0.6 - 0.1) * math.log(6) + 5 * (1e-4 - 0.1) * math.log(1e-4 / 0.1)
-    assert skew(before, after, (AMOUNT,))["amount"].psi == pytest.approx(expected)
-    assert skew(before, before, (AMOUNT,))["amount"].psi == 0
-
-
-def test_shift_spread_and_shares():
-    before = pd.DataFrame({"amount": [0.0, 2.0] * 50, "country": ["CH", "NO"] * 50})
-    after = pd.DataFrame(
-        {"amount": [-1.0, 7.0] * 49 + [math.nan] * 2, "country": ["CH", "DE"] * 49 + [None] * 2}
-    )
-    found = skew(before, after, SCHEMA.inputs)
-    amount, country = found["amount"], found["country"]
-    assert (amount.reference.mean, amount.reference.standard_deviation) == (1.0, 1.0)
-    assert (amount.data.null_share, amount.data.out_of_range_share) == (0.02, 0.5)
-    assert (amount.mean_shift, amount.deviation_ratio) == (2.0, 4.0)
-    assert (country.data.null_share, country.data.out_of_range_share, country.mean_shift) == (0.02, 0.5, None)
-    assert country.psi == pytest.approx((0.5 - 1e-4) * math.log(0.5 / 1e-4) * 2)
-    assert country.verdict == "large"
-
-
-@pytest.mark.parametrize(
-    "form", [lambda frame: frame, pa.Table.from_pandas, lambda frame: frame.to_dict("records")]
-)
-def test_every_form_of_a_table_moves_alike(form):
-    draw = np.random.default_rng(3)
-    before = pd.DataFrame(
-        {
-            "amount": draw.normal(size=500),
-            "country": draw.choice(["CH", "NO"], 500),
-            "flag": draw.random(500) < 0.5,
-        }
-    )
-    after = before.assign(amount=before.amount + 1, country="CH", flag=True)
-    features = (*SCHEMA.inputs, Feature(name="flag", type="bool"))
-    found = skew(form(before), form(after), features)
-    reference = skew(before, after, features)
-    assert {name: each.psi for name, each in found.items()} == {
-        name: pytest.approx(each.psi) for name, each in reference.items()
-    }
-    assert all(each.verdict == "large" for each in found.values())
-
-
-def test_noise_is_stable():
-    draw = np.random.default_rng(5)
-    before, after = (pd.DataFrame({"amount": draw.normal(size=5000)}) for _ in range(2))
-    assert skew(before, after, (AMOUNT,))["amount"].verdict == "stable"
-
-
-def test_what_cannot_be_compared_is_said_to_be_unknown():
-    features = (
-        AMOUNT,
-        COUNTRY,
-        Feature(name="pair", type="float64", shape=(2,)),
-        Feature(name="note", type="string"),
-    )
-    before = pd.DataFrame({"amount": ["a", "b"], "note": ["x", None]})
-    after = pd.DataFrame(
-        {"amount": [1.0, math.inf], "country": [None, None], "pair": [[1.0, 2.0]] * 2, "note": ["x", "y"]}
-    )
-    found = skew(before, after, features)
-    assert [each.verdict for each in found.values()] == ["unknown"] * 4
-    assert found["country"].reference is None
-    assert found["note"].reference.null_share == 0.5
-    json.dumps(compare_data(read_table(before), read_table(after), features).to_json(), allow_nan=False)
-
-
-def test_no_rows_cannot_be_compared():
-    some, none = read_table([{"amount": 1.0}]), read_table([])
-    for before, after, field in ((none, some, "reference"), (some, none, "data")):
-        with pytest.raises(InvalidInputError) as caught:
-            compare_data(before, after, (AMOUNT,))
-        assert caught.value.metadata["field"] == field
-
-
-@given(
-    st.lists(st.one_of(st.floats(), st.none(), st.integers(-(2**70), 2**70)), min_size=1, max_size=12),
-    st.lists(st.floats(allow_nan=False), min_size=1, max_size=12),
-)
-def test_the_report_is_json_whatever_the_numbers(before, after):
-    tables = [read_table([{"amount": each} for each in side]) for side in (before, after)]
-    report = compare_data(tables[0], tables[1], (AMOUNT,))
-    json.dumps(report.to_json(), allow_nan=False)
-    assert report.features[0].psi is None or report.features[0].psi >= 0

@@ -148,19 +148,26 @@ def test_names_that_no_schema_takes_are_typed_errors():
         infer_schema(pd.DataFrame({"x": [1.0]}), outputs=["y"])
 
 
-@pytest.mark.parametrize(
-    ("feature", "said"),
-    [
-        ({"name": "x", "type": "complex"}, "type"),
-        ({"name": "x", "type": "float64", "minimum": math.nan}, "minimum"),
-        ({"name": "x", "type": "float64", "maximum": math.inf}, "maximum"),
-        ({"name": "x", "type": "float64", "minimum": 2, "maximum": 1}, "greater"),
-        ({"name": "x", "type": "string", "categories": ["a"]}, "categories"),
-    ],
-)
-def test_a_feature_that_breaks_a_rule_is_a_typed_error(feature, said):
-    with pytest.raises(InvalidInputError, match=said):
-        build_schema([feature])
+BAD_FEATURES = [
+    ([{"name": "x", "type": "complex"}], "int8", "inputs[0].type"),
+    ([{"name": "x", "type": "float64", "minimum": math.nan}], "finite", "inputs[0].minimum"),
+    ([{"name": "x", "type": "float64", "maximum": math.inf}], "finite", "inputs[0].maximum"),
+    ([{"name": "x", "type": "float64", "minimum": 2, "maximum": 1}], "greater", "inputs[0]"),
+    ([{"name": "x", "type": "string", "categories": ["a"]}], "categories", "inputs[0]"),
+    ([{"name": each, "type": "bool"} for each in "xyx"], "given twice.*'x'", "inputs[2].name"),
+]
+
+
+@pytest.mark.parametrize(("features", "said", "field"), BAD_FEATURES)
+def test_a_feature_that_breaks_a_rule_is_a_typed_error_that_names_the_field(tmp_path, features, said, field):
+    with pytest.raises(InvalidInputError, match=said) as caught:
+        build_schema(features)
+    assert caught.value.metadata["field"] == field
+    path = tmp_path / "schema.yaml"
+    path.write_text(f"inputs: {features}".replace("nan", ".nan").replace("inf}", ".inf}"))
+    with pytest.raises(DocumentInvalidError, match=f"schema.yaml:1:.*{said}") as caught:
+        read_schema(path)
+    assert caught.value.metadata["field"] == field
 
 
 @given(

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from carnet.bundle.feature_schema import Feature, FeatureSchema
 from carnet.errors import InvalidInputError
 from carnet.features import Validator, require_valid, validate
+from carnet.features.arrow_columns import missing_of
 from carnet.features.report import MAX_EXAMPLES, MAX_VIOLATIONS
 
 UTC = dt.UTC
@@ -173,6 +174,36 @@ def test_pandas_columns(feature, values, kinds):
     assert {each.kind: each.rows for each in report.violations} == kinds
 
 
+@pytest.mark.parametrize("begin", [0, 1, 7, 8, 9, 16])
+def test_what_is_missing_in_a_part_of_an_arrow_column(begin):
+    values = [None if place % 3 == 0 else True for place in range(40)]
+    for kind in (pa.bool_(), pa.int8(), pa.float64(), pa.string(), pa.timestamp("s", "UTC")):
+        given = [None if each is None else "x" if kind == pa.string() else 1 for each in values]
+        part = (
+            pa.array(given).cast(kind).slice(begin, 20)
+            if kind != pa.bool_()
+            else pa.array(values)[begin:][:20]
+        )
+        wanted = [place % 3 == 0 for place in range(begin, begin + 20)]
+        assert missing_of(part).tolist() == wanted
+    assert missing_of(pa.nulls(2)).tolist() == [True, True]
+
+
+def test_labels_of_a_frame_that_are_no_names():
+    odd = pd.DataFrame({0: [1.0], None: [2.0], "amount": [101.0]})
+    report = validate(odd, FeatureSchema(inputs=(AMOUNT,)))
+    assert [(each.feature, each.kind) for each in report.violations] == [
+        ("amount", "above_maximum"),
+        ("0", "extra_column"),
+        ("None", "extra_column"),
+    ]
+    levels = pd.DataFrame([[1.0, 200.0]], columns=pd.MultiIndex.from_tuples([("a", "b"), ("a", "c")]))
+    report = validate(
+        levels, FeatureSchema(inputs=(Feature(name="('a', 'c')", type="int8"),)), allow_extra=True
+    )
+    assert [each.kind for each in report.violations] == ["does_not_fit"]
+
+
 def test_a_right_row_of_every_type_is_valid_in_every_form():
     validator = Validator(SCHEMA)
     for data in (ROW, [ROW, ROW], pd.DataFrame([ROW, ROW]), pa.Table.from_pylist([ROW, ROW])):
@@ -293,6 +324,23 @@ def test_a_million_violations_make_a_small_report():
     assert len(str(report.to_json())) < 1000
     long = validate({"amount": "y" * 10_000_000}, FeatureSchema(inputs=(AMOUNT,)))
     assert len(long.to_json()["violations"][0]["values"][0]) < 100
+
+
+@pytest.mark.parametrize("cores", [1, 2, 8])
+def test_several_threads_tell_what_one_does(cores, monkeypatch):
+    features = [
+        Feature(name=f"c{number}", type="categorical", categories=("CH", "NO"))
+        if number % 3
+        else Feature(name=f"c{number}", type="int8", maximum=number)
+        for number in range(40)
+    ]
+    columns = {each.name: ["CH", "DE"] if each.categories else [0, 7] for each in features[:-1]}
+    schema, frame = FeatureSchema(inputs=tuple(features)), pd.DataFrame(columns)
+    alone = validate(frame, schema)
+    assert alone.violation_count == 30
+    monkeypatch.setattr("carnet.features.validator._MANY_ROWS", 0)
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    assert validate(frame, schema) == alone
 
 
 def test_ten_thousand_columns():
