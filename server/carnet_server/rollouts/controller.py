@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from carnet.references import ResourceName
     from carnet_server.database.engine import Database
     from carnet_server.environment.state import EnvironmentState
-    from carnet_server.log.service import LogService
+    from carnet_server.log.service import LogService, Subscription
     from carnet_server.log.transaction import Transaction
     from carnet_server.log.writer import Writer
     from carnet_server.rollouts.domain import Rollout
@@ -133,14 +132,13 @@ class RolloutController:
 
     def start(self) -> None:
         """Look whenever an alias was moved or a version revoked; needs a running loop."""
-        self._following = asyncio.create_task(self._follow())
+        self._following = asyncio.create_task(self._follow(self._log.subscribe()))
 
     async def stop(self) -> None:
         """Stop looking."""
         if self._following is not None:
             self._following.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._following
+            await asyncio.wait([self._following])
 
     def _look(self, connection: Connection, name: ResourceName) -> tuple[Rollout | None, Change | None]:
         rollout = queries.read_rollout(connection, name)
@@ -149,36 +147,42 @@ class RolloutController:
         return rollout, due_change(rollout, self.facts(connection, rollout, now=self._clock()))
 
     def _find_due(self, connection: Connection) -> list[ResourceName]:
-        now = self._clock()
-        return [
-            rollout.name
-            for rollout in queries.read_active_rollouts(connection)
-            if due_change(rollout, self.facts(connection, rollout, now=now)) is not None
-        ]
+        active = queries.read_active_rollouts(connection)
+        return [rollout.name for rollout in active if self._is_due(connection, rollout)]
+
+    def _is_due(self, connection: Connection, rollout: Rollout) -> bool:
+        try:
+            return due_change(rollout, self.facts(connection, rollout, now=self._clock())) is not None
+        except ArithmeticError:
+            logger.exception("%s cannot be judged", rollout.name)
+            return False
 
     async def _judge_all(self, names: list[ResourceName]) -> None:
         """Make what is due of some rollouts; one that fails keeps no other from it."""
         for name in names:
             try:
                 await self.judge(name)
-            except CarnetError as error:
-                logger.warning("%s was not judged: %s", name, error.message)
+            except (CarnetError, ArithmeticError) as error:
+                logger.warning("%s was not judged: %s", name, error)
 
-    async def _follow(self) -> None:
-        behind = True
-        while behind:
-            behind = False
-            subscription = self._log.subscribe()
-            try:
-                async for _, entry in subscription:
-                    if entry.type in _STIRRING:
-                        subject = entry.subject
-                        await self._look_at_model(str(subject["namespace"]), str(subject["model"]))
-            except UnavailableError:
-                # It fell too far behind; the tick has seen meanwhile what there was.
-                behind = True
-            finally:
+    async def _follow(self, subscription: Subscription) -> None:
+        try:
+            while not await self._follow_to_its_end(subscription):
                 subscription.close()
+                subscription = self._log.subscribe()
+        finally:
+            subscription.close()
+
+    async def _follow_to_its_end(self, subscription: Subscription) -> bool:
+        """Look at what is stirred up; False where we fell behind, and the tick sees what there was."""
+        try:
+            async for _, entry in subscription:
+                if entry.type in _STIRRING:
+                    subject = entry.subject
+                    await self._look_at_model(str(subject["namespace"]), str(subject["model"]))
+        except UnavailableError:
+            return False
+        return True
 
     async def _look_at_model(self, namespace: str, model: str) -> None:
         try:

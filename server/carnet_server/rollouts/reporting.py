@@ -118,8 +118,8 @@ class MetricReports:
         """Judge the rollout; what was taken stays taken, whatever comes of that."""
         try:
             judged = await self._controller.judge(rollout.name)
-        except CarnetError as error:
-            logger.warning("%s was not judged after a report: %s", rollout.name, error.message)
+        except (CarnetError, ArithmeticError) as error:
+            logger.warning("%s was not judged after a report: %s", rollout.name, error)
             return rollout.state
         return judged.state if judged else rollout.state
 

@@ -85,7 +85,7 @@ class Start:
             return repeated, True
         champion, challenger = self._versions(connection)
         self._require_free(connection)
-        plan = self._plan(challenger)
+        plan = self._plan(connection, champion, challenger)
         protected = needs_decision(document, alias=request.alias.alias)
         if protected and not plan.guardrails:
             raise PreconditionFailedError(
@@ -165,16 +165,17 @@ class Start:
                     metadata={"field": "challenger_alias", "subject": str(other.name)},
                 )
 
-    def _plan(self, challenger: Version) -> Plan:
+    def _plan(self, connection: Connection, champion: Alias, challenger: Version) -> Plan:
         request, document = self._request, self._state.policy.document
         terms = document.rollouts or RolloutTerms()
-        labels = json.loads(challenger.manifest).get("labels") or {}
+        before = read_version(connection, champion.namespace, champion.model, champion.version)
         guardrails = guardrails_for(
             document,
-            kind=str(request.kind),
+            kind="shadow" if request.kind is RolloutKind.SHADOW else "split",
             namespace=request.alias.namespace,
             alias=request.alias.alias,
-            labels=labels,
+            labels=_labels_of(challenger),
+            champion_labels=_labels_of(before) if before else None,
         )
         plan = Plan(
             steps=request.steps,
@@ -276,6 +277,10 @@ class Start:
             return rollout
         only = "the policy has no guardrail for it: only time and silence are watched"
         return replace(rollout, message=f"{rollout.message}; {only}")
+
+
+def _labels_of(version: Version) -> dict[str, str]:
+    return json.loads(version.manifest).get("labels") or {}
 
 
 def find_repeated(connection: Connection, request: StartRequest) -> Rollout | None:
