@@ -31,7 +31,7 @@ class Alias:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AliasMove:
-    """One move of an alias: kind ``set``, ``admitted``, ``rolled_back``, ``removed`` or ``drilled``."""
+    """One move of an alias: kind ``set``, ``admitted``, ``rolled_back``, ``removed``, ``drilled``, ``rollout``."""
 
     revision: int
     kind: str
