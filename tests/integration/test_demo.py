@@ -42,6 +42,10 @@ def check_what_happened(text: str) -> None:
         "version 2",
         "version 3",
         "rollback",
+        "shadow",
+        "rollout",
+        "bad row",
+        "lineage",
         "audit trail",
         "edited history",
     ]
@@ -49,6 +53,10 @@ def check_what_happened(text: str) -> None:
     assert rows["version 2"] == "refused by staging's rule no-regression"
     assert rows["version 3"] == "champion in prod"
     assert rows["rollback"] == "champion in prod is version 1 again (metric-degradation)"
+    assert rows["shadow"] == "version 3 holds prod's guardrails on mirrored requests"
+    assert rows["rollout"] == "version 3 was sent back by itself (guardrail-breached)"
+    assert rows["bad row"] == "refused before the model saw it, for mean_radius"
+    assert re.fullmatch(r"\d\d nodes from prod's champion to its data, \d\d verified", rows["lineage"])
     assert re.fullmatch(r"verified: \d\d+ entries", rows["audit trail"])
     assert re.fullmatch(r"detected at entry \d+: tampered", rows["edited history"])
 
@@ -87,6 +95,15 @@ def test_it_says_in_plain_words_why_the_weaker_model_is_refused(told):
     assert "alice, whose model it is, tried to approve it" in text
 
 
+def test_it_shows_what_the_guardrails_said_and_where_the_champion_came_from(told):
+    _, text = told
+    assert re.search(r"Requests answered by version: {1: \d+, 3: \d+}", text)
+    assert re.search(r"breached +error-rate: error_rate 0\.\d+ over [\d,]+ samples is worse than", text)
+    assert "worst_texture is missing" in text
+    assert re.search(r"trained on: dataset breast-cancer-wisconsin-diagnostic", text)
+    assert re.search(r"judged by: approval carol approved", text)
+
+
 def test_it_can_be_seen_again(told):
     folder, _ = told
     again = LocalFederation(folder)
@@ -99,6 +116,11 @@ def test_it_can_be_seen_again(told):
         moves = again.cli_json("alias", "history", "prod/risk/tumour@champion")["moves"]
         assert [each["kind"] for each in moves] == ["rolled_back", "admitted", "admitted"]
         assert again.cli_json("audit", "verify", identity="dave")["ok"]
+        rollouts = again.cli_json("rollout", "ls", "prod")["rollouts"]
+        assert [(each["kind"], each["state"]) for each in rollouts] == [
+            ("split", "rolled_back"),
+            ("shadow", "succeeded"),
+        ]
         promotions = again.cli_json("promotions", "ls")["promotions"]
         assert sorted(each["state"] for each in promotions) == ["REJECTED"] + ["SUCCEEDED"] * 4
     finally:

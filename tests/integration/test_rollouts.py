@@ -36,7 +36,7 @@ TERMS = {
     "guardrails": [
         {
             "rule": "errors",
-            "metric": "error",
+            "metric": "error_rate",
             "direction": "lower_is_better",
             "max_regression": 0.05,
             "min_samples": 50,
@@ -245,7 +245,7 @@ def test_a_rollout_goes_on_past_the_end_of_its_registry_and_counts_every_request
     federation.start("dev")
     back = host.load(100)
     wait_for(lambda: flushed(host))
-    counted = {each.metric: each for each in operator.rollout(CHAMPION).metrics}["error"]
+    counted = {each.metric: each for each in operator.rollout(CHAMPION).metrics}["error_rate"]
     sent = {version: answered[version] + while_away[version] + back[version] for version in (1, 2)}
     assert (counted.champion.count, counted.challenger.count) == (sent[1], sent[2])
 
@@ -266,7 +266,7 @@ def test_a_shadow_answers_nobody_and_moves_nothing(host, operator):
     host.flush()
     assert host.load(20) == {1: 20}
     ended = send_until(host, operator, RolloutState.SUCCEEDED)
-    measured = {each.metric: each for each in ended.metrics}["error"]
+    measured = {each.metric: each for each in ended.metrics}["error_rate"]
     assert measured.challenger.count == measured.champion.count >= 50
     assert operator.alias(CHAMPION).version == 1
     assert operator.traffic(CHAMPION).mirrored == ()
@@ -310,7 +310,7 @@ def test_the_command_line_takes_a_rollout_from_its_plan_to_its_end(federation, o
     assert (begun["rollout"]["state"], begun["receipt"]["type"]) == ("running", "rollout.started")
     now = datetime.now(UTC)
     window = {
-        "metric": "error",
+        "metric": "error_rate",
         "start_time": now.isoformat(),
         "end_time": now.isoformat(),
         "direction": "lower_is_better",
@@ -326,4 +326,4 @@ def test_the_command_line_takes_a_rollout_from_its_plan_to_its_end(federation, o
     assert "breached" in shown
     assert "guardrail-breached" in shown
     figures = federation.cli_json("rollout", "report", MODEL)["rollout"]["metrics"]
-    assert [(each["metric"], each["challenger"]["mean"]) for each in figures] == [("error", 1.0)]
+    assert [(each["metric"], each["challenger"]["mean"]) for each in figures] == [("error_rate", 1.0)]

@@ -62,7 +62,7 @@ class Host:
         if how == "late":
             time.sleep(DELAY_SECONDS)
         seconds = time.perf_counter() - began
-        self.reporter.observe(version, "error", float(positive != bool(truth)), "lower_is_better")
+        self.reporter.observe(version, "error_rate", float(positive != bool(truth)), "lower_is_better")
         self.reporter.observe(version, "latency_ms", seconds * 1000, "lower_is_better")
         return positive
 

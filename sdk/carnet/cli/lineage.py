@@ -103,7 +103,7 @@ def lineage(
             lambda page: page.print(f"{len(graph.nodes)} nodes and {len(graph.edges)} edges in {target}"),
         )
     elif form == "tree" or settings.json:
-        emit(settings, graph, lambda page: page.print(_tree(graph)))
+        emit(settings, graph, lambda page: page.print(lineage_tree(graph)))
     else:
         click.echo(_written(graph, form), nl=False)
     for node in graph.contradicted:
@@ -156,11 +156,12 @@ def _tree_text(graph: LineageGraph) -> str:
     from carnet.cli.output import console  # noqa: PLC0415  as above
 
     text = StringIO()
-    console(text).print(_tree(graph))
+    console(text).print(lineage_tree(graph))
     return text.getvalue()
 
 
-def _tree(graph: LineageGraph) -> Tree:
+def lineage_tree(graph: LineageGraph) -> Tree:
+    """Return a graph as a tree for a terminal: each node with how it was verified."""
     from rich.tree import Tree  # noqa: PLC0415  as in carnet.cli.output
 
     from carnet.lineage.tree import tree_of  # noqa: PLC0415  as above

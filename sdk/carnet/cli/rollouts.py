@@ -19,7 +19,6 @@ from carnet.cli.rollout_page import (
 )
 from carnet.cli.rollout_reports import REFERENCE, alias_meant, metrics, number_option, traffic
 from carnet.cli.settings import Group, Settings, pass_settings
-from carnet.references import parse_reference
 from carnet.rollouts import RolloutState
 
 DEFAULT_SECONDS = 600.0
@@ -201,15 +200,8 @@ def list_rollouts(settings: Settings, place: str, active: bool) -> None:
     Example:
       carnet rollout ls prod/risk --active
     """
-    environment, _, rest = place.partition("/")
-    namespace, model, alias = rest, "", ""
-    if "/" in rest:
-        named = parse_reference(place)
-        namespace, model, alias = named.namespace, named.model, named.alias
-        if named.version:
-            raise click.UsageError(f"{place} points at a version: rollouts are of aliases")
     with settings.client() as client:
-        found = client.rollouts(environment, namespace=namespace, model=model, alias=alias, active=active)
+        found = client.rollouts(place, active=active)
     emit(settings, {"rollouts": found}, lambda page: print_rollouts(page, found))
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from carnet.client.messages import name_in_answer
+from carnet.client.models import reference_to
 from carnet.client.paging import all_pages
 from carnet.client.results import MetricsReport, RolloutChange
 from carnet.client.rollout_messages import (
@@ -26,7 +27,7 @@ from carnet.client.rollout_messages import (
 from carnet.client.serving import alias_reference
 from carnet.client.session import Session
 from carnet.client.verification import checked_receipt
-from carnet.errors import InvalidInputError, NotFoundError
+from carnet.errors import InvalidInputError, NotFoundError, ReferenceInvalidError
 from carnet.references import VERSION_MAX, Reference, ResourceName, check_name, check_version_number
 from carnet.registry.v1 import rollouts_pb2
 from carnet.rollouts import RolloutState, describe_standing
@@ -133,30 +134,28 @@ class Rollouts(Session):
         )
         return rollout_of(answer.rollout, wanted.environment)
 
-    async def rollouts(
-        self, environment: str, *, namespace: str = "", model: str = "", alias: str = "", active: bool = False
-    ) -> tuple[Rollout, ...]:
+    async def rollouts(self, place: str | Reference, *, active: bool = False) -> tuple[Rollout, ...]:
         """List rollouts without their figures, an alias's newest first.
 
         Args:
-            environment: The environment.
-            namespace: One namespace; empty for all that this identity may read.
-            model: One model of the namespace; empty for all.
-            alias: One alias of the model; empty for all.
+            place: Of what: ``ENV``, ``ENV/NAMESPACE``, ``ENV/NAMESPACE/MODEL`` or
+                ``ENV/NAMESPACE/MODEL@ALIAS``.
             active: Only those that have not ended.
 
         Returns:
             The rollouts, by namespace, model and alias.
 
         Raises:
+            ReferenceInvalidError: The place is malformed, or a version.
             CarnetError: The call failed; the class says how.
 
         Example:
             >>> client.rollouts("dev", active=True)
             ()
         """
+        environment, parent = _place(place)
         registry = self._registry(environment)
-        request = rollouts_pb2.ListRolloutsRequest(parent=_place(namespace, model, alias), active=active)
+        request = rollouts_pb2.ListRolloutsRequest(parent=parent, active=active)
         found = await all_pages(registry, registry.rollouts.ListRollouts, request, "rollouts")
         return tuple(rollout_of(each, environment) for each in found)
 
@@ -357,14 +356,13 @@ def _plan(
     ]
 
 
-def _place(namespace: str, model: str, alias: str) -> str:
-    """Return the name of what rollouts are listed of."""
-    if (model and not namespace) or (alias and not model):
-        raise InvalidInputError(
-            "namespace: an alias is a model's, and a model a namespace's: name those too",
-            metadata={"field": "namespace"},
-        )
-    for value, field in ((namespace, "namespace"), (model, "model"), (alias, "alias")):
-        if value:
-            check_name(value, field=field)
-    return str(ResourceName(namespace, model, alias=alias)) if namespace else "namespaces/-"
+def _place(place: str | Reference) -> tuple[str, str]:
+    """Return the environment of a place, and the name of what rollouts are listed of there."""
+    if isinstance(place, str) and place.count("/") < 2:
+        environment, slash, namespace = place.partition("/")
+        check_name(environment, field="environment")
+        return environment, f"namespaces/{check_name(namespace, field='namespace') if slash else '-'}"
+    wanted = reference_to(place, want="any")
+    if wanted.version:
+        raise ReferenceInvalidError(f"{wanted} points at a version: rollouts are of aliases")
+    return wanted.environment, wanted.resource_name

@@ -150,14 +150,7 @@ class MetricsReporter:
                 self._pending.popleft()
 
     async def _present_rollout(self) -> Rollout | None:
-        wanted = self._reference
-        active = await self._background.client.rollouts(
-            wanted.environment,
-            namespace=wanted.namespace,
-            model=wanted.model,
-            alias=wanted.alias,
-            active=True,
-        )
+        active = await self._background.client.rollouts(self._reference, active=True)
         self._rollout = active[0] if active else None
         return self._rollout
 

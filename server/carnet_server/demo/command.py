@@ -61,11 +61,13 @@ def demo(folder: Path, base_port: int, database: DatabaseKind, blobs: BlobsKind)
     """Carry a real model from dev to prod, on this machine.
 
     Makes three registries and a promotion service, trains models on scikit-learn's breast-cancer data,
-    promotes a good one through each environment's policy, has a weaker one refused, rolls back, verifies the
-    whole audit trail, and shows that an edit of history is found. Takes about half a minute.
+    promotes a good one through each environment's policy, has a weaker one refused, rolls back, tries a
+    version as a shadow and then with a share of the requests until it breaks and is sent back by itself,
+    refuses a bad row, shows the champion's lineage, verifies the whole audit trail, and shows that an edit of
+    history is found. Takes about half a minute.
     """
     try:
-        from carnet_server.demo.story import Story  # noqa: PLC0415  loads scikit-learn
+        from carnet_server.demo.story import tell  # noqa: PLC0415  loads scikit-learn
     except ModuleNotFoundError as error:
         raise InvalidInputError(
             f"the demo needs {error.name}: install it with pip install 'carnet[demo]'"
@@ -83,7 +85,7 @@ def demo(folder: Path, base_port: int, database: DatabaseKind, blobs: BlobsKind)
         teller.say(f"{names}: each a process with its own keys below {folder}/, over mutual TLS.")
         teller.say(_DATABASES[database])
         teller.say(_BLOBS[blobs])
-        Story(folder, teller).tell()
+        tell(folder, teller)
     finally:
         stop_all(processes)
     teller.summary("What happened")

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
     from carnet.client.results import RuleResult
 
@@ -38,6 +39,10 @@ class Teller:
     def say(self, text: str) -> None:
         """Say what happened."""
         self.console.print(f"   {escape(text)}", soft_wrap=True)
+
+    def show(self, page: RenderableType) -> None:
+        """Show something that is laid out by itself, such as a tree."""
+        self.console.print(Padding(page, (0, 0, 0, 3)))
 
     def rules(self, rules: Sequence[RuleResult]) -> None:
         """Show every rule's result."""

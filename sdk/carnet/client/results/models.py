@@ -39,7 +39,7 @@ class Alias:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AliasMove:
-    """One move of an alias: kind ``set``, ``admitted``, ``rolled_back``, ``removed`` or ``drilled``.
+    """One move of an alias: kind ``set``, ``admitted``, ``rolled_back``, ``removed``, ``drilled`` or ``rollout``.
 
     ``accepted_untested`` says that it was rolled back without the smoke test that the policy required.
     """

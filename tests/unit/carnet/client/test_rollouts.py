@@ -84,9 +84,10 @@ async def test_rollouts_are_of_aliases(client):
         client.start_rollout("dev/risk/fraud@1", share=0.1),
         client.rollout("dev/risk/fraud@1"),
         client.traffic("dev/risk/fraud"),
-        client.rollouts("dev", model="fraud"),
-        client.rollouts("dev", namespace="risk", alias="champion"),
-        client.rollouts("dev", namespace="Risk"),
+        client.rollouts("dev/risk/fraud@1"),
+        client.rollouts("dev/Risk"),
+        client.rollouts("dev/"),
+        client.rollouts(""),
     ):
         with pytest.raises(errors.InvalidInputError):
             await call
@@ -106,8 +107,8 @@ async def test_the_newest_is_meant_where_no_number_is_given(client):
     with pytest.raises(errors.InvalidInputError):
         await client.rollout(CHAMPION, 0)
     assert [each.number for each in await client.rollouts("dev")] == [2, 1]
-    assert await client.rollouts("dev", namespace="risk", model="fraud", active=True) == ()
-    assert await client.rollouts("dev", namespace="growth") == ()
+    assert await client.rollouts("dev/risk/fraud", active=True) == ()
+    assert await client.rollouts("dev/growth") == ()
 
 
 async def test_ends_come_with_receipts(client):
