@@ -22,6 +22,7 @@ from carnet.audit.layout import read_document
 from carnet.audit.meaning import judge_log
 from carnet.audit.refusals import verify_refusals
 from carnet.audit.report import AuditReport, EnvironmentSummary, Finding, Verdict
+from carnet.audit.retention import judge_retention
 from carnet.audit.signed_documents import verify_document_signatures
 from carnet.audit.stages import judge_stages
 from carnet.audit.statements import read_records
@@ -85,6 +86,7 @@ def verify_export(
             broken, uses = judge_log(name, logs[name], pins, terms)
             findings += problems + broken
             findings += judge_stages(name, logs[name])
+            findings += judge_retention(name, logs[name])
             findings += verify_refusals(directory / name, name, chain.entries, whole)
             findings += verify_certificates(directory / name, pins.environments[name], chain.entries, whole)
             findings += verify_document_signatures(directory / name, name, chain.entries, whole, pins)

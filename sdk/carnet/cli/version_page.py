@@ -12,7 +12,15 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from carnet.bundle.manifest import Manifest
-    from carnet.client.results import Alias, CompatibleVersion, Evidence, Model, ResolvedVersion
+    from carnet.client.results import (
+        Alias,
+        CompatibleVersion,
+        Evidence,
+        Hold,
+        Model,
+        ResolvedVersion,
+        Version,
+    )
 
 
 def print_model(page: Console, model: Model) -> None:
@@ -49,6 +57,8 @@ def print_version(
     aliases: Sequence[Alias],
     evidence: Sequence[Evidence],
     earlier: Sequence[CompatibleVersion] = (),
+    *,
+    holds: Sequence[Hold] = (),
 ) -> None:
     """Print a version: where it stands, what it is, what is known about it."""
     version, manifest = found.version, found.manifest
@@ -60,6 +70,8 @@ def print_version(
             *_compatibility(earlier),
             ("aliases", ", ".join(each.reference.alias for each in aliases)),
             ("stage", f"{version.stage} since {when(version.staged_at)}"),
+            *_purge(version),
+            *(("held", _hold(each)) for each in holds),
             ("bundle", version.bundle_digest),
             ("signed by", found.signer),
             ("came from", version.source or "published here"),
@@ -109,6 +121,19 @@ def print_evidence(page: Console, evidence: Iterable[Evidence]) -> None:
             for each in evidence
         ),
     )
+
+
+def _purge(version: Version) -> list[tuple[str, object]]:
+    if version.purged_at is None:
+        return []
+    told = f"{when(version.purged_at)}, log entry {version.purge_log_index}: its files are gone"
+    return [("purged", told)]
+
+
+def _hold(hold: Hold) -> str:
+    what = "this version" if hold.reference.version else "the whole model"
+    until = f" until {when(hold.expires_at)}" if hold.expires_at else ""
+    return f"{what}{until}, by hold {hold.hold}: {hold.reason}"
 
 
 def _compatibility(earlier: Sequence[CompatibleVersion]) -> list[tuple[str, object]]:

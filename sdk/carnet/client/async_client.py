@@ -20,8 +20,8 @@ from carnet.client.importing import Importing
 from carnet.client.lineage import Lineage
 from carnet.client.pulling import Pulling
 from carnet.client.replays import Replays
+from carnet.client.retention import Retention
 from carnet.client.search import Search
-from carnet.client.stages import Stages
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +31,7 @@ class AsyncClient(
     Importing,
     Pulling,
     BreakGlass,
-    Stages,
+    Retention,
     Comparing,
     Lineage,
     FeatureSchemas,

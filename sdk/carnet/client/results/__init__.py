@@ -32,6 +32,14 @@ from carnet.client.results.promotions import (
 )
 from carnet.client.results.receipts import VerifiedReceipt
 from carnet.client.results.replays import ReplayedDecision
+from carnet.client.results.retention import (
+    Hold,
+    HoldResult,
+    Hygiene,
+    HygieneFinding,
+    NamespaceStorage,
+    PurgedVersion,
+)
 from carnet.client.results.search import FoundVersion
 from carnet.client.results.serving import (
     Drill,
@@ -59,18 +67,24 @@ __all__ = [
     "Evidence",
     "ExportResult",
     "FoundVersion",
+    "Hold",
+    "HoldResult",
+    "Hygiene",
+    "HygieneFinding",
     "ImportReport",
     "ImportedAlias",
     "ImportedVersion",
     "KeyUse",
     "Metric",
     "Model",
+    "NamespaceStorage",
     "PassedOver",
     "Promotion",
     "PromotionEvent",
     "PromotionState",
     "PromotionUpdate",
     "PulledBundle",
+    "PurgedVersion",
     "PushResult",
     "RefusedDocument",
     "ReplayedDecision",
