@@ -31,6 +31,7 @@ from carnet.errors import (
     NotFoundError,
     PermissionDeniedError,
     PreconditionFailedError,
+    PurgedError,
     SignatureInvalidError,
     StaleEpochError,
     StatementInvalidError,
@@ -40,6 +41,7 @@ from carnet.signing.decision import Decision
 from carnet.signing.dsse import parse_envelope
 from carnet.signing.promotion_request import PromotionRequest
 from carnet.signing.release import Release
+from carnet.stages import Stage
 from carnet.translog.entry import parse_entry
 from carnet.translog.receipt import verify_receipt
 from carnet_policies.engine import PolicyEngine
@@ -50,6 +52,10 @@ from carnet_server.aliases.domain import Move, MoveKind
 from carnet_server.aliases.moves import move_alias
 from carnet_server.blobs.domain import Blob
 from carnet_server.blobs.fetch import FetchProgress
+from carnet_server.log.revisions import model_scope
+from carnet_server.models.notes import make_note
+from carnet_server.models.stages import set_stage
+from carnet_server.retention.queries import let_go
 from tests.support.storage import ALL_FOUR
 from tests.unit.carnet_server.admission.parties import manifest_of, read, subject
 from tests.unit.carnet_server.admission.registries import NO_PEOPLE, POLICIES, World
@@ -1133,3 +1139,34 @@ async def test_an_auditor_has_nothing_to_object_to_an_honest_promotion(world, tm
     report = await audited(world, tmp_path / "export")
     assert [finding.message for finding in report.findings] == []
     assert report.ok
+
+
+async def test_a_version_that_the_target_purged_does_not_come_in_again(quiet):
+    manifest = await quiet.publish()
+    await quiet.attest(manifest)
+    await quiet.promote(manifest, alias="")
+    request = quiet.parties.request(manifest, alias="champion", promotion="cd" * 16)
+    given = await quiet.bring(manifest, request)
+    await quiet.evaluate(given)
+    name = ResourceName("risk", "fraud", 1)
+
+    def purge(tx):
+        set_stage(
+            tx, quiet.staging.caller("sync").actor, name, Stage.ARCHIVED, make_note("old"), expected=None
+        )
+        assert let_go(tx.connection, name, now=tx.now, until=tx.now, log_index=1)
+        tx.touch(model_scope("risk", "fraud"))
+
+    await quiet.staging.writer.commit(purge)
+    before = await quiet.staging.entries()
+    other = await quiet.bring(manifest, quiet.parties.request(manifest, promotion="ef" * 16))
+    for call in (
+        quiet.admit("cd" * 16, manifest),
+        quiet.evaluate(given),
+        quiet.evaluate(given, validate_only=True),
+        quiet.evaluate(other),
+    ):
+        with pytest.raises(PurgedError, match="was purged at"):
+            await call
+    assert await quiet.staging.entries() == before
+    assert (await quiet.staging.version()).purged

@@ -25,6 +25,7 @@ from carnet.audit.meaning import judge_log
 from carnet.audit.moves import judge_moves
 from carnet.audit.refusals import verify_refusals
 from carnet.audit.report import AuditReport, EnvironmentSummary, Finding, Verdict
+from carnet.audit.retention import judge_retention
 from carnet.audit.rollouts import judge_rollouts
 from carnet.audit.signed_documents import verify_document_signatures
 from carnet.audit.stages import judge_stages
@@ -92,6 +93,7 @@ def verify_export(
             findings += judge_stages(name, logs[name])
             findings += judge_rollouts(name, logs[name], partial(_whole_document, directory / name, whole))
             findings += judge_marks(name, logs[name])
+            findings += judge_retention(name, logs[name])
             findings += verify_refusals(directory / name, name, chain.entries, whole)
             findings += verify_certificates(directory / name, pins.environments[name], chain.entries, whole)
             findings += verify_document_signatures(directory / name, name, chain.entries, whole, pins)

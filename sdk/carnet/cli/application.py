@@ -33,6 +33,8 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "stage": ("carnet.cli.stages:stage_command", "Move a version to a stage by hand."),
         "archive": ("carnet.cli.stages:archive", "Archive a version, or all that are out of use."),
         "revoke": ("carnet.cli.revoke:revoke", "Withdraw a version for good."),
+        "hold": ("carnet.cli.hold:hold", "Hold versions or models, so that nothing of them is purged."),
+        "purge": ("carnet.cli.purge:purge", "Take the files of archived versions away."),
     },
     "Evidence": {
         "attest": ("carnet.cli.evidence:attest", "Sign evidence about a version."),
@@ -54,6 +56,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Environments": {
         "environments": ("carnet.cli.environments:environments", "Show the environments and your roles."),
         "audit": ("carnet.cli.audit:audit", "Verify or export the logs."),
+        "hygiene": ("carnet.cli.hygiene:hygiene", "Tell what looks neglected, and what is stored."),
         "document": ("carnet.cli.documents:document", "Sign policy and trust documents, and verify them."),
     },
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import click
@@ -9,13 +10,15 @@ import click
 from carnet.cli.output import emit, print_table, short, size, when
 from carnet.cli.settings import Command, Settings, pass_settings
 from carnet.cli.version_page import print_model, print_version
+from carnet.errors import UnimplementedError
 from carnet.stages import Stage
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from carnet.client.client import Client
-    from carnet.client.results import Model, Version
+    from carnet.client.results import Hold, Model, Version
+    from carnet.references import Reference
 
 
 @click.command(cls=Command)
@@ -84,7 +87,7 @@ def _print_versions(page: Console, versions: tuple[Version, ...]) -> None:
             (
                 each.reference,
                 each.semantic_version,
-                each.stage,
+                f"{each.stage}, purged" if each.purged_at else each.stage,
                 short(each.bundle_digest),
                 size(each.size_bytes),
                 each.source or "published",
@@ -122,6 +125,7 @@ def show(settings: Settings, reference: str) -> None:
         found = client.aliases(
             f"{resolved.reference.environment}/{resolved.reference.namespace}/{resolved.reference.model}"
         )
+        holds = _holds_on(client, resolved.reference)
     number = resolved.reference.version
     aliases = [each for each in found if number in (each.version, each.marked_version)]
     answer = {
@@ -144,5 +148,16 @@ def show(settings: Settings, reference: str) -> None:
         "evidence": evidence,
         "semantic_version": resolved.manifest.semantic_version,
         "compatible_with": earlier,
+        "holds": holds,
     }
-    emit(settings, answer, lambda page: print_version(page, resolved, aliases, evidence, earlier))
+    emit(
+        settings, answer, lambda page: print_version(page, resolved, aliases, evidence, earlier, holds=holds)
+    )
+
+
+def _holds_on(client: Client, reference: Reference) -> list[Hold]:
+    """Return the holds in force on a version, its model's too; a registry may be too old to know any."""
+    where = f"{reference.environment}/{reference.namespace}/{reference.model}"
+    with contextlib.suppress(UnimplementedError):
+        return [each for each in client.holds(where) if each.reference.version in (0, reference.version)]
+    return []

@@ -66,7 +66,7 @@ def _print_found(page: Console, found: list[FoundVersion], *, more: bool) -> Non
         (
             (
                 each.version.reference,
-                each.version.stage,
+                f"{each.version.stage}, purged" if each.version.purged_at else each.version.stage,
                 ", ".join(each.aliases),
                 ", ".join(f"{name}={number(value)}" for name, value in sorted(each.metrics.items())),
                 ", ".join(f"{name}={value}" for name, value in sorted(each.labels.items())),

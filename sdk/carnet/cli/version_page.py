@@ -13,7 +13,15 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from carnet.bundle.manifest import Manifest
-    from carnet.client.results import Alias, CompatibleVersion, Evidence, Model, ResolvedVersion
+    from carnet.client.results import (
+        Alias,
+        CompatibleVersion,
+        Evidence,
+        Hold,
+        Model,
+        ResolvedVersion,
+        Version,
+    )
 
 _MAX_FIGURES = 8
 
@@ -52,6 +60,8 @@ def print_version(
     aliases: Sequence[Alias],
     evidence: Sequence[Evidence],
     earlier: Sequence[CompatibleVersion] = (),
+    *,
+    holds: Sequence[Hold] = (),
 ) -> None:
     """Print a version: where it stands, what it is, what is known about it.
 
@@ -61,6 +71,7 @@ def print_version(
         aliases: The aliases that point at it or whose mark it is.
         evidence: What is attested of it.
         earlier: Which earlier versions it is compatible with.
+        holds: The holds in force on it, its model's too.
     """
     version, manifest = found.version, found.manifest
     pointing = [each.reference.alias for each in aliases if each.version == found.reference.version]
@@ -77,6 +88,8 @@ def print_version(
                 for each in marking
             ),
             ("stage", f"{version.stage} since {when(version.staged_at)}"),
+            *_purge(version),
+            *(("held", _hold(each)) for each in holds),
             ("bundle", version.bundle_digest),
             ("signed by", found.signer),
             ("came from", version.source or "published here"),
@@ -133,6 +146,19 @@ def _figures(evidence: Evidence) -> str:
     shown = ", ".join(f"{each.key}={number(each.value)}" for each in evidence.metrics[:_MAX_FIGURES])
     more = len(evidence.metrics) - _MAX_FIGURES
     return f"{shown}, and {more} more" if more > 0 else shown
+
+
+def _purge(version: Version) -> list[tuple[str, object]]:
+    if version.purged_at is None:
+        return []
+    told = f"{when(version.purged_at)}, log entry {version.purge_log_index}: its files are gone"
+    return [("purged", told)]
+
+
+def _hold(hold: Hold) -> str:
+    what = "this version" if hold.reference.version else "the whole model"
+    until = f" until {when(hold.expires_at)}" if hold.expires_at else ""
+    return f"{what}{until}, by hold {hold.hold}: {hold.reason}"
 
 
 def _compatibility(earlier: Sequence[CompatibleVersion]) -> list[tuple[str, object]]:

@@ -20,9 +20,9 @@ from carnet.client.importing import Importing
 from carnet.client.lineage import Lineage
 from carnet.client.pulling import Pulling
 from carnet.client.replays import Replays
+from carnet.client.retention import Retention
 from carnet.client.rollouts import Rollouts
 from carnet.client.search import Search
-from carnet.client.stages import Stages
 from carnet.client.traffic import TrafficShares
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class AsyncClient(
     Importing,
     Pulling,
     BreakGlass,
-    Stages,
+    Retention,
     Comparing,
     Lineage,
     FeatureSchemas,

@@ -85,6 +85,12 @@ class Client:
     archive_unused = _forwarded(AsyncClient.archive_unused)
     revoke = _forwarded(AsyncClient.revoke)
 
+    purge = _forwarded(AsyncClient.purge)
+    place_hold = _forwarded(AsyncClient.place_hold)
+    release_hold = _forwarded(AsyncClient.release_hold)
+    holds = _forwarded(AsyncClient.holds)
+    hygiene = _forwarded(AsyncClient.hygiene)
+
     attest = _forwarded(AsyncClient.attest)
     attest_signed = _forwarded(AsyncClient.attest_signed)
     draft_statement = _forwarded(AsyncClient.draft_statement)

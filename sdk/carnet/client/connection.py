@@ -26,6 +26,7 @@ from carnet.registry.v1 import (
     identity_pb2_grpc,
     log_pb2_grpc,
     models_pb2_grpc,
+    retention_pb2_grpc,
     rollouts_pb2_grpc,
     search_pb2_grpc,
     witness_pb2_grpc,
@@ -110,6 +111,7 @@ class RegistryConnection(_Connection):
         self.evidence = evidence_pb2_grpc.EvidenceServiceStub(self.channel)
         self.admission = admission_pb2_grpc.AdmissionServiceStub(self.channel)
         self.release = admission_pb2_grpc.ReleaseServiceStub(self.channel)
+        self.retention = retention_pb2_grpc.RetentionServiceStub(self.channel)
         self.identity = identity_pb2_grpc.IdentityServiceStub(self.channel)
         self.log = log_pb2_grpc.LogServiceStub(self.channel)
         self.environment = environment_pb2_grpc.EnvironmentServiceStub(self.channel)

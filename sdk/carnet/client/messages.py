@@ -12,8 +12,12 @@ from typing import TYPE_CHECKING, Any
 from carnet.client.results import (
     Alias,
     AliasMove,
+    Hold,
+    Hygiene,
+    HygieneFinding,
     KeyUse,
     Model,
+    NamespaceStorage,
     PromotionEvent,
     PromotionState,
     RuleResult,
@@ -23,7 +27,14 @@ from carnet.client.results import (
 )
 from carnet.errors import CarnetError, InternalError, InvalidInputError
 from carnet.references import Reference, ResourceName, parse_resource_name
-from carnet.registry.v1 import admission_pb2, aliases_pb2, identity_pb2, models_pb2, policy_pb2
+from carnet.registry.v1 import (
+    admission_pb2,
+    aliases_pb2,
+    identity_pb2,
+    models_pb2,
+    policy_pb2,
+    retention_pb2,
+)
 from carnet.stages import Stage
 from carnet.sync.v1 import promotions_pb2
 from carnet.translog.receipt import Receipt
@@ -160,6 +171,51 @@ def version_of(message: models_pb2.Version, environment: str) -> Version:
         stage_log_index=message.stage_log_index,
         purged_at=time_of(message.purge_time),
         purge_log_index=message.purge_log_index,
+    )
+
+
+def hold_of(message: retention_pb2.Hold, environment: str) -> Hold:
+    """Return a hold as its registry states it."""
+    name = name_in_answer(message.name, want="version or model", peer=environment)
+    return Hold(
+        hold=message.hold,
+        reference=Reference(environment, name.namespace, name.model, version=name.version),
+        reason=message.reason,
+        actor=message.actor,
+        created_at=time_of(message.create_time),
+        expires_at=time_of(message.expire_time),
+        released_at=time_of(message.release_time),
+        releaser=message.releaser,
+        log_index=message.log_index,
+    )
+
+
+def hygiene_of(message: retention_pb2.GetHygieneResponse) -> Hygiene:
+    """Return what a registry says that looks neglected."""
+    return Hygiene(
+        findings=tuple(
+            HygieneFinding(
+                kind=word_of(retention_pb2.HygieneKind.Name, each.kind, "HYGIENE_KIND_"),
+                subject=each.subject,
+                message=each.message,
+                remedy=each.remedy,
+                related=tuple(each.related),
+                size_bytes=each.size_bytes,
+            )
+            for each in message.findings
+        ),
+        storage=tuple(
+            NamespaceStorage(
+                namespace=each.namespace,
+                size_bytes=each.size_bytes,
+                blob_count=each.blob_count,
+                model_count=each.model_count,
+                version_count=each.version_count,
+                quota_bytes=each.quota_bytes,
+            )
+            for each in message.storage
+        ),
+        truncated=message.truncated,
     )
 
 

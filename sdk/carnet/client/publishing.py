@@ -18,7 +18,7 @@ from carnet.client.progress import staged
 from carnet.client.results import PushResult
 from carnet.client.session import Session
 from carnet.client.transfer import LocalBlob, upload_files
-from carnet.errors import ConflictError, DigestMismatchError, FileUnreadableError
+from carnet.errors import BlobsMissingError, ConflictError, DigestMismatchError, FileUnreadableError
 from carnet.references import Reference, ResourceName, check_version_number
 from carnet.registry.v1 import models_pb2
 from carnet.signing.model_signature import sign_model
@@ -97,6 +97,11 @@ class Publishing(Session):
             except ConflictError:
                 if wanted is not None or attempt == _ATTEMPTS:
                     raise
+            except BlobsMissingError:
+                # What was there when it was looked for may have been collected since, after a purge.
+                if attempt == _ATTEMPTS:
+                    raise
+                uploaded = False
         raise AssertionError("unreachable")
 
     async def _publish(

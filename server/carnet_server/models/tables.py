@@ -104,16 +104,6 @@ class VersionFileRow(SQLModel, table=True):
             ["namespace", "model", "version"], ["versions.namespace", "versions.model", "versions.version"]
         ),
         Index("ix_version_files_blob", "namespace", "digest"),
-        # Which models have the same model file.
-        Index(
-            "ix_version_files_models",
-            "digest",
-            "namespace",
-            "model",
-            "size_bytes",
-            sqlite_where=text("role = 'model'"),
-            postgresql_where=text("role = 'model'"),
-        ),
         CheckConstraint("size_bytes >= 0", name="ck_version_files_size"),
     )
 

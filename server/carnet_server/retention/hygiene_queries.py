@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Integer, bindparam, func, literal, literal_column, or_, select
+from sqlalchemy import Integer, bindparam, func, literal, or_, select
 
 from carnet.references import ResourceName
 from carnet_server.aliases.queries import ALIASES
@@ -62,8 +62,7 @@ _ALIAS_NAMES = (
     .order_by(ALIASES.c.namespace, ALIASES.c.model, ALIASES.c.alias)
     .limit(_LIMIT)
 )
-# Written out, since SQLite uses an index of some rows only where the statement says which ones those are.
-_IS_MODEL_FILE = FILES.c.role == literal_column("'model'")
+_IS_MODEL_FILE = FILES.c.role == "model"
 _PLACE = FILES.c.namespace + "/" + FILES.c.model
 _TWICE = (
     select(FILES.c.digest)

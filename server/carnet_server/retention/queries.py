@@ -86,7 +86,6 @@ _OF_FILES = (
     FILES.c.version == _OF_VERSION,
 )
 _BLOBS = select(FILES.c.digest).where(*_OF_FILES)
-_SIZES = select(FILES.c.digest, FILES.c.size_bytes).where(*_OF_FILES).distinct().subquery("sizes")
 
 
 def _other_names(digest: ColumnElement[str], *, in_namespace: bool) -> Exists:
@@ -97,8 +96,10 @@ def _other_names(digest: ColumnElement[str], *, in_namespace: bool) -> Exists:
     return select(literal(1)).select_from(_OTHER).where(_OTHER.c.digest == digest, where).exists()
 
 
-_READ_FREED = select(func.coalesce(func.sum(_SIZES.c.size_bytes), 0)).where(
-    ~_other_names(_SIZES.c.digest, in_namespace=False)
+_READ_FREED = select(func.coalesce(func.sum(POSSESSIONS.c.size_bytes), 0)).where(
+    POSSESSIONS.c.namespace == _OF_NAMESPACE,
+    POSSESSIONS.c.digest.in_(_BLOBS),
+    ~_other_names(POSSESSIONS.c.digest, in_namespace=False),
 )
 _FORGET_PURGED = delete(_PURGED_BLOBS).where(
     _PURGED_BLOBS.c.namespace == _OF_NAMESPACE,
@@ -107,9 +108,11 @@ _FORGET_PURGED = delete(_PURGED_BLOBS).where(
 )
 _NOTE_PURGED = insert(_PURGED_BLOBS).from_select(
     ["namespace", "digest", "model", "version"],
-    select(FILES.c.namespace, FILES.c.digest, FILES.c.model, FILES.c.version)
-    .where(*_OF_FILES, ~_other_names(FILES.c.digest, in_namespace=True))
-    .distinct(),
+    select(POSSESSIONS.c.namespace, POSSESSIONS.c.digest, _OF_MODEL, _OF_VERSION).where(
+        POSSESSIONS.c.namespace == _OF_NAMESPACE,
+        POSSESSIONS.c.digest.in_(_BLOBS),
+        ~_other_names(POSSESSIONS.c.digest, in_namespace=True),
+    ),
 )
 _KEEP_A_WHILE = (
     update(POSSESSIONS)

@@ -33,6 +33,14 @@ from carnet.client.results.promotions import (
 )
 from carnet.client.results.receipts import VerifiedReceipt
 from carnet.client.results.replays import ReplayedDecision
+from carnet.client.results.retention import (
+    Hold,
+    HoldResult,
+    Hygiene,
+    HygieneFinding,
+    NamespaceStorage,
+    PurgedVersion,
+)
 from carnet.client.results.rollouts import (
     GuardrailResult,
     MetricComparison,
@@ -73,6 +81,10 @@ __all__ = [
     "ExportResult",
     "FoundVersion",
     "GuardrailResult",
+    "Hold",
+    "HoldResult",
+    "Hygiene",
+    "HygieneFinding",
     "ImportReport",
     "ImportedAlias",
     "ImportedVersion",
@@ -84,12 +96,14 @@ __all__ = [
     "MetricSummary",
     "MetricsReport",
     "Model",
+    "NamespaceStorage",
     "PassedOver",
     "Promotion",
     "PromotionEvent",
     "PromotionState",
     "PromotionUpdate",
     "PulledBundle",
+    "PurgedVersion",
     "PushResult",
     "RefusedDocument",
     "ReplayedDecision",

@@ -39,8 +39,9 @@ class Alias:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AliasMove:
-    """One move of an alias: kind ``set``, ``admitted``, ``rolled_back``, ``removed``, ``drilled`` or ``rollout``.
+    """One move of an alias.
 
+    ``kind`` is ``set``, ``admitted``, ``rolled_back``, ``removed``, ``drilled`` or ``rollout``;
     ``accepted_untested`` says that it was rolled back without the smoke test that the policy required.
     """
 

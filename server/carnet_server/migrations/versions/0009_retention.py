@@ -35,15 +35,6 @@ def upgrade() -> None:
     )
     op.add_column("version_files", sa.Column("role", NAME, nullable=False, server_default=""))
     _fill_roles()
-    models = sa.text("role = 'model'")
-    op.create_index(
-        "ix_version_files_models",
-        "version_files",
-        ["digest", "namespace", "model", "size_bytes"],
-        unique=False,
-        sqlite_where=models,
-        postgresql_where=models,
-    )
     op.add_column("blob_possessions", sa.Column("keep_until", sa.BigInteger(), nullable=True))
     op.create_index("ix_blob_possessions_storage", "blob_possessions", ["namespace", "size_bytes"])
     _create_tables()
@@ -55,7 +46,6 @@ def downgrade() -> None:
         op.drop_table(name)
     op.drop_index("ix_blob_possessions_storage", table_name="blob_possessions")
     op.drop_column("blob_possessions", "keep_until")
-    op.drop_index("ix_version_files_models", table_name="version_files")
     op.drop_column("version_files", "role")
     op.drop_index("uq_versions_semantic_version", table_name="versions")
     # Another version may state what a purged one stated; its manifest still does.

@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from carnet.bundle.manifest import Manifest, parse_manifest
 from carnet.canonical import sha256_hex
-from carnet.errors import ConflictError, DataLossError, NotFoundError, UnavailableError
+from carnet.errors import (
+    BlobsMissingError,
+    ConflictError,
+    DataLossError,
+    NotFoundError,
+    UnavailableError,
+)
 from carnet.references import parse_resource_name
 from carnet.registry.v1 import (
     admission_pb2,
@@ -32,6 +38,7 @@ from carnet.registry.v1 import (
     log_pb2_grpc,
     models_pb2,
     models_pb2_grpc,
+    retention_pb2_grpc,
     rollouts_pb2_grpc,
     search_pb2_grpc,
 )
@@ -49,6 +56,7 @@ from carnet.translog.checkpoint import Checkpoint, sign_checkpoint
 from carnet.translog.entry import Actor, Entry, EntryType
 from carnet.translog.keys import LogKey
 from carnet.translog.tree import inclusion_proof, leaf_hash, root_of
+from tests.unit.carnet.client.fake_retention import FakeRetention
 from tests.unit.carnet.client.fake_rollouts import FakeRollouts, FakeRolloutService
 from tests.unit.carnet.client.fake_search import FakeSearch
 
@@ -106,6 +114,7 @@ class FakeVersion:
     log_index: int
     stage: int = models_pb2.STAGE_REGISTERED
     stage_log_index: int = 0
+    purged: tuple[datetime, int] | None = None
 
     def __post_init__(self) -> None:
         self.stage_log_index = self.log_index
@@ -133,6 +142,7 @@ class FakeEnvironment:
     admissions: dict[str, FakeAdmission] = field(default_factory=dict)
     rollouts: FakeRollouts = field(default_factory=FakeRollouts)
     conflicts_to_come: int = 0
+    collections_to_come: int = 0
     watches_to_break: int = 0
 
     def __post_init__(self) -> None:
@@ -243,7 +253,7 @@ class FakeEnvironment:
 
     def version_message(self, version: FakeVersion) -> models_pb2.Version:
         manifest = version.manifest
-        return models_pb2.Version(
+        message = models_pb2.Version(
             name=f"namespaces/{manifest.namespace}/models/{manifest.model}/versions/{manifest.version}",
             version=manifest.version,
             home=manifest.home,
@@ -257,6 +267,10 @@ class FakeEnvironment:
             canonical_manifest=manifest.to_bytes(),
             signature=version.signature,
         )
+        if version.purged is not None:
+            message.purge_time.FromDatetime(version.purged[0])
+            message.purge_log_index = version.purged[1]
+        return message
 
     def evidence_message(self, envelope: bytes) -> evidence_pb2.Evidence:
         statement = parse_statement(parse_envelope(envelope))
@@ -354,6 +368,10 @@ class FakeModels(_Servicer, models_pb2_grpc.ModelServiceServicer):
         if self.here.conflicts_to_come:
             self.here.conflicts_to_come -= 1
             raise ConflictError("the number was taken meanwhile")
+        if self.here.collections_to_come:
+            self.here.collections_to_come -= 1
+            self.here.blobs.clear()
+            raise BlobsMissingError("they were collected meanwhile")
         manifest = parse_manifest(request.canonical_manifest)
         key = (manifest.namespace, manifest.model, manifest.version)
         before = self.here.versions.get(key)
@@ -709,3 +727,4 @@ def add_services(environment: FakeEnvironment, server: Any) -> None:
     environment_pb2_grpc.add_EnvironmentServiceServicer_to_server(FakeEnvironmentService(environment), server)
     rollouts_pb2_grpc.add_RolloutServiceServicer_to_server(FakeRolloutService(environment), server)
     search_pb2_grpc.add_SearchServiceServicer_to_server(FakeSearch(environment), server)
+    retention_pb2_grpc.add_RetentionServiceServicer_to_server(FakeRetention(environment), server)

@@ -55,6 +55,16 @@ async def test_a_race_that_is_lost_five_times_is_a_conflict(federation, client, 
         await client.push("dev/risk/fraud", make_bundle_directory(tmp_path))
 
 
+async def test_blobs_that_were_collected_under_a_push_are_sent_again(federation, client, tmp_path):
+    federation.dev.collections_to_come = 2
+    result = await client.push("dev/risk/fraud", make_bundle_directory(tmp_path))
+    assert result.reference.version == 1
+    assert federation.dev.calls.count("BatchWriteBlobs") == 3
+    federation.dev.collections_to_come = 5
+    with pytest.raises(errors.BlobsMissingError):
+        await client.push("dev/risk/fraud", make_bundle_directory(tmp_path, seed=2))
+
+
 async def test_a_number_that_was_asked_for_is_not_asked_again(federation, client, tmp_path):
     federation.dev.conflicts_to_come = 1
     with pytest.raises(errors.ConflictError):
