@@ -15,6 +15,7 @@ from carnet_server.demo.chapters.boundary import refuse_bad_rows
 from carnet_server.demo.chapters.lineage import show_lineage
 from carnet_server.demo.chapters.promoting import bring_to_prod, bring_to_staging, have_refused
 from carnet_server.demo.chapters.publishing import publish
+from carnet_server.demo.chapters.retention import keep_and_purge
 from carnet_server.demo.chapters.rolling_back import roll_back
 from carnet_server.demo.chapters.rollouts import roll_out_and_break, shadow
 from carnet_server.demo.scene import Scene
@@ -40,7 +41,8 @@ def tell(folder: Path, teller: Teller) -> None:
         bring_to_staging(scene, first)
         bring_to_prod(scene, first, tries_itself=True)
         teller.outcome("version 1", "champion in prod, after two approvals")
-        have_refused(scene, publish(scene, small_boosting(), "a cheaper, weaker model"))
+        refused = publish(scene, small_boosting(), "a cheaper, weaker model")
+        have_refused(scene, refused)
         second = publish(scene, boosting(), "a second good model")
         bring_to_staging(scene, second)
         bring_to_prod(scene, second, tries_itself=False)
@@ -50,5 +52,6 @@ def tell(folder: Path, teller: Teller) -> None:
         roll_out_and_break(scene, second)
         refuse_bad_rows(scene)
         show_lineage(scene)
+        keep_and_purge(scene, refused, live=first)
         audit(scene)
         edit_history(scene)
