@@ -2,8 +2,8 @@
 
 Responsible for ``alias.moved`` entries that name a promotion, and for what a decision says of its alias,
 which must be what was asked for and what the approvers were shown. A decision moves its alias once: with its
-admission, or, where it is by rollout, later, after a rollout of that alias began and before the permit ends.
-Pure.
+admission, or, where it is by rollout, later, by a rollout of that alias that began, and before the permit
+ends. Pure.
 
 Moves that name no promotion are rolled back or set, and not judged here; neither is how a rollout went.
 """
@@ -53,7 +53,7 @@ class _MoveJudge:
         self._passed: dict[tuple[str, str], list[Record]] = {}
         self._moved_by: dict[str | None, int] = {}
         self._revoked: dict[str, int] = {}
-        self._rollouts: set[tuple[str, str, str]] = set()
+        self._rollouts: set[tuple[str, ...]] = set()
         # The entries of one admission come right after each other: this is where the present ones began.
         self._running, self._running_since = "", 0
 
@@ -69,7 +69,7 @@ class _MoveJudge:
             case EntryType.VERSION_REVOKED:
                 self._revoked.setdefault(_text(entry, "bundle_digest"), record.index)
             case EntryType.ROLLOUT_STARTED:
-                self._rollouts.add(_alias(entry))
+                self._rollouts.add(_rollout(entry))
             case EntryType.ALIAS_MOVED if promotion:
                 found = self._decision_of(record, promotion)
                 problem = found if isinstance(found, str) else self._problem(record, found)
@@ -125,8 +125,8 @@ class _MoveJudge:
         if not said.by_rollout:
             late = decision.index < self._running_since
             return "it did not move with its admission, and its decision is not by rollout" if late else ""
-        if _alias(record.entry) not in self._rollouts:
-            return "its decision is by rollout, and no rollout of the alias began before it"
+        if _rollout(record.entry) not in self._rollouts:
+            return "its decision is by rollout, and it names no rollout of the alias that began before it"
         ends = said.permit_expires_at
         if ends is None:
             return "its decision permits no move"
@@ -142,8 +142,8 @@ def _text(entry: Entry, key: str) -> str:
     return str(entry.subject.get(key, ""))
 
 
-def _alias(entry: Entry) -> tuple[str, str, str]:
-    return _text(entry, "namespace"), _text(entry, "model"), _text(entry, "alias")
+def _rollout(entry: Entry) -> tuple[str, ...]:
+    return tuple(_text(entry, key) for key in ("namespace", "model", "alias", "rollout"))
 
 
 def _for(alias: str, *, by_rollout: bool = False) -> str:

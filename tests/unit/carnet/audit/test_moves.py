@@ -105,12 +105,12 @@ def by_rollout() -> Log:
 GOOD = {
     "with its admission": Log().asked().decided().admitted().moved(),
     "of a version that was there": Log().asked().decided().moved(),
-    "by a rollout": by_rollout().something_else().rollout_began().something_else().moved(),
+    "by a rollout": by_rollout().something_else().rollout_began().something_else().moved(rollout=1),
     "by a rollout that began before it was permitted": Log()
     .rollout_began()
     .asked(by_rollout=True)
     .decided(by_rollout=True)
-    .moved(),
+    .moved(rollout=1),
     "permitted and never moved": by_rollout(),
     "by rollout and refused": Log().asked(by_rollout=True).decided(by_rollout=True, result="FAILED"),
     "moved without a promotion": Log().add(EntryType.ALIAS_MOVED, ALIAS | VERSION, old="", new="1"),
@@ -140,24 +140,34 @@ BAD = {
         "did not move with its admission, and its decision is not by rollout",
     ),
     "by a rollout on a decision for none": (
-        Log().asked().decided().admitted().rollout_began().moved(),
+        Log().asked().decided().admitted().rollout_began().moved(rollout=1),
         5,
         "did not move with its admission, and its decision is not by rollout",
     ),
-    "permitted only": (by_rollout().moved(), 4, "no rollout of the alias began"),
-    "by another alias's rollout": (
-        by_rollout().rollout_began(alias="shadow").moved(),
+    "permitted only": (by_rollout().moved(), 4, "names no rollout of the alias"),
+    "beside a rollout": (by_rollout().rollout_began().moved(), 5, "names no rollout of the alias"),
+    "by a rollout that never began": (
+        by_rollout().rollout_began().moved(rollout=2),
         5,
-        "no rollout of the alias began",
+        "names no rollout of the alias",
+    ),
+    "by another alias's rollout": (
+        by_rollout().rollout_began(alias="shadow").moved(rollout=1),
+        5,
+        "names no rollout of the alias",
     ),
     "after the permit ended": (
-        by_rollout().rollout_began().moved(after=DAY),
+        by_rollout().rollout_began().moved(after=DAY, rollout=1),
         5,
         "permitted it until 2026-03-02T12:00:00Z",
     ),
-    "twice on one permit": (by_rollout().rollout_began().moved().moved(), 6, "used before, by entry 5"),
+    "twice on one permit": (
+        by_rollout().rollout_began().moved(rollout=1).moved(rollout=1),
+        6,
+        "used before, by entry 5",
+    ),
     "to a revoked bundle": (
-        by_rollout().rollout_began().something_else(EntryType.VERSION_REVOKED).moved(),
+        by_rollout().rollout_began().something_else(EntryType.VERSION_REVOKED).moved(rollout=1),
         6,
         "revoked before, by entry 5",
     ),
@@ -171,7 +181,7 @@ BAD = {
             new="PASSED",
             envelope_digest=DECISION,
         )
-        .moved(),
+        .moved(rollout=1),
         2,
         "permits no move",
     ),
