@@ -181,8 +181,23 @@ async def test_noise_stops_nothing(house):
     draw = random.Random(7)
     rollout = await house.begin((0.5, timedelta(hours=1)))
     for _ in range(25):
+        house.clock.now += MINUTE
         champion, challenger = (sum(draw.random() < 0.1 for _ in range(200)) / 200 for _ in range(2))
         assert (await house.report_both(rollout, champion, challenger, 200)).state is RUNNING
+
+
+async def test_a_challenger_that_goes_bad_after_a_long_good_time_is_found_at_once(house):
+    rollout = await house.begin((0.5, timedelta(days=1)))
+    for _ in range(5):
+        house.clock.now += MINUTE
+        assert (await house.report_both(rollout, 0.01, 0.01, 1_000_000)).state is RUNNING
+    house.clock.now += MINUTE
+    assert (await house.report_both(rollout, 0.01, 0.2)).state is ROLLED_BACK
+    ended = await house.at(rollout)
+    assert "error_rate 0.2 over 1,000 samples" in ended.message
+    assert "in the last reporting interval" in ended.message
+    (verdict,) = (await house.rollouts.get(rollout.name)).verdicts
+    assert verdict.message in ended.message
 
 
 async def test_a_shadow_mirrors_moves_nothing_and_leaves_its_figures(house):

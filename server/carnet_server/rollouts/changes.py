@@ -35,8 +35,7 @@ if TYPE_CHECKING:
     from carnet_server.rollouts.transitions import Change, Facts
 
 CHANGE_MEDIA_TYPE = "application/vnd.carnet.rollout-change+json"
-WINDOWS_TOLD = 10
-_MAX_WINDOWS = 1000
+WINDOWS_TOLD = 20
 _LARGEST_INTEGER = 2**53 - 1
 
 logger = logging.getLogger(__name__)
@@ -178,10 +177,9 @@ def _document(
 ) -> bytes:
     """Return what a change rests on: what the guardrails say, and what was measured lately."""
     interval = before.plan.reporting_interval
-    watched = {each.metric for each in before.plan.guardrails}
-    windows = figure_queries.read_windows(
-        tx.connection, before.name, since=tx.now - WINDOWS_TOLD * interval, limit=_MAX_WINDOWS
-    )
+    watched = sorted({each.metric for each in before.plan.guardrails})
+    since = tx.now - WINDOWS_TOLD * interval
+    windows = figure_queries.read_windows(tx.connection, before.name, watched, since=since)
     permit = change.permit
     told: dict[str, Any] = {
         "schema": CHANGE_SCHEMA,
@@ -197,7 +195,6 @@ def _document(
         "windows": [
             {"begins_at": format_time(at), "version": version, "metric": metric, **_samples(samples)}
             for at, version, metric, samples in windows
-            if metric in watched
         ],
     }
     if permit is not None and permit.promotion:

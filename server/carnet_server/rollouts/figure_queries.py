@@ -24,6 +24,7 @@ from carnet_server.rollouts.tables import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from sqlalchemy import Connection, Table
 
@@ -61,9 +62,12 @@ _READ_TOTALS = select(TOTALS).where(
 )
 _READ_WINDOWS = (
     select(WINDOWS)
-    .where(*_of_rollout(WINDOWS), WINDOWS.c.window_at >= bindparam("since", type_=WINDOWS.c.window_at.type))
-    .order_by(WINDOWS.c.window_at, WINDOWS.c.metric, WINDOWS.c.version)
-    .limit(bindparam("row_limit", type_=Integer))
+    .where(
+        *_of_rollout(WINDOWS),
+        WINDOWS.c.window_at >= bindparam("since", type_=WINDOWS.c.window_at.type),
+        WINDOWS.c.metric.in_(bindparam("of_metrics", expanding=True)),
+    )
+    .order_by(WINDOWS.c.window_at, WINDOWS.c.version, WINDOWS.c.metric)
 )
 _READ_METRICS = select(METRICS.c.metric, METRICS.c.direction).where(*_of_rollout(METRICS))
 _INSERT_METRICS = insert(METRICS)
@@ -110,17 +114,20 @@ def read_totals(
 
 
 def read_windows(
-    connection: Connection, name: ResourceName, *, since: Any, limit: int
-) -> list[tuple[Any, int, str, Samples]]:
-    """Read what was measured of a rollout by reporting interval: its beginning, version, metric and samples.
+    connection: Connection, name: ResourceName, metrics: Sequence[str], *, since: datetime
+) -> list[tuple[datetime, int, str, Samples]]:
+    """Read what was measured of a rollout by reporting interval, in order of time.
 
     Args:
         connection: Where to read.
         name: The rollout.
+        metrics: Which metrics.
         since: When the first interval began at the earliest.
-        limit: How many at most.
+
+    Returns:
+        The interval's beginning, the version, the metric and the samples of each.
     """
-    rows = connection.execute(_READ_WINDOWS, _of(name) | {"since": since, "row_limit": limit})
+    asked = _of(name) | {"of_metrics": list(metrics), "since": since}
     return [
         (
             row.window_at,
@@ -128,7 +135,7 @@ def read_windows(
             row.metric,
             Samples(int(row.sample_count), row.total, row.total_of_squares),
         )
-        for row in rows
+        for row in connection.execute(_READ_WINDOWS, asked)
     ]
 
 

@@ -9,15 +9,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from carnet.rollouts import RolloutKind, RolloutState
-from carnet_policies.guardrails import Samples, judge_guardrails
+from carnet_policies.guardrails import Samples
 from carnet_server.aliases.queries import read_alias
 from carnet_server.models.queries import read_listed_version
 from carnet_server.rollouts import figure_queries
 from carnet_server.rollouts.domain import MetricFigures, RolloutView
 from carnet_server.rollouts.permission import Permission, permission_for, promotion_command
+from carnet_server.rollouts.recent import SPANS, judge
 from carnet_server.rollouts.transitions import Facts
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from sqlalchemy import Connection
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     from carnet_policies.guardrails import GuardrailVerdict
     from carnet_policies.schema import PolicyDocument
     from carnet_server.rollouts.domain import Rollout
+
+# How much later than the clock says the last interval may be reported.
+_LATE_INTERVALS = 4
 
 
 def read_facts(
@@ -45,13 +50,13 @@ def read_facts(
         alias_version=alias.version if alias else 0,
         challenger_revoked=_is_revoked(connection, rollout, rollout.challenger_version),
         champion_revoked=_is_revoked(connection, rollout, rollout.champion_version),
-        verdicts=_verdicts(rollout, *_samples(connection, rollout)),
+        verdicts=_read_verdicts(connection, rollout, *_samples(connection, rollout), until=now),
         permission=_read_permission(connection, rollout, document, now),
         needed=promotion_command(environment, rollout.alias_name, rollout.challenger_version),
     )
 
 
-def read_view(connection: Connection, rollout: Rollout) -> RolloutView:
+def read_view(connection: Connection, rollout: Rollout, *, now: datetime) -> RolloutView:
     """Read what was measured in the present phase of a rollout, and what its guardrails say."""
     challenger, champion = _samples(connection, rollout)
     directions = figure_queries.read_directions(connection, rollout.name)
@@ -62,12 +67,14 @@ def read_view(connection: Connection, rollout: Rollout) -> RolloutView:
         )
         for metric in sorted(challenger.keys() | champion.keys())
     )
-    return RolloutView(rollout, tuple(_verdicts(rollout, challenger, champion)), figures)
+    until = rollout.ended_at or now
+    verdicts = _read_verdicts(connection, rollout, challenger, champion, until=until)
+    return RolloutView(rollout, tuple(verdicts), figures)
 
 
 def unmeasured_view(rollout: Rollout) -> RolloutView:
     """Return a rollout of which nothing was measured, with the guardrails that would judge it."""
-    return RolloutView(rollout, tuple(_verdicts(rollout, {}, {})))
+    return RolloutView(rollout, tuple(judge(rollout, {}, {}, ())))
 
 
 def _samples(connection: Connection, rollout: Rollout) -> tuple[dict[str, Samples], dict[str, Samples]]:
@@ -88,11 +95,21 @@ def _samples(connection: Connection, rollout: Rollout) -> tuple[dict[str, Sample
     return challenger, champion
 
 
-def _verdicts(
-    rollout: Rollout, challenger: dict[str, Samples], champion: dict[str, Samples]
+def _read_verdicts(
+    connection: Connection,
+    rollout: Rollout,
+    challenger: Mapping[str, Samples],
+    champion: Mapping[str, Samples],
+    *,
+    until: datetime,
 ) -> list[GuardrailVerdict]:
-    plan = rollout.plan
-    return judge_guardrails(plan.guardrails, challenger, champion, phases=plan.phase_count)
+    """Read what was measured lately, and say what the guardrails make of all of it."""
+    metrics = sorted({each.metric for each in rollout.plan.guardrails})
+    if not metrics:
+        return []
+    since = max(rollout.phase_at, until - (max(SPANS) + _LATE_INTERVALS) * rollout.plan.reporting_interval)
+    windows = figure_queries.read_windows(connection, rollout.name, metrics, since=since)
+    return judge(rollout, challenger, champion, windows)
 
 
 def _is_revoked(connection: Connection, rollout: Rollout, number: int) -> bool:

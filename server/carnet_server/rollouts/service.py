@@ -119,12 +119,13 @@ class RolloutsService:
         Raises:
             NotFoundError: There is none of that name.
         """
+        now = self._clock()
 
         def read(connection: Connection) -> RolloutView:
             rollout = queries.read_noted_rollout(connection, name)
             if rollout is None:
                 raise _unknown(name)
-            return read_view(connection, rollout)
+            return read_view(connection, rollout, now=now)
 
         return await self._database.read(read)
 

@@ -31,7 +31,7 @@ class Alias:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AliasMove:
-    """One move of an alias: kind ``set``, ``admitted``, ``rolled_back``, ``removed``, ``drilled``, ``rollout``."""
+    """A move of an alias: ``set``, ``admitted``, ``rolled_back``, ``removed``, ``drilled`` or ``rollout``."""
 
     revision: int
     kind: str

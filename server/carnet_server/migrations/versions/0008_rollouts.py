@@ -40,11 +40,11 @@ def upgrade() -> None:
     )
     _create_of_rollout(
         "rollout_windows",
+        sa.Column("window_at", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("metric", NAME, nullable=False),
-        sa.Column("window_at", sa.BigInteger(), autoincrement=False, nullable=False),
         *_sums(),
-        key=("version", "metric", "window_at"),
+        key=("window_at", "version", "metric"),
     )
     _create_of_rollout(
         "rollout_reports",
