@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from carnet_policies.schema_fields import Duration, Figure, MaxRegression, Name, Part
+from carnet_policies.schema_fields import Duration, Figure, MaxRegression, Name, Part, Some
 from carnet_policies.schema_scope import When  # noqa: TC001 - pydantic reads it
 
 MAX_GUARDRAILS = 20
@@ -38,7 +38,7 @@ class GuardrailDemand(Part):
 
     rule: Name
     when: When | None = None
-    kinds: Annotated[tuple[Literal["shadow", "split"], ...], Field(min_length=1)] = ("shadow", "split")
+    kinds: Some[Literal["shadow", "split"]] = ("shadow", "split")
     metric: MetricName
     direction: Literal["higher_is_better", "lower_is_better"]
     at_least: Figure | None = None

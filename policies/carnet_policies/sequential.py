@@ -25,7 +25,7 @@ _LOG_EVIDENCE_MAX = math.log(EVIDENCE_MAX)
 
 def evidence_of(logarithm: float) -> float:
     """Return evidence by its natural logarithm, ``EVIDENCE_MAX`` at most."""
-    return math.exp(min(logarithm, _LOG_EVIDENCE_MAX))
+    return EVIDENCE_MAX if logarithm >= _LOG_EVIDENCE_MAX else math.exp(logarithm)
 
 
 def evidence_above_zero(estimate: float, variance: float, prior_variance: float) -> float:
@@ -47,14 +47,12 @@ def evidence_above_zero(estimate: float, variance: float, prior_variance: float)
     if not math.isfinite(total):
         return 0.0
     score = estimate * math.sqrt(prior_variance / total / variance)
-    return evidence_of(
-        math.log(2) + 0.5 * math.log(variance / total) + score * score / 2 + _log_normal_below(score)
-    )
+    return evidence_of(math.log(2) + 0.5 * math.log(variance / total) + _log_chance_over_density(score))
 
 
-def _log_normal_below(score: float) -> float:
-    """Return the logarithm of the chance that a standard normal variable is below a score."""
+def _log_chance_over_density(score: float) -> float:
+    """Return the logarithm of the normal chance of less than a score, times ``exp(score²/2)``."""
     if score > -30:
-        return math.log(0.5 * math.erfc(-score / math.sqrt(2)))
+        return score * score / 2 + math.log(0.5 * math.erfc(-score / math.sqrt(2)))
     # Mills' ratio: far out the chance is the density over the distance.
-    return -(score * score) / 2 - math.log(-score * math.sqrt(2 * math.pi))
+    return -math.log(-score * math.sqrt(2 * math.pi))
