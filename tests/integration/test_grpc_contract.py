@@ -33,6 +33,7 @@ from carnet.registry.v1 import (
     identity_pb2,
     log_pb2,
     models_pb2,
+    retention_pb2,
     search_pb2,
 )
 from carnet.sync.v1 import environments_pb2, promotions_pb2
@@ -48,6 +49,7 @@ REGISTRY_FILES = (
     identity_pb2,
     log_pb2,
     models_pb2,
+    retention_pb2,
     search_pb2,
 )
 SYNC_FILES = (environments_pb2, promotions_pb2)
