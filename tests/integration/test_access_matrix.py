@@ -173,10 +173,10 @@ def test_every_role_opens_something_and_only_the_promotion_service_and_operators
         for path, each in PERMISSIONS.items()
         if each.acts and "operator" in each.roles
     }
-    stages = {"RevokeVersion", "SetStage", "ArchiveVersions"}
+    stages = {"RevokeVersion", "SetStage", "ArchiveVersions", "PurgeVersions"}
     rollouts = {"StartRollout", "StopRollout", "CompleteRollout"}
     marks = {"MarkChampion", "UnmarkChampion"}
-    assert movers - {"PurgeVersions"} == stages | rollouts | marks | {
+    assert movers == stages | rollouts | marks | {
         "SetAlias",
         "DeleteAlias",
         "RollbackAlias",

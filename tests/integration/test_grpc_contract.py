@@ -33,8 +33,10 @@ from carnet.registry.v1 import (
     identity_pb2,
     log_pb2,
     models_pb2,
+    retention_pb2,
     rollouts_pb2,
     search_pb2,
+    witness_pb2,
 )
 from carnet.sync.v1 import environments_pb2, promotions_pb2
 from carnet_server.access.permissions import PERMISSIONS
@@ -49,8 +51,10 @@ REGISTRY_FILES = (
     identity_pb2,
     log_pb2,
     models_pb2,
+    retention_pb2,
     rollouts_pb2,
     search_pb2,
+    witness_pb2,
 )
 SYNC_FILES = (environments_pb2, promotions_pb2)
 KNOWN = "namespaces/contract/models/known"
