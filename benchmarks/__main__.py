@@ -23,6 +23,7 @@ from benchmarks import (
     memory,
     object_storage,
     promotion_speed,
+    rollback,
 )
 from benchmarks.registries import BenchmarkFailedError
 from benchmarks.sizes import GIB, in_words
@@ -41,6 +42,7 @@ BENCHMARKS: dict[str, Callable[..., Report]] = {
     "memory": memory.run,
     "object_storage": object_storage.run,
     "promotion_speed": promotion_speed.run,
+    "rollback": rollback.run,
 }
 RESULTS = Path(__file__).parent / "results"
 _ROOM_BYTES = 12 * GIB
