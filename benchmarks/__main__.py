@@ -24,6 +24,7 @@ from benchmarks import (
     memory,
     object_storage,
     promotion_speed,
+    rollback,
     rollouts,
 )
 from benchmarks.registries import BenchmarkFailedError
@@ -45,6 +46,7 @@ BENCHMARKS: dict[str, Callable[..., Report]] = {
     "object_storage": object_storage.run,
     "promotion_speed": promotion_speed.run,
     "rollouts": rollouts.run,
+    "rollback": rollback.run,
 }
 RESULTS = Path(__file__).parent / "results"
 _ROOM_BYTES = 12 * GIB

@@ -22,6 +22,7 @@ from carnet.references import ResourceName
 from carnet.translog.entry import EntryType, parse_entry
 from carnet_server.aliases import serving
 from carnet_server.aliases.domain import MoveKind
+from carnet_server.aliases.queries import read_moves
 from carnet_server.aliases.service import AliasesService
 from carnet_server.aliases.serving import FORGOTTEN_AFTER, REPORT_TTL
 from carnet_server.aliases.stale_rules import StaleReason
@@ -248,6 +249,49 @@ async def test_a_watcher_is_told_of_both_moves(house):
     second = await asyncio.wait_for(anext(states), 10)
     await states.aclose()
     assert [(each.revision, each.version) for each in (first, second)] == [(4, 2), (5, 3)]
+
+
+async def test_what_watchers_are_told_is_what_the_database_keeps(house):
+    states = house.aliases.watch(CHAMPION, 3)
+    telling = asyncio.create_task(anext(states))
+    await asyncio.sleep(0.05)
+    await house.set(1, SHADOW)
+    await house.drill()
+    await house.aliases.roll_back(
+        house.caller(OPERATOR), CHAMPION, version=0, reason_code="bad", note="", request_id=""
+    )
+    await house.aliases.delete_alias(
+        house.caller(OPERATOR), CHAMPION, expected_revision=None, note="", request_id=""
+    )
+    await house.set(1)
+    async with asyncio.timeout(10):
+        told = [await telling, *[await anext(states) for _ in range(4)]]
+    await states.aclose()
+    kept = await house.database.read(lambda connection: read_moves(connection, CHAMPION, after_revision=3))
+    assert told == [move.after for move in kept]
+    assert [each.version for each in told] == [2, 3, 2, 0, 1]
+
+
+async def test_a_move_reaches_many_watchers_without_a_reading_for_each(house):
+    watching = [house.aliases.watch(CHAMPION, 0) for _ in range(50)]
+    await asyncio.gather(*(anext(each) for each in watching))
+    readings = []
+    read = house.database.read
+
+    async def counted(query):
+        readings.append(query)
+        return await read(query)
+
+    house.database.read = counted
+    telling = asyncio.gather(*(anext(each) for each in watching))
+    await asyncio.sleep(0)
+    await house.set(1)
+    async with asyncio.timeout(10):
+        assert {each.revision for each in await telling} == {4}
+    # What is read is the receipt of the move, by whoever moved it.
+    assert len(readings) <= 2
+    for each in watching:
+        await each.aclose()
 
 
 async def test_a_protected_alias_that_hosts_follow_is_drilled_only_when_that_is_confirmed(house):

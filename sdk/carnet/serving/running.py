@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import logging
 import signal
 import sys
@@ -39,6 +40,8 @@ async def _serve(start: Awaitable[RunningService]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told_to_stop.set)
     service = await start
+    # What was loaded until now stays: the collector need not look through it again while all calls wait.
+    gc.freeze()
     print(f"listening on {service.address}", file=sys.stderr, flush=True)  # noqa: T201  what starters wait for
     await told_to_stop.wait()
     await service.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from carnet.registry.v1 import aliases_pb2
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from carnet_server.aliases.serving import Serving
     from carnet_server.aliases.stale_rules import StaleAlias
 
+_MOVES_REMEMBERED = 256
 _KINDS = {
     MoveKind.SET: aliases_pb2.ALIAS_MOVE_KIND_SET,
     MoveKind.ADMITTED: aliases_pb2.ALIAS_MOVE_KIND_ADMITTED,
@@ -51,6 +53,19 @@ def alias_to_proto(alias: Alias, *, protected: Collection[str]) -> aliases_pb2.A
     if alias.updated_at is not None:
         message.update_time.FromDatetime(alias.updated_at)
     return message
+
+
+@lru_cache(maxsize=_MOVES_REMEMBERED)
+def watched_to_proto(alias: Alias, *, protected: bool) -> aliases_pb2.WatchAliasResponse:
+    """Return what every watcher of an alias is told of a move: one message for all, never to be changed.
+
+    Args:
+        alias: The alias after the move.
+        protected: Whether the policy protects it.
+    """
+    return aliases_pb2.WatchAliasResponse(
+        alias=alias_to_proto(alias, protected=(alias.alias,) if protected else ())
+    )
 
 
 def move_to_proto(move: AliasMove) -> aliases_pb2.AliasMove:

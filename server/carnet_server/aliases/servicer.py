@@ -16,6 +16,7 @@ from carnet_server.aliases.proto import (
     move_to_proto,
     stale_to_proto,
     state_to_proto,
+    watched_to_proto,
 )
 from carnet_server.aliases.serving import REPORT_TTL
 from carnet_server.log.proto import receipt_to_proto
@@ -226,7 +227,7 @@ class AliasServicer(aliases_pb2_grpc.AliasServiceServicer):
         states = self._aliases.watch(_alias_name(request.name), request.after_revision)
         async with aclosing(states):
             async for alias in states:
-                yield aliases_pb2.WatchAliasResponse(alias=self._message(alias))
+                yield watched_to_proto(alias, protected=alias.alias in self._protected)
 
     def _message(self, alias: Alias) -> aliases_pb2.Alias:
         return alias_to_proto(alias, protected=self._protected)

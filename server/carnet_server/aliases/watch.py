@@ -1,7 +1,8 @@
 """Telling of an alias as it moves.
 
-The log wakes a watcher, and the database says what happened: so a watcher never misses the last state,
-whatever it is told late or twice.
+The database says where the alias stands when the watcher comes; from there on the committed entries say it
+all. Each move counts the revision up by one and has one entry: what is told is a fold of the log, and nobody
+reads the database for a move, however many watch.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ async def watch_alias(
         OffsetOutOfRangeError: The watcher has a revision that is not there yet, or a negative one.
         UnavailableError: The watcher fell too far behind, or the registry is stopping.
     """
-    subscription = log.subscribe()
+    subscription = log.subscribe(partial(_is_about, name))
     try:
         present = await database.read(lambda connection: _read_present(connection, name))
         if not 0 <= after_revision <= present.revision:
@@ -57,29 +58,39 @@ async def watch_alias(
             )
         if present.revision > after_revision or after_revision == 0:
             yield present
-        told = present.revision
-        async for _, entry in subscription:
-            if not _is_about(entry, name):
-                continue
-            moves = await database.read(partial(queries.read_moves, name=name, after_revision=told))
-            for move in moves:
-                yield move.after
-                told = move.revision
+        told = present
+        async for index, entry in subscription:
+            # What was committed while the database was read stands in it already.
+            if index > told.log_index:
+                told = _after(told, index, entry)
+                yield told
         raise UnavailableError("the registry is stopping")
     finally:
         subscription.close()
 
 
-def _is_about(entry: Entry, name: ResourceName) -> bool:
+def _is_about(name: ResourceName, entry: Entry) -> bool:
     subject = entry.subject
-    return entry.type in _MOVES and (
-        subject.get("namespace"),
-        subject.get("model"),
-        subject.get("alias"),
-    ) == (
-        name.namespace,
-        name.model,
-        name.alias,
+    return (
+        entry.type in _MOVES
+        and subject["alias"] == name.alias
+        and subject["model"] == name.model
+        and subject["namespace"] == name.namespace
+    )
+
+
+def _after(before: Alias, index: int, entry: Entry) -> Alias:
+    """Return an alias as it is after the next move of it."""
+    subject = entry.subject
+    return Alias(
+        before.namespace,
+        before.model,
+        before.alias,
+        int(subject.get("version", 0)),
+        str(subject.get("bundle_digest", "")),
+        before.revision + 1,
+        entry.time,
+        index,
     )
 
 

@@ -45,15 +45,22 @@ class Subscription:
     again from what it has.
     """
 
-    def __init__(self, close: Callable[[Subscription], None]) -> None:
+    def __init__(
+        self, close: Callable[[Subscription], None], wanted: Callable[[Entry], bool] | None = None
+    ) -> None:
         self._waiting: deque[tuple[int, Entry]] = deque()
         self._wake = asyncio.Event()
         self._close = close
+        self._wanted = wanted
         self._overrun = False
         self._closed = False
 
     def offer(self, items: Sequence[tuple[int, Entry]]) -> None:
         """Hand entries over; called on the loop that made the subscription."""
+        if self._wanted is not None:
+            items = [item for item in items if self._wanted(item[1])]
+            if not items:
+                return
         if len(self._waiting) + len(items) > SUBSCRIPTION_LIMIT:
             self._overrun = True
         else:
@@ -116,9 +123,13 @@ class LogService:
         for subscription in tuple(self._subscriptions):
             subscription.offer(items)
 
-    def subscribe(self) -> Subscription:
-        """Return the entries that are committed from now on; the caller closes it."""
-        subscription = Subscription(self._subscriptions.discard)
+    def subscribe(self, wanted: Callable[[Entry], bool] | None = None) -> Subscription:
+        """Return the entries that are committed from now on; the caller closes it.
+
+        Args:
+            wanted: Picks the entries; None for all. Nobody is woken for the others.
+        """
+        subscription = Subscription(self._subscriptions.discard, wanted)
         self._subscriptions.add(subscription)
         return subscription
 

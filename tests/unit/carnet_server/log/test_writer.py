@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import text
@@ -13,7 +14,7 @@ from carnet.translog.entry import EntryType
 from carnet.translog.keys import LogKey
 from carnet.translog.receipt import verify_receipt
 from carnet.translog.tree import leaf_hash, root_of
-from carnet_server.log import queries
+from carnet_server.log import queries, service
 from carnet_server.log.service import LogService
 from carnet_server.log.writer import Writer
 
@@ -145,6 +146,29 @@ async def test_subscribers_are_told_of_every_entry_in_order(log_and_writer, draf
             break
     assert seen == list(range(20))
     subscription.close()
+
+
+async def test_a_subscriber_is_neither_woken_nor_overrun_by_what_it_does_not_want(
+    log_and_writer, draft, monkeypatch
+):
+    monkeypatch.setattr(service, "SUBSCRIPTION_LIMIT", 2)
+    log, writer = log_and_writer
+    seen = []
+    subscription = log.subscribe(lambda entry: entry.new == "7")
+    reading = asyncio.ensure_future(anext(subscription))
+    everything = log.subscribe()
+    for number in range(5):
+        await writer.commit(lambda tx, number=number: tx.append(replace(draft(), new=str(number))))
+        seen.append(reading.done())
+    await writer.commit(lambda tx: tx.append(replace(draft(), new="7")))
+    index, entry = await asyncio.wait_for(reading, 5)
+    assert (seen, index, entry.new) == ([False] * 5, 5, "7")
+    with pytest.raises(UnavailableError, match="fell too far behind"):
+        async with asyncio.timeout(5):
+            async for _ in everything:
+                pass
+    subscription.close()
+    everything.close()
 
 
 async def test_whoever_commits_while_the_writer_stops_is_answered(database, key, draft):
