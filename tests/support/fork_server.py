@@ -11,6 +11,7 @@ process's id at once, and its exit code when it has ended.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import json
@@ -78,10 +79,8 @@ class Children:
 
 
 def _tell(pipe: int, number: int) -> None:
-    try:
+    with contextlib.suppress(BrokenPipeError):  # nobody is there to be told
         os.write(pipe, f"{number}\n".encode())
-    except BrokenPipeError:  # nobody is there to be told
-        pass
 
 
 def serve(asking: socket.socket) -> tuple[dict, list[int]] | None:

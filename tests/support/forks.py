@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 AVAILABLE = hasattr(os, "pidfd_open")
 ROOT = Path(__file__).parents[2]
+NOTHING = Path(os.devnull)
 
 
 class ForkServer:
@@ -90,7 +91,7 @@ class Fork:
             "program": program,
             "arguments": arguments,
             "environment": environment,
-            "folder": os.getcwd(),
+            "folder": str(Path.cwd()),
             "session": session,
         }
         self._told = _server().ask(request, streams)
@@ -125,7 +126,9 @@ class Fork:
             self._told = -1
 
 
-def run_carnet(arguments: Sequence[str], environment: dict[str, str], *, timeout: float) -> subprocess.CompletedProcess[str]:
+def run_carnet(
+    arguments: Sequence[str], environment: dict[str, str], *, timeout: float
+) -> subprocess.CompletedProcess[str]:
     """Run a command of ``carnet`` with nothing to read, and collect what it prints.
 
     Args:
@@ -133,7 +136,7 @@ def run_carnet(arguments: Sequence[str], environment: dict[str, str], *, timeout
         environment: Its environment variables.
         timeout: After how many seconds it is killed, and the test fails.
     """
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, open(os.devnull, "rb") as nothing:
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, NOTHING.open("rb") as nothing:
         streams = nothing.fileno(), out.fileno(), err.fileno()
         fork = Fork("carnet", [*arguments], streams=streams, environment=environment)
         try:
@@ -159,7 +162,7 @@ def start_service(command: Sequence[str], **options: Any) -> Fork | subprocess.P
     _, *flags = command
     if flags[:1] != ["-m"] or flags[1] not in PROGRAMS:
         return subprocess.Popen(command, **options)
-    with open(os.devnull, "rb") as nothing:
+    with NOTHING.open("rb") as nothing:
         streams = nothing.fileno(), options["stdout"].fileno(), options["stderr"].fileno()
         fork = Fork(flags[1], flags[2:], streams=streams, environment=options["env"], session=True)
     fork.close()
