@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 import pytest
@@ -13,6 +14,12 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
 # A machine that is busy with other things is no defect of what is tested.
 settings.register_profile("carnet", deadline=None)
 settings.load_profile("carnet")
+
+
+def pytest_collection_finish() -> None:
+    """Keep the collector from looking through thousands of collected tests again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

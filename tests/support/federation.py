@@ -6,14 +6,18 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import sysconfig
+import types
 import warnings
 from pathlib import Path
+from unittest import mock
 
+import psutil
 from sqlalchemy import URL, make_url
 
 import carnet
@@ -21,16 +25,21 @@ from carnet.client.channel import TlsIdentity
 from carnet.client.connection import RegistryConnection
 from carnet.client.federation import Federation
 from carnet_server.config import load_config
+from carnet_server.local import processes
 from carnet_server.local.document_signing import sign_documents
 from carnet_server.local.files import read_variables
 from carnet_server.local.health import start_all
 from carnet_server.local.initialise import initialise
 from carnet_server.local.plan import DEFAULT_PLAN
-from carnet_server.local.processes import processes_of, reap, stop_all
+from carnet_server.local.processes import processes_of, stop_all
 from carnet_server.local.stores import Stores, variables_file
 from carnet_sync.config import load_config as load_sync_config
 from tests.support.bundles import make_bundle_directory
+from tests.support.forks import run_carnet, start_service
+from tests.support.storage import migrated_file
 
+# What `processes` starts them by.
+_STARTING = types.SimpleNamespace(Popen=start_service, DEVNULL=subprocess.DEVNULL)
 CARNET = str(Path(sysconfig.get_path("scripts")) / "carnet")
 GOOD_METRICS = [
     {"name": "roc_auc", "value": 0.99, "direction": "higher_is_better"},
@@ -57,12 +66,21 @@ class LocalFederation:
             # Below the ports that systems give to outgoing connections, which would be taken by the time of starting.
             base_port = random.SystemRandom().randrange(11000, 29000, 10)
             initialise(folder, base_port=base_port, plan=plan, stores=Stores(database, blobs, durable=False))
+            if database == "sqlite":
+                self._migrate(plan)
         self._watchman: int | None = None
         self.processes = {process.name: process for process in processes_of(folder)}
 
+    def _migrate(self, plan) -> None:
+        """Give each process a database that has its tables: making them is most of a first start."""
+        for name in (*plan.environments, "sync"):
+            path = self.database(name)
+            path.parent.mkdir(mode=0o700)
+            shutil.copy(migrated_file("sync" if name == "sync" else "registry"), path)
+
     def start(self, *names: str) -> None:
         chosen = [self.processes[name] for name in names or self.processes]
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), mock.patch.object(processes, "subprocess", _STARTING):
             # They outlive whoever starts them, which Python warns of.
             warnings.simplefilter("ignore", ResourceWarning)
             self._watch()
@@ -96,10 +114,9 @@ class LocalFederation:
         process = self.processes[name]
         pid = process.pid()
         assert pid is not None, f"{name} does not run"
-        os.kill(pid, signal.SIGKILL)
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(pid, 0)
-        reap()
+        found = psutil.Process(pid)
+        found.kill()
+        found.wait(30)
 
     @contextlib.contextmanager
     def frozen(self, name: str):
@@ -172,18 +189,10 @@ class LocalFederation:
     def client(self, identity: str) -> carnet.Client:
         return carnet.connect(self.folder, identity=identity)
 
-    def cli(self, *arguments: str, identity: str = "ci", check: int | None = 0, **options):
+    def cli(self, *arguments: str, identity: str = "ci", check: int | None = 0):
         """Run the real `carnet` command; returns the completed process."""
-        done = subprocess.run(
-            [CARNET, *arguments],
-            env=os.environ | {"CARNET_DIR": str(self.folder), "CARNET_IDENTITY": identity, "NO_COLOR": "1"},
-            capture_output=True,
-            text=True,
-            timeout=110,
-            stdin=subprocess.DEVNULL,
-            check=False,
-            **options,
-        )
+        own = {"CARNET_DIR": str(self.folder), "CARNET_IDENTITY": identity, "NO_COLOR": "1"}
+        done = run_carnet(arguments, os.environ | own, timeout=110)
         if check is not None:
             assert done.returncode == check, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done

@@ -6,7 +6,6 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
-import yaml
 from sqlmodel import SQLModel
 
 from carnet.bundle.manifest import File, Manifest
@@ -21,7 +20,7 @@ from carnet.translog.keys import LogKey
 from carnet_policies.document import load_policy
 from carnet_policies.engine import PolicyEngine
 from carnet_server.access.identity import Caller
-from carnet_server.access.trust import TrustStore, load_trust
+from carnet_server.access.trust import Trust, TrustStore
 from carnet_server.aliases.service import AliasesService
 from carnet_server.blobs.domain import Blob
 from carnet_server.blobs.queries import add_possession, read_possessed
@@ -38,6 +37,7 @@ from carnet_server.retention.hygiene import Hygiene
 from carnet_server.retention.purge import Purge
 from tests.support.bundles import make_manifest
 from tests.support.storage import Storage
+from tests.support.trusted import document_bytes, log_key, signing_key, trust_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,21 +77,18 @@ class Registry:
         storage: Storage | None = None,
     ) -> None:
         storage = storage or Storage("sqlite-directory", folder)
-        self.ci = SigningKey.generate()
-        self.evaluator = SigningKey.generate()
-        self.staging = SigningKey.generate()
-        self.stranger = SigningKey.generate()
+        self.ci, self.evaluator, self.staging, self.stranger = map(
+            signing_key, ("ci", "evaluator", "staging", "stranger")
+        )
         self.bench = storage.make_bench()
         self.store = self.bench.open()
         self.engine = PolicyEngine()
-        trust = folder / "trust.yaml"
-        trust.write_text(yaml.safe_dump(self.trust_document()), encoding="utf-8")
         self.state = EnvironmentState(
             name="dev",
             signing_key=SigningKey.generate(),
             log_key=LogKey.generate("carnet.test/dev"),
-            policy=load_policy(yaml.safe_dump(policy or make_policy()).encode()),
-            trust=TrustStore.load(trust, environment="dev"),
+            policy=load_policy(document_bytes(policy or make_policy())),
+            trust=TrustStore(self._trust()),
             identity=cast("TlsIdentity", None),
         )
         self.database = Database(storage.make_database())
@@ -154,7 +151,7 @@ class Registry:
                     "endpoint": "127.0.0.1:7402",
                     "server_name": "staging.carnet.test",
                     "signing_keys": [self.staging.verification_key.pem],
-                    "log_key": LogKey.generate("carnet.test/staging").verifier.vkey,
+                    "log_key": log_key("carnet.test/staging").verifier.vkey,
                 }
             ],
             "roles": [{"subject": subject, "roles": held} for subject, held in roles.items()]
@@ -163,12 +160,14 @@ class Registry:
 
     def trust_anew(self, **fields: Any) -> None:
         """Put another trust document in force, without restarting."""
-        data = yaml.safe_dump(self.trust_document(**fields)).encode()
-        self.state.trust.current = load_trust(data, environment="dev")
+        self.state.trust.current = self._trust(**fields)
+
+    def _trust(self, **fields: Any) -> Trust:
+        return trust_of(document_bytes(self.trust_document(**fields)), "dev")
 
     def set_policy(self, **fields: Any) -> None:
         """Put another policy in force, without restarting."""
-        policy = load_policy(yaml.safe_dump(make_policy(**fields)).encode())
+        policy = load_policy(document_bytes(make_policy(**fields)))
         self.state = replace(self.state, policy=policy)
         self.wire()
 

@@ -41,7 +41,14 @@ STORES = ("directory", "s3")
 COMBINATIONS = tuple(f"{database}-{store}" for database in DATABASES for store in STORES)
 IN_A_DIRECTORY = pytest.mark.parametrize("bench", ["directory"], indirect=True)
 ALL_FOUR = pytest.mark.parametrize("storage", COMBINATIONS, indirect=True)
-_TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
+# The tables, and whether they have so many pages that they are emptied at once rather than row by row.
+_TABLES = """
+    SELECT relname, pg_relation_size(oid) > 1 << 17 FROM pg_class
+    WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname <> 'alembic_version'
+"""
+_RESTART = """
+    SELECT setval(oid, 1, false) FROM pg_class WHERE relkind = 'S' AND relnamespace = 'public'::regnamespace
+"""
 _MIGRATIONS = {"registry": carnet_server.database.migrate.upgrade, "sync": carnet_sync.migrations.upgrade}
 
 
@@ -90,13 +97,23 @@ class PostgresServer:
     def recycle(self, url: str, schema: str) -> None:
         """Empty the tables of a database that `create_migrated` made, for the next one who asks.
 
-        That is quicker than another database; one that somebody still works with is dropped.
+        That is quicker than another database; one that somebody still works with is dropped. So is emptying
+        row by row, without looking at references, where a test left little: `TRUNCATE` makes files anew.
         """
         try:
-            with psycopg.connect(url, options="-c lock_timeout=100") as connection:
-                rows = connection.execute(_TABLES).fetchall()
-                names = ", ".join(f'"{name}"' for (name,) in rows)
-                connection.execute(cast("psycopg.sql.SQL", f"TRUNCATE {names} RESTART IDENTITY"))
+            with self.connect(url) as connection:
+                tables = connection.execute(_TABLES).fetchall()
+                names = ", ".join(f'"{name}"' for name, _ in tables)
+                large = ", ".join(f'"{name}"' for name, is_large in tables if is_large)
+                statements = [
+                    "SET LOCAL lock_timeout = 100",
+                    "SET LOCAL session_replication_role = replica",
+                    f"LOCK TABLE {names} IN ACCESS EXCLUSIVE MODE",
+                    *([f"TRUNCATE {large} CASCADE"] if large else []),
+                    *(f'DELETE FROM "{name}"' for name, is_large in tables if not is_large),
+                    _RESTART,
+                ]
+                connection.execute(cast("psycopg.sql.SQL", ";".join(statements)))
         except psycopg.Error:
             self.drop(url)
         else:
@@ -137,7 +154,7 @@ def postgres_server() -> PostgresServer:
 
 
 @functools.cache
-def _migrated_file(schema: str) -> Path:
+def migrated_file(schema: str) -> Path:
     folder = Path(tempfile.mkdtemp(prefix="carnet-test-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     _MIGRATIONS[schema](f"sqlite:///{folder / schema}")
@@ -169,7 +186,7 @@ class Databases:
         if self.kind == "sqlite":
             path = self._folder / f"{schema}-{uuid.uuid4().hex}.db"
             path.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(_migrated_file(schema), path)
+            shutil.copy(migrated_file(schema), path)
             return f"sqlite:///{path}"
         url = self.server.create_migrated(schema)
         self._migrated.append((url, schema))
@@ -242,7 +259,10 @@ class S3Bench:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._client = cast("ObjectStore", open_store(url))._bucket.client
+
+    @functools.cached_property
+    def _client(self) -> obstore.store.ObjectStore:
+        return cast("ObjectStore", self.open())._bucket.client
 
     def open(self) -> BlobStore:
         return open_store(self.url)

@@ -6,8 +6,6 @@ import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-import yaml
-
 from carnet.bundle.paths import MANIFEST_NAME
 from carnet.signing.approval import Approval
 from carnet.signing.break_glass import BreakGlass, BreakGlassReview
@@ -25,8 +23,9 @@ from carnet.translog.keys import LogKey
 from carnet.translog.receipt import Receipt
 from carnet.translog.tree import inclusion_proof, leaf_hash, node_hash, root_of
 from carnet_server.access.identity import Caller
-from carnet_server.access.trust import Trust, load_trust
+from carnet_server.access.trust import Trust
 from tests.support.bundles import make_manifest
+from tests.support.trusted import document_bytes, log_key, signing_key, trust_of
 
 DOMAIN = "spiffe://carnet.test"
 PROMOTER = f"{DOMAIN}/sync"
@@ -47,10 +46,10 @@ class Parties:
     """The cast: alice publishes and requests through ci, bob and carol approve, dave operates."""
 
     keys: dict[str, SigningKey] = field(
-        default_factory=lambda: {name: SigningKey.generate() for name in PEOPLE + SERVICES + ENVIRONMENTS}
+        default_factory=lambda: {name: signing_key(name) for name in PEOPLE + SERVICES + ENVIRONMENTS}
     )
     logs: dict[str, LogKey] = field(
-        default_factory=lambda: {name: LogKey.generate(f"carnet.test/{name}") for name in ENVIRONMENTS}
+        default_factory=lambda: {name: log_key(f"carnet.test/{name}") for name in ENVIRONMENTS}
     )
 
     def trust_yaml(self, environment: str, **changes: object) -> bytes:
@@ -109,10 +108,10 @@ class Parties:
                 {"subject": subject("evaluator"), "roles": ["evaluator"]},
             ],
         }
-        return yaml.safe_dump({**document, **changes}).encode()
+        return document_bytes({**document, **changes})
 
     def trust(self, environment: str, **changes: object) -> Trust:
-        return load_trust(self.trust_yaml(environment, **changes), environment=environment)
+        return trust_of(self.trust_yaml(environment, **changes), environment)
 
     def caller(self, name: str, trust: Trust) -> Caller:
         return Caller(subject(name), trust.person_of(subject(name)), DOMAIN, "mtls", trust)

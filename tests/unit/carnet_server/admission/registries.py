@@ -85,13 +85,12 @@ class Registry:
     ) -> None:
         folder.mkdir()
         self.name, self.parties, self.engine, self.clock, self.folder = name, parties, engine, clock, folder
-        (folder / "trust.yaml").write_bytes(parties.trust_yaml(name))
         self.state = EnvironmentState(
             name=name,
             signing_key=parties.keys[name],
             log_key=parties.logs[name],
             policy=load_policy(policy),
-            trust=TrustStore.load(folder / "trust.yaml", environment=name),
+            trust=TrustStore(parties.trust(name)),
             identity=TlsIdentity(b"", b"", b""),
         )
         storage = storage or Storage("sqlite-directory", folder)
@@ -138,10 +137,7 @@ class Registry:
 
     async def change_trust(self, **changes) -> None:
         """Start anew with another trust document, as an administrator does."""
-        (self.folder / "trust.yaml").write_bytes(self.parties.trust_yaml(self.name, **changes))
-        self.state = replace(
-            self.state, trust=TrustStore.load(self.folder / "trust.yaml", environment=self.name)
-        )
+        self.state = replace(self.state, trust=TrustStore(self.parties.trust(self.name, **changes)))
         self.wire()
         await record_documents(self.writer, self.state)
 
