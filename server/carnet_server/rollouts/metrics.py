@@ -11,18 +11,20 @@ begin a minute before the rollout, and end a minute ahead of our clock, since cl
 
 from __future__ import annotations
 
-import hashlib
+import json
 import re
 from bisect import bisect_right
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from carnet.canonical import sha256_hex
 from carnet.errors import InvalidInputError
 from carnet.serving.columns import EPOCH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from carnet_server.rollouts.domain import Rollout
 
@@ -37,9 +39,10 @@ MAX_SQUARES = 1e300
 _ROUNDING = 1e-6
 _METRIC = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,63}")
 
+Key = TypeVar("Key")
 
-@dataclass(frozen=True, slots=True)
-class MetricPoint:
+
+class MetricPoint(NamedTuple):
     """The sums of some samples of one version in a window of time.
 
     Attributes:
@@ -47,7 +50,7 @@ class MetricPoint:
         metric: The metric.
         start: When the window began, in microseconds since 1970; None where that is not said.
         end: When it ended.
-        count: How many samples.
+        sample_count: How many samples.
         total: Their sum.
         total_of_squares: The sum of their squares.
         direction: ``higher_is_better``, ``lower_is_better``, or empty where it is not said.
@@ -57,7 +60,7 @@ class MetricPoint:
     metric: str
     start: int | None
     end: int | None
-    count: int
+    sample_count: int
     total: float
     total_of_squares: float
     direction: str
@@ -105,12 +108,7 @@ def check_size(count: int) -> None:
 
 def digest_of(points: Sequence[MetricPoint]) -> str:
     """Return a digest of a batch, by which the same one is known."""
-    lines = "\n".join(
-        f"{each.version} {each.metric!r} {each.start} {each.end} {each.count} {each.total!r} "
-        f"{each.total_of_squares!r} {each.direction}"
-        for each in points
-    )
-    return hashlib.sha256(lines.encode("utf-8", "backslashreplace")).hexdigest()
+    return sha256_hex(json.dumps(points).encode())
 
 
 def check_points(
@@ -135,23 +133,19 @@ def check_points(
     versions = (rollout.champion_version, rollout.challenger_version)
     earliest = microseconds(rollout.created_at) - CLOCK_SKEW_MICROSECONDS
     latest = microseconds(now) + CLOCK_SKEW_MICROSECONDS
-    new: dict[str, str] = {}
+    settled: set[tuple[str, str]] = set()
     for index, point in enumerate(points):
-        problem = _number_problem(point) or _time_problem(point, earliest, latest)
-        if point.version not in versions:
-            problem = (
-                "version",
-                f"{point.version} is neither the champion, {versions[0]}, nor the challenger, {versions[1]}",
-            )
-        if problem is None:
-            problem = _direction_problem(point, directions)
+        problem = _version_problem(point, versions) or _time_problem(point, earliest, latest)
+        problem = problem or _number_problem(point)
+        said = (point.metric, point.direction)
+        if problem is None and said not in settled:
+            problem = _metric_problem(point, directions)
+            directions.setdefault(point.metric, point.direction)
+            settled.add(said)
         if problem is not None:
             field = f"points[{index}].{problem[0]}"
             raise InvalidInputError(f"{field}: {problem[1]}", metadata={"field": field})
-        if point.metric not in directions:
-            new[point.metric] = directions[point.metric] = point.direction
-        elif point.metric not in known:
-            new[point.metric] = directions[point.metric]
+    new = {metric: directions[metric] for metric, _ in settled if metric not in known}
     if len(known) + len(new) > MAX_METRICS:
         raise InvalidInputError(
             f"points: with these the rollout has {len(known) + len(new)} metrics; {MAX_METRICS} at most",
@@ -170,21 +164,28 @@ def add_up(points: Sequence[MetricPoint], phase_times: Sequence[datetime], inter
     """
     # What began before the rollout, by a clock that is not ours, counts for its first phase.
     begins = [microseconds(at) for at in phase_times[1:]]
-    length = interval.days * 86_400_000_000 + interval.seconds * 1_000_000 + interval.microseconds
-    totals: dict[tuple[int, int, str], list[float]] = {}
-    windows: dict[tuple[int, str, int], list[float]] = {}
+    length = interval // timedelta(microseconds=1)
+    together: dict[tuple[int, int, int, str], list[float]] = {}
     for point in points:
         start, end = point.start or 0, point.end or 0
-        phase = bisect_right(begins, (start + end) // 2)
-        window = start - start % length
-        for sums in (
-            totals.setdefault((phase, point.version, point.metric), [0.0, 0.0, 0.0]),
-            windows.setdefault((point.version, point.metric, window), [0.0, 0.0, 0.0]),
-        ):
-            sums[0] += point.count
-            sums[1] += point.total
-            sums[2] += point.total_of_squares
+        key = (bisect_right(begins, (start + end) // 2), start - start % length, point.version, point.metric)
+        _add(together, key, (point.sample_count, point.total, point.total_of_squares))
+    totals: dict[tuple[int, int, str], list[float]] = {}
+    windows: dict[tuple[int, str, int], list[float]] = {}
+    for (phase, window, version, metric), sums in together.items():
+        _add(totals, (phase, version, metric), sums)
+        _add(windows, (version, metric, window), sums)
     return Sums(totals, windows)
+
+
+def _add(sums: dict[Key, list[float]], key: Key, added: Sequence[float]) -> None:
+    stood = sums.get(key)
+    if stood is None:
+        sums[key] = list(added)
+        return
+    stood[0] += added[0]
+    stood[1] += added[1]
+    stood[2] += added[2]
 
 
 def microseconds(at: datetime) -> int:
@@ -193,21 +194,25 @@ def microseconds(at: datetime) -> int:
     return apart.days * 86_400_000_000 + apart.seconds * 1_000_000 + apart.microseconds
 
 
+def _version_problem(point: MetricPoint, versions: tuple[int, int]) -> tuple[str, str] | None:
+    """Say why a point is of another version; None where it is not."""
+    if point.version in versions:
+        return None
+    return "version", (
+        f"{point.version} is neither the champion, {versions[0]}, nor the challenger, {versions[1]}"
+    )
+
+
 def _number_problem(point: MetricPoint) -> tuple[str, str] | None:
-    """Say which field of a point is no figure, and why; None where all are."""
-    if not _METRIC.fullmatch(point.metric):
-        return "metric", (
-            f"{point.metric[:80]!r} is no metric's name: 1 to 64 letters, digits, '.', '_' and '-', "
-            "beginning with a letter"
-        )
-    if point.count < 1:
-        return "count", f"{point.count}: a window without samples is not reported"
+    """Say which number of a point is no figure, and why; None where all are."""
     total, squares = point.total, point.total_of_squares
+    if point.sample_count < 1:
+        return "count", f"{point.sample_count}: a window without samples is not reported"
     if not -MAX_SUM <= total <= MAX_SUM:
         return "sum", f"{total} is no finite sum of {MAX_SUM:g} at most"
     if not 0 <= squares <= MAX_SQUARES:
         return "sum_of_squares", f"{squares} is no finite sum of squares of {MAX_SQUARES:g} at most"
-    least = total * total / point.count
+    least = total * total / point.sample_count
     if squares < least * (1 - _ROUNDING):
         return "sum_of_squares", f"{squares:g} is less than sum² / count, {least:g}, which it never is"
     return None
@@ -228,8 +233,13 @@ def _time_problem(point: MetricPoint, earliest: int, latest: int) -> tuple[str, 
     return None
 
 
-def _direction_problem(point: MetricPoint, directions: Mapping[str, str]) -> tuple[str, str] | None:
-    """Say why a point's direction will not do; None where it will."""
+def _metric_problem(point: MetricPoint, directions: Mapping[str, str]) -> tuple[str, str] | None:
+    """Say why a point's metric or its direction will not do; None where both will."""
+    if not _METRIC.fullmatch(point.metric):
+        return "metric", (
+            f"{point.metric[:80]!r} is no metric's name: 1 to 64 letters, digits, '.', '_' and '-', "
+            "beginning with a letter"
+        )
     settled = directions.get(point.metric)
     if settled is None and not point.direction:
         return "direction", f"no guardrail says which way {point.metric} is better: say it"

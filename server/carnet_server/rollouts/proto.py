@@ -111,8 +111,8 @@ def points_from_proto(messages: Iterable[rollouts_pb2.MetricPoint]) -> list[Metr
         MetricPoint(
             message.version,
             message.metric,
-            _microseconds(message.start_time) if message.HasField("start_time") else None,
-            _microseconds(message.end_time) if message.HasField("end_time") else None,
+            _microseconds(message.start_time),
+            _microseconds(message.end_time),
             message.count,
             message.sum,
             message.sum_of_squares,
@@ -122,8 +122,10 @@ def points_from_proto(messages: Iterable[rollouts_pb2.MetricPoint]) -> list[Metr
     ]
 
 
-def _microseconds(time: Timestamp) -> int:
-    return time.seconds * 1_000_000 + time.nanos // 1000
+def _microseconds(time: Timestamp) -> int | None:
+    """Return a time in microseconds since 1970; None for one that is not said, or is 1970 itself."""
+    seconds, nanos = time.seconds, time.nanos
+    return seconds * 1_000_000 + nanos // 1000 if seconds or nanos else None
 
 
 def _verdict_to_proto(verdict: GuardrailVerdict) -> rollouts_pb2.GuardrailResult:

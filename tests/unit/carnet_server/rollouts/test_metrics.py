@@ -29,8 +29,8 @@ BAD = {
     "a metric with a space": ({"metric": "error rate"}, "metric"),
     "a metric that begins with a digit": ({"metric": "9lives"}, "metric"),
     "a long metric": ({"metric": "x" * 65}, "metric"),
-    "no samples": ({"count": 0}, "count"),
-    "fewer than none": ({"count": -1}, "count"),
+    "no samples": ({"sample_count": 0}, "count"),
+    "fewer than none": ({"sample_count": -1}, "count"),
     "a sum that is none": ({"total": math.nan}, "sum"),
     "a sum without end": ({"total": math.inf}, "sum"),
     "a sum that nothing could be added to": ({"total": -1e151, "total_of_squares": 1e300}, "sum"),
@@ -38,7 +38,7 @@ BAD = {
     "squares without end": ({"total_of_squares": math.inf}, "sum_of_squares"),
     "negative squares": ({"total": 0.0, "total_of_squares": -1.0}, "sum_of_squares"),
     "squares that are too small": (
-        {"total": 100.0, "total_of_squares": 9.9, "count": 1000},
+        {"total": 100.0, "total_of_squares": 9.9, "sample_count": 1000},
         "sum_of_squares",
     ),
     "no beginning": ({"start": None}, "start_time"),
@@ -60,7 +60,7 @@ async def test_a_batch_with_one_point_that_is_none_is_refused_whole(house, chang
     }
     good = house.measured(2, 0.1)
     with pytest.raises(InvalidInputError) as caught:
-        await house.report(rollout, good, good, replace(good, **changes), good)
+        await house.report(rollout, good, good, good._replace(**changes), good)
     assert caught.value.metadata["field"] == f"points[2].{field}"
     assert caught.value.message.startswith(f"points[2].{field}: ")
     for table in ("rollout_totals", "rollout_windows", "rollout_metrics", "rollout_reports"):
@@ -111,14 +111,14 @@ async def test_the_bounds_of_time_are_a_minute_wide(house):
     rollout = await house.begin((0.1, timedelta(hours=1)))
     now = microseconds(house.clock())
     point = house.measured(2, 0.1)
-    edge = replace(point, start=now - CLOCK_SKEW_MICROSECONDS, end=now + CLOCK_SKEW_MICROSECONDS)
+    edge = point._replace(start=now - CLOCK_SKEW_MICROSECONDS, end=now + CLOCK_SKEW_MICROSECONDS)
     assert (await house.report(rollout, edge)).accepted_count == 1
 
 
 async def test_an_id_belongs_to_its_caller(house):
     rollout = await house.begin((0.1, timedelta(hours=1)))
     point = house.measured(2, 0.1)
-    for subject, other in (("a", point), ("b", replace(point, count=1001, total=100.1))):
+    for subject, other in (("a", point), ("b", point._replace(sample_count=1001, total=100.1))):
         caller = house.caller(f"spiffe://carnet.test/{subject}")
         told = await house.rollouts.report(caller, rollout.name, request_id="1", points=[other])
         assert told.accepted_count == 1
@@ -136,7 +136,7 @@ points = st.builds(
     metric=st.sampled_from(["errors", "latency"]),
     start=st.integers(0, 300).map(lambda seconds: microseconds(START) + seconds * 1_000_000),
     end=st.none(),
-    count=st.integers(1, 1000),
+    sample_count=st.integers(1, 1000),
     total=st.integers(-1000, 1000).map(float),
     total_of_squares=st.integers(0, 10**6).map(float),
     direction=st.just(""),
@@ -145,11 +145,11 @@ points = st.builds(
 
 @given(st.lists(points, max_size=60), st.lists(st.integers(1, 300), max_size=3).map(sorted))
 def test_nothing_is_lost_or_counted_twice_when_a_batch_is_added_up(batch, steps):
-    batch = [replace(each, end=each.start) for each in batch]
+    batch = [each._replace(end=each.start) for each in batch]
     phases = [START, *(START + timedelta(seconds=each) for each in steps)]
     sums = add_up(batch, phases, MINUTE)
     for found in (sums.totals, sums.windows):
-        assert sum(each[0] for each in found.values()) == sum(each.count for each in batch)
+        assert sum(each[0] for each in found.values()) == sum(each.sample_count for each in batch)
         assert sum(each[1] for each in found.values()) == sum(each.total for each in batch)
         assert sum(each[2] for each in found.values()) == sum(each.total_of_squares for each in batch)
     for phase, version, metric in sums.totals:
@@ -166,13 +166,13 @@ def test_nothing_is_lost_or_counted_twice_when_a_batch_is_added_up(batch, steps)
 def test_digests_tell_batches_apart():
     one = MetricPoint(1, "errors", 0, 1, 2, 1.0, 1.0, "")
     others = [
-        replace(one, **{field: value})
+        one._replace(**{field: value})
         for field, value in (
             ("version", 2),
             ("metric", "error"),
             ("start", 1),
             ("end", 2),
-            ("count", 3),
+            ("sample_count", 3),
             ("total", math.nextafter(1.0, 2)),
             ("total_of_squares", math.nextafter(1.0, 2)),
             ("direction", "lower_is_better"),
