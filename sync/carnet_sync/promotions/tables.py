@@ -85,10 +85,10 @@ class CancellationRow(_SyncTable, table=True):
     created_at: datetime = Field(sa_type=UtcDateTime)
 
 
-class WitnessedLogRow(_SyncTable, table=True):
+class CosignedLogRow(_SyncTable, table=True):
     """What was cosigned last of an environment's log; see ``carnet_sync.witnessing``."""
 
-    __tablename__ = "witnessed_logs"
+    __tablename__ = "cosigned_logs"
 
     origin: str = Field(primary_key=True)
     size: int = Field(sa_type=BigInteger)
@@ -100,4 +100,4 @@ METADATA = _SyncTable.metadata
 PROMOTIONS: Table = METADATA.tables["promotions"]
 EVENTS: Table = METADATA.tables["promotion_events"]
 CANCELLATIONS: Table = METADATA.tables["cancellations"]
-WITNESSED: Table = METADATA.tables["witnessed_logs"]
+COSIGNED: Table = METADATA.tables["cosigned_logs"]

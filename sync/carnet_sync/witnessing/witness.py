@@ -20,7 +20,7 @@ from carnet.translog.checkpoint import parse_checkpoint, unverified_checkpoint
 from carnet.translog.cosignature import cosign_checkpoint
 from carnet.translog.note import parse_note
 from carnet.translog.witness_request import consider
-from carnet_sync.promotions.tables import WITNESSED
+from carnet_sync.promotions.tables import COSIGNED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_READ = select(WITNESSED.c.checkpoint).where(WITNESSED.c.origin == bindparam("of_origin"))
-_DELETE = delete(WITNESSED).where(WITNESSED.c.origin == bindparam("of_origin"))
-_INSERT = insert(WITNESSED)
+_READ = select(COSIGNED.c.checkpoint).where(COSIGNED.c.origin == bindparam("of_origin"))
+_DELETE = delete(COSIGNED).where(COSIGNED.c.origin == bindparam("of_origin"))
+_INSERT = insert(COSIGNED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ depends_on = None
 def upgrade() -> None:
     """Apply this step; nothing was witnessed before."""
     op.create_table(
-        "witnessed_logs",
+        "cosigned_logs",
         sa.Column("origin", NAME, primary_key=True),
         sa.Column("size", sa.BigInteger(), nullable=False),
         sa.Column("checkpoint", TEXT, nullable=False),
@@ -26,4 +26,4 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Take this step back."""
-    op.drop_table("witnessed_logs")
+    op.drop_table("cosigned_logs")
