@@ -34,7 +34,9 @@ def index_of_numbers(reference: NDArray[Any], data: NDArray[Any]) -> float:
     inner = np.unique(np.quantile(reference, np.linspace(0, 1, _BINS + 1)[1:-1], method="lower"))
     if inner[0] == reference.min():
         # Where a tenth and more is the least value, what is below it would hide in the bin of that value.
-        inner = np.unique(np.concatenate((np.nextafter(inner[:1], -np.inf), inner)))
+        with np.errstate(over="ignore"):  # below the least number that there is comes minus infinity
+            below = np.nextafter(inner[:1], -np.inf)
+        inner = np.unique(np.concatenate((below, inner)))
     bins = len(inner) + 1
     shares = [
         np.bincount(np.searchsorted(inner, values, side="left"), minlength=bins) / len(values)

@@ -102,7 +102,7 @@ def value_of(column, number: int):
     if isinstance(kind, Integer):
         return number + 1
     if isinstance(kind, Double):
-        return number + 0.1
+        return (number % 8 + 1) / 10
     if isinstance(kind, LargeBinary):
         return b"\x00\xff" + str(number).encode() * 5
     if isinstance(kind, Enum):

@@ -35,6 +35,7 @@ FILES = {
     "sync/sync.yaml",
     "sync/tls.pem",
     "sync/tls-key.pem",
+    "sync/witness-key.pem",
     *(
         f"environments/{name}/{file}"
         for name in ENVIRONMENTS
@@ -48,6 +49,8 @@ FILES = {
             "signing-key.pem",
             "signing-authority.pem",
             "signing-authority-key.pem",
+            "witness-key.pem",
+            "witnesses.policy",
         )
     ),
     *(

@@ -260,7 +260,7 @@ def test_what_is_due_follows_from_the_facts(held, given_facts, wanted):
 
 
 def test_the_permit_goes_with_the_move():
-    permit = Permit("p" * 32, "d" * 64, None)
+    permit = Permit()
     held = rollout(phase=1, on_success=MOVE)
     assert due_change(held, facts(HOLDING, now=START + 2 * MINUTE, permit=permit)).permit is permit
     elsewhere = rollout(AWAITING, phase=1)
