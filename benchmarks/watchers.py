@@ -1,6 +1,7 @@
-"""Many watchers of one alias in one process: ``python -m benchmarks.watchers FOLDER NAME COUNT``.
+"""Many watchers of one alias in one process: ``python -m benchmarks.watchers FOLDER NAME COUNT [ENDPOINT]``.
 
-Each has a connection of its own to dev, over mutual TLS, as a serving host has. Says ``ready`` on a line once
+Each has a connection of its own to dev, over mutual TLS, as a serving host has, or to another endpoint with
+dev's certificate. Says ``ready`` on a line once
 all have been told the present state, then a line of JSON for each revision that all were told: the revision,
 and when each was told, in seconds of the system's monotonic clock, which processes share.
 """
@@ -53,13 +54,16 @@ class _Told:
             print(json.dumps({"revision": revision, "told": self._times.pop(revision)}), flush=True)
 
 
-def _connections(folder: Path, count: int) -> Iterator[RegistryConnection]:
+def _connections(folder: Path, count: int, endpoint: str) -> Iterator[RegistryConnection]:
     federation = Federation.load(folder)
     me, pinned = federation.identity(IDENTITY), federation.environment(ENVIRONMENT)
     identity = TlsIdentity.load(me.certificate, me.private_key, federation.ca)
     for _ in range(count):
         yield RegistryConnection(
-            pinned.endpoint, server_name=pinned.server_name, identity=identity, environment=ENVIRONMENT
+            endpoint or pinned.endpoint,
+            server_name=pinned.server_name,
+            identity=identity,
+            environment=ENVIRONMENT,
         )
 
 
@@ -77,10 +81,11 @@ async def _watch(connection: RegistryConnection, name: str, told: _Told, diallin
             told.add((await stream.read()).alias.revision, is_first=False)
 
 
-async def _watch_all(folder: Path, name: str, count: int) -> None:
+async def _watch_all(folder: Path, name: str, count: int, endpoint: str = "") -> None:
     told, dialling = _Told(count), asyncio.Semaphore(_DIALLED_AT_ONCE)
-    await asyncio.gather(*(_watch(each, name, told, dialling) for each in _connections(folder, count)))
+    connections = _connections(folder, count, endpoint)
+    await asyncio.gather(*(_watch(each, name, told, dialling) for each in connections))
 
 
 if __name__ == "__main__":
-    asyncio.run(_watch_all(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])))
+    asyncio.run(_watch_all(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), *sys.argv[4:]))
