@@ -44,10 +44,11 @@ def evidence_above_zero(estimate: float, variance: float, prior_variance: float)
     if variance <= 0:
         return EVIDENCE_MAX if estimate > 0 else 0.0
     total = variance + prior_variance
-    if not math.isfinite(total):
-        return 0.0
     score = estimate * math.sqrt(prior_variance / total / variance)
-    return evidence_of(math.log(2) + 0.5 * math.log(variance / total) + _log_chance_over_density(score))
+    if not math.isfinite(total) or math.isnan(score):
+        return 0.0
+    narrowing = 0.5 * (math.log(variance) - math.log(total))
+    return evidence_of(math.log(2) + narrowing + _log_chance_over_density(score))
 
 
 def _log_chance_over_density(score: float) -> float:

@@ -35,6 +35,9 @@ def test_every_reference_leads_somewhere() -> None:
         ("Period", "from", "24:00", "25:00"),
         ("ApprovalDemand", "rule", "two-people", "Two"),
         ("LabelDeclaration", "required_in", "medical-*", "A?"),
+        ("GuardrailDemand", "metric", "latency_ms", "5xx"),
+        ("PurgeTerms", "grace", "7d", "0d"),
+        ("QuotaTerms", "storage", "500GiB", "500GB"),
     ],
 )
 def test_what_is_written_as_text_has_its_form(definition: str, field: str, good: str, bad: str) -> None:

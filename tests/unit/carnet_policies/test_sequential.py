@@ -71,6 +71,9 @@ def test_a_greater_difference_is_never_less_evidence(
         (-1e9, 1e-9, 0.0),
         (-1e150, 1e-9, 0.0),
         (1.0, math.inf, 0.0),
+        (1e-3, 5e-324, EVIDENCE_MAX),
+        (-1e-3, 5e-324, 0.0),
+        (0.0, 5e-324, 0.0),
         (1.0, math.nan, 0.0),
     ],
 )
