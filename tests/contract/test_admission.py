@@ -152,7 +152,6 @@ async def test_a_version_travels_with_every_stamp(world):
     assert (entry.type, entry.envelope_digest) == ("version.admitted", view.admission.decision_digest)
 
 
-@ALL_FOUR
 async def test_the_decision_names_everything_it_rests_on_and_travels_on_as_evidence(world):
     manifest, _, given = await brought(world)
     admission = await world.evaluate(given)
@@ -174,7 +173,6 @@ async def test_the_decision_names_everything_it_rests_on_and_travels_on_as_evide
     assert held[view.admission.decision_digest].trusted
 
 
-@ALL_FOUR
 async def test_the_source_records_where_it_went_once(world):
     manifest, _, _ = await brought(world)
     view = await world.promote(manifest)
@@ -197,7 +195,6 @@ async def test_the_source_records_where_it_went_once(world):
     )
 
 
-@ALL_FOUR
 async def test_a_dry_run_says_what_would_be_and_stores_nothing(world):
     _, request, given = await brought(world)
     size = world.staging.log.size
@@ -213,7 +210,6 @@ async def test_a_dry_run_says_what_would_be_and_stores_nothing(world):
         )
 
 
-@ALL_FOUR
 async def test_what_has_not_changed_is_not_written_again(world):
     manifest, request, given = await brought(world)
     first = await world.evaluate(given)
@@ -223,7 +219,6 @@ async def test_what_has_not_changed_is_not_written_again(world):
     assert second == first
 
 
-@ALL_FOUR
 async def test_a_version_that_awaits_evidence_has_no_dossier_until_it_comes(world):
     manifest = await world.publish()
     request = world.parties.request(manifest)
@@ -259,7 +254,6 @@ async def test_a_version_that_is_here_already_is_promoted_for_an_alias_alone(qui
     assert receipt.index == quiet.dev.log.size - 1
 
 
-@ALL_FOUR
 async def test_an_alias_that_points_there_already_is_not_moved(quiet):
     manifest, _, _ = await brought(quiet)
     await quiet.promote(manifest)

@@ -41,8 +41,6 @@ from tests.support.registry import (
 )
 from tests.support.storage import ALL_FOUR
 
-pytestmark = ALL_FOUR
-
 CHAMPION = ResourceName("risk", "fraud", alias="champion")
 
 
@@ -71,6 +69,7 @@ async def roll_back(registry, **options):
 # --- publishing -------------------------------------------------------------------------------------------
 
 
+@ALL_FOUR
 async def test_a_published_version_is_readable_whole_and_its_receipt_verifies(registry):
     manifest, contents = make_version(1, description="Scores payments.")
     await registry.give_blobs(manifest, contents)
@@ -157,6 +156,7 @@ async def test_a_number_that_is_not_the_next_says_which_is(registry, number):
     assert await registry.count("models") == 0
 
 
+@ALL_FOUR
 async def test_blobs_that_the_namespace_was_not_given_are_named_and_nothing_is_stored(registry):
     manifest, _ = make_version(1)
     with pytest.raises(BlobsMissingError) as raised:
@@ -176,6 +176,7 @@ async def test_blobs_are_looked_for_before_the_policy_is_asked(registry):
     assert await registry.entries() == []
 
 
+@ALL_FOUR
 async def test_a_blob_that_is_collected_before_the_commit_stops_it(registry, monkeypatch):
     manifest, contents = make_version(1)
     await registry.give_blobs(manifest, contents)
@@ -570,6 +571,7 @@ async def test_rollbacks_lead_further_back_and_never_to_what_was_rolled_back(reg
         await roll_back(registry)
 
 
+@ALL_FOUR
 async def test_a_rollback_passes_over_revoked_and_damaged_versions(registry):
     await live(registry, 1, 2, 3, 4)
     await registry.models.revoke(registry.caller(OPERATOR), version_name(3), "bad")
@@ -579,6 +581,7 @@ async def test_a_rollback_passes_over_revoked_and_damaged_versions(registry):
     assert (await roll_back(registry)).alias.version == 1
 
 
+@ALL_FOUR
 async def test_a_rollback_with_no_good_version_left_names_what_is_wrong_with_each(registry):
     await live(registry, 1, 2, 3)
     await registry.models.revoke(registry.caller(OPERATOR), version_name(2), "bad")

@@ -760,7 +760,7 @@ def small(tmp_path_factory):
     """dev alone, its data on a disk of its own of 24 MiB where one can be mounted."""
     federation = LocalFederation(tmp_path_factory.mktemp("small") / "carnet")
     disk = federation.folder / "environments" / "dev" / "data"
-    disk.mkdir()
+    disk.mkdir(exist_ok=True)
     mounted = _mount(disk, "size=24m")
     try:
         federation.start("dev")

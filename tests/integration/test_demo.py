@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import re
@@ -9,29 +10,46 @@ import subprocess
 
 import pytest
 
+from carnet.errors import NotFoundError
+from carnet_server.local.processes import processes_of, stop_all
 from tests.support.federation import CARNET, LocalFederation
+from tests.support.forks import run_program
+
+ENVIRONMENT = os.environ | {"COLUMNS": "160", "NO_COLOR": "1"}
+SECONDS = 110
 
 
-def demo(folder, base_port: int, *options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [CARNET, "demo", "--dir", str(folder), "--base-port", str(base_port), *options],
-        env=os.environ | {"COLUMNS": "160", "NO_COLOR": "1"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=115,
-        check=False,
-    )
+def arguments(folder) -> list[str]:
+    # Below the ports that systems give to outgoing connections, which would be taken by the time of starting.
+    return ["demo", "--dir", str(folder), "--base-port", str(random.randrange(11_000, 29_000, 10))]
+
+
+@contextlib.contextmanager
+def stopped_at_the_end(folder):
+    """See to it that nothing of a demo runs on, however it ended."""
+    try:
+        yield
+    finally:
+        with contextlib.suppress(NotFoundError):
+            stop_all(processes_of(folder))
 
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory):
     """The demo's folder, and what it printed."""
     folder = tmp_path_factory.mktemp("demo") / "carnet"
-    done = demo(folder, random.randrange(20_000, 50_000, 100))
-    assert done.returncode == 0, done.stdout + done.stderr
-    yield folder, done.stdout
-    LocalFederation(folder).stop()
+    with stopped_at_the_end(folder):
+        done = subprocess.run(
+            [CARNET, *arguments(folder)],
+            env=ENVIRONMENT,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        yield folder, done.stdout
 
 
 def check_what_happened(text: str) -> None:
@@ -70,22 +88,21 @@ def test_its_last_lines_say_what_happened(told):
 
 def test_it_is_the_same_on_postgresql_and_s3(tmp_path):
     folder = tmp_path / "carnet"
-    done = demo(folder, random.randrange(11_000, 29_000, 10), "--database", "postgres", "--blobs", "s3")
-    assert done.returncode == 0, done.stdout + done.stderr
-    check_what_happened(done.stdout)
-    assert "Metadata: PostgreSQL" in done.stdout
-    assert "Blobs: objects, at an S3 endpoint" in done.stdout
-    assert not list(folder.glob("**/registry.db")) + list(folder.glob("**/sync.db"))
-    again = LocalFederation(folder)
-    assert all(process.stopped for process in again.processes.values())
-    try:
+    stores = ["--database", "postgres", "--blobs", "s3"]
+    with stopped_at_the_end(folder):
+        done = run_program("carnet", *arguments(folder), *stores, environment=ENVIRONMENT, timeout=SECONDS)
+        assert done.returncode == 0, done.stdout + done.stderr
+        check_what_happened(done.stdout)
+        assert "Metadata: PostgreSQL" in done.stdout
+        assert "Blobs: objects, at an S3 endpoint" in done.stdout
+        assert not list(folder.glob("**/registry.db")) + list(folder.glob("**/sync.db"))
+        again = LocalFederation(folder)
+        assert all(process.stopped for process in again.processes.values())
         again.start("postgres")
         databases = again.query(
             "dev", "SELECT datname FROM pg_database WHERE datname LIKE 'carnet%' ORDER BY 1"
         )
         assert databases == [("carnet_dev",), ("carnet_prod",), ("carnet_staging",), ("carnet_sync",)]
-    finally:
-        again.stop()
 
 
 def test_it_says_in_plain_words_why_the_weaker_model_is_refused(told):
@@ -131,7 +148,7 @@ def test_it_leaves_alone_what_is_not_its_own(tmp_path):
     folder = tmp_path / "carnet"
     folder.mkdir()
     (folder / "notes.txt").write_text("mine")
-    done = demo(folder, 7400)
+    done = run_program("carnet", *arguments(folder), environment=ENVIRONMENT)
     assert done.returncode == 7
     assert "is not the demo's" in done.stderr
     assert [path.name for path in folder.iterdir()] == ["notes.txt"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import signal
 import socket
@@ -16,17 +17,20 @@ import psutil
 import pytest
 
 from tests.support.federation import CARNET, LocalFederation
+from tests.support.forks import run_program
 
 NAMES = ["postgres", "s3", "dev", "prod", "staging", "sync"]
 
 
-@pytest.fixture
-def federation(tmp_path):
-    folder = tmp_path / "carnet"
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A federation that was made by the command, with stores of its own; tests leave it up or down."""
+    folder = tmp_path_factory.mktemp("stores") / "carnet"
     base_port = random.SystemRandom().randrange(11000, 29000, 10)
     stores = ["--database", "postgres", "--blobs", "s3"]
-    command = [CARNET, "init", str(folder), "--base-port", str(base_port), *stores]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    done = run_program(
+        "carnet", "init", str(folder), "--base-port", str(base_port), *stores, environment=os.environ
+    )
     assert done.returncode == 0, done.stderr
     assert "postgres, s3, dev, prod, staging, sync" in done.stdout
     federation = LocalFederation(folder)
@@ -35,13 +39,28 @@ def federation(tmp_path):
     federation.stop()
 
 
+@pytest.fixture
+def down(made):
+    """The federation, down."""
+    made.stop()
+    return made
+
+
+@pytest.fixture
+def up(made):
+    """The federation, up."""
+    made.start()
+    return made
+
+
 def family_of(federation) -> list[psutil.Process]:
     """Every process of the federation, and all that these have started."""
     found = [psutil.Process(process.pid()) for process in federation.processes.values()]
     return found + [child for each in found for child in each.children(recursive=True)]
 
 
-def test_it_goes_up_works_goes_down_and_has_everything_when_it_is_up_again(federation, tmp_path):
+def test_it_goes_up_works_goes_down_and_has_everything_when_it_is_up_again(down, tmp_path):
+    federation = down
     up = federation.cli_json("up", "--detach")["processes"]
     assert [(each["name"], each["state"]) for each in up] == [(name, "serving") for name in NAMES]
     assert federation.cli_json("status")["processes"] == up
@@ -75,28 +94,28 @@ def test_it_goes_up_works_goes_down_and_has_everything_when_it_is_up_again(feder
 
 
 @pytest.mark.parametrize("name", ["postgres", "s3"])
-def test_a_store_that_died_is_seen_and_started_again_and_those_that_need_it_go_on(federation, tmp_path, name):
-    federation.start()
-    before = {each: process.pid() for each, process in federation.processes.items()}
-    federation.kill(name)
-    shown = {each["name"]: each["state"] for each in federation.cli_json("status", check=8)["processes"]}
+def test_a_store_that_died_is_seen_and_started_again_and_those_that_need_it_go_on(up, tmp_path, name):
+    before = {each: process.pid() for each, process in up.processes.items()}
+    up.kill(name)
+    shown = {each["name"]: each["state"] for each in up.cli_json("status", check=8)["processes"]}
     assert shown.pop(name) == "stopped"
     assert "serving" in shown.values()
-    federation.cli("up", "--detach")
-    after = {each: process.pid() for each, process in federation.processes.items()}
+    up.cli("up", "--detach")
+    after = {each: process.pid() for each, process in up.processes.items()}
     assert [each for each in NAMES if before[each] != after[each]] == [name]
-    assert federation.publish(tmp_path).version == 1
+    assert up.publish(tmp_path, f"risk/without-{name}").version == 1
 
 
-def test_one_that_stays_starts_a_dead_store_again_and_stops_everything_at_its_end(federation):
+def test_one_that_stays_starts_a_dead_store_again_and_stops_everything_at_its_end(up):
+    federation = up
     with subprocess.Popen(
         [CARNET, "up", "--dir", str(federation.folder)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-    ) as up:
-        for line in up.stdout:
+    ) as staying:
+        for line in staying.stdout:
             if "Ctrl-C" in line:
                 break
         first = federation.processes["postgres"].pid()
@@ -107,19 +126,19 @@ def test_one_that_stays_starts_a_dead_store_again_and_stops_everything_at_its_en
             assert time.monotonic() < end, "it was not started again"
             time.sleep(0.05)
         family += family_of(federation)
-        up.send_signal(signal.SIGINT)
-        assert up.wait(30) == 0
+        staying.send_signal(signal.SIGINT)
+        assert staying.wait(30) == 0
     assert not [each for each in family if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
 
 
-def test_a_store_whose_port_is_taken_is_named_with_its_log(federation):
-    endpoint = federation.cli_json("status", check=8)["processes"][0]["endpoint"]
+def test_a_store_whose_port_is_taken_is_named_with_its_log(down):
+    endpoint = down.cli_json("status", check=8)["processes"][0]["endpoint"]
     host, _, port = endpoint.rpartition(":")
     with socket.create_server((host, int(port))):
-        done = federation.cli("up", "--detach", check=8)
+        done = down.cli("up", "--detach", check=8)
     assert "postgres ended while it started; see" in done.stderr
     assert "Address already in use" in done.stderr
-    assert federation.processes["dev"].pid() is None
+    assert down.processes["dev"].pid() is None
 
 
 KILLED_TESTS = {

@@ -10,7 +10,6 @@ import re
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from carnet_server.local.stores import variables_file
 from tests.support.backends import bucket_folder, bucket_url, drop_database, postgres_url, s3_environment
 from tests.support.bundles import make_bundle_directory
 from tests.support.federation import CARNET, LocalFederation
+from tests.support.forks import run_program
 
 LARGE = random.Random(20).randbytes(1 << 20) * 64
 DOCUMENTS = 20_000
@@ -81,10 +81,11 @@ def start_migrate(*arguments: str) -> subprocess.Popen:
 
 
 def migrate(*arguments: str) -> list[dict]:
-    with start_migrate(*arguments) as process:
-        said, errors = process.communicate(timeout=100)
-    assert process.returncode == 0, errors
-    return json.loads(said)["moved"]
+    done = run_program(
+        "carnet", "migrate", *arguments, "-o", "json", environment=os.environ | s3_environment()
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)["moved"]
 
 
 def kill_migrate_when(reached, *arguments: str) -> None:
@@ -127,14 +128,8 @@ def configure(federation, process: str, **values: str) -> None:
 def serve_once(federation, process: str) -> subprocess.CompletedProcess:
     """Run a service that is expected to refuse to start."""
     found = federation.processes[process]
-    return subprocess.run(
-        [sys.executable, "-m", found.module, "--config", str(found.config)],
-        env=os.environ | s3_environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    environment = os.environ | s3_environment()
+    return run_program(found.module, "--config", str(found.config), environment=environment, timeout=60)
 
 
 def insist_on_everything(federation, tmp_path, versions: int) -> None:

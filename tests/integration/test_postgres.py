@@ -21,6 +21,7 @@ from carnet_server.local.files import read_variables
 from carnet_server.local.initialise import free_ports
 from carnet_server.local.stores import variables_file
 from tests.support.federation import LocalFederation
+from tests.support.forks import run_program
 
 SECRET = "hunter2-geheim"
 SOON_SECONDS = 8
@@ -40,16 +41,11 @@ def own_environment(federation, name):
     return variables | read_variables(variables_file(federation.folder, name))
 
 
-def start(federation, config, name="dev"):
-    module = "carnet_sync" if name == "sync" else "carnet_server"
-    return subprocess.Popen(
-        [sys.executable, "-m", module, "--config", str(config)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        env=own_environment(federation, name),
-    )
+def run_to_its_end(federation, config, name):
+    """Start a process that is expected to refuse."""
+    program = "carnet_sync" if name == "sync" else "carnet_server"
+    environment = own_environment(federation, name)
+    return run_program(program, "--config", str(config), environment=environment, timeout=60)
 
 
 def changed_config(federation, name, file, **fields):
@@ -81,7 +77,14 @@ def second(federation):
     """Another process of dev over the same database; gives its port."""
     port = free_ports(1, 29_200)[0]
     config = changed_config(federation, "dev", "second.yaml", listen=f"127.0.0.1:{port}")
-    process = start(federation, config)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "carnet_server", "--config", str(config)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        env=own_environment(federation, "dev"),
+    )
     try:
         for line in process.stderr:
             if line.startswith("listening"):
@@ -214,17 +217,13 @@ def test_a_database_that_cannot_be_used_is_refused_at_start_in_one_line(federati
             cleaning.callback(config.unlink)
             started.append((config, remedy))
 
-        def attempt(config):
-            process = start(federation, config, name)
-            out, err = process.communicate(timeout=60)
-            return process.returncode, out, err
-
         with ThreadPoolExecutor(3) as threads:
-            ended = list(threads.map(attempt, [config for config, _ in started]))
+            ended = list(threads.map(lambda each: run_to_its_end(federation, each[0], name), started))
     password = read_variables(variables_file(federation.folder, name))["PGPASSWORD"]
-    for (_, remedy), (code, out, err) in zip(started, ended, strict=True):
-        assert code in (1, 2), err
-        assert out == ""
+    for (_, remedy), done in zip(started, ended, strict=True):
+        err = done.stderr
+        assert done.returncode in (1, 2), err
+        assert done.stdout == ""
         assert len(err.splitlines()) == 1, err
         assert err.startswith("error: ")
         assert "database" in err
@@ -243,13 +242,13 @@ def test_a_schema_of_a_later_version_is_refused_at_start(federation, name):
         connection.execute("UPDATE alembic_version SET version_num = '9999_later'")
         connection.commit()
         try:
-            process = start(federation, config, name)
-            out, err = process.communicate(timeout=60)
+            done = run_to_its_end(federation, config, name)
         finally:
             connection.execute("UPDATE alembic_version SET version_num = %s", [current])
             connection.commit()
             config.unlink()
-    assert (process.returncode, out, len(err.splitlines())) == (2, "", 1), err
+    err = done.stderr
+    assert (done.returncode, done.stdout, len(err.splitlines())) == (2, "", 1), err
     assert "database" in err
     assert "9999_later" in err
     assert "or name another database" in err

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import os
-import subprocess
 from types import SimpleNamespace
 from typing import get_args
 
@@ -32,7 +31,8 @@ from carnet_sync.app import SyncApp
 from carnet_sync.callers import Role
 from carnet_sync.config import load_config
 from tests.integration.test_grpc_contract import SYNC
-from tests.support.federation import CARNET, LocalFederation
+from tests.support.federation import LocalFederation
+from tests.support.forks import run_program
 from tests.support.oidc import Issuer, github_claims
 from tests.support.simulator import AWAITING, DOMAIN, Authority, SimulatedFederation
 
@@ -419,17 +419,9 @@ class Job:
 
     def run(self, *arguments, check=0, **variables):
         tokens = {f"CARNET_TOKEN_FILE_{name}": str(path) for name, path in self.files.items()}
-        done = subprocess.run(
-            [CARNET, *arguments, "-o", "json"],
-            env=os.environ
-            | {"CARNET_DIR": str(self.folder), "CARNET_IDENTITY": "ci", "NO_COLOR": "1"}
-            | tokens
-            | variables,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        own = {"CARNET_DIR": str(self.folder), "CARNET_IDENTITY": "ci", "NO_COLOR": "1"}
+        environment = os.environ | own | tokens | variables
+        done = run_program("carnet", *arguments, "-o", "json", environment=environment, timeout=60)
         assert done.returncode == check, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 

@@ -11,7 +11,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import sysconfig
 import types
 import warnings
 from pathlib import Path
@@ -34,13 +33,13 @@ from carnet_server.local.plan import DEFAULT_PLAN
 from carnet_server.local.processes import processes_of, stop_all
 from carnet_server.local.stores import Stores, variables_file
 from carnet_sync.config import load_config as load_sync_config
+from tests.support import forks
 from tests.support.bundles import make_bundle_directory
-from tests.support.forks import run_carnet, start_service
 from tests.support.storage import migrated_file
 
+CARNET = forks.CARNET
 # What `processes` starts them by.
-_STARTING = types.SimpleNamespace(Popen=start_service, DEVNULL=subprocess.DEVNULL)
-CARNET = str(Path(sysconfig.get_path("scripts")) / "carnet")
+_STARTING = types.SimpleNamespace(Popen=forks.start_service, DEVNULL=subprocess.DEVNULL)
 GOOD_METRICS = [
     {"name": "roc_auc", "value": 0.99, "direction": "higher_is_better"},
     {"name": "recall", "value": 0.97, "direction": "higher_is_better"},
@@ -192,7 +191,7 @@ class LocalFederation:
     def cli(self, *arguments: str, identity: str = "ci", check: int | None = 0):
         """Run the real `carnet` command; returns the completed process."""
         own = {"CARNET_DIR": str(self.folder), "CARNET_IDENTITY": identity, "NO_COLOR": "1"}
-        done = run_carnet(arguments, os.environ | own, timeout=110)
+        done = forks.run_program("carnet", *arguments, environment=os.environ | own)
         if check is not None:
             assert done.returncode == check, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done

@@ -3,7 +3,7 @@
 Importing is most of what a command or a service costs, so it is done once. A fork has what a process that was
 started anew would have: arguments, environment, folder, standard streams, a session if it is asked for, and an
 exit code. This process itself runs nothing, has one thread, and ends with whoever holds the other end of its
-socket.
+socket. Services that a fork starts, as ``carnet up`` does, are forks too.
 
 A request is a JSON object with four file descriptors: the standard streams, and a pipe that is told the
 process's id at once, and its exit code when it has ended.
@@ -19,13 +19,13 @@ import os
 import select
 import signal
 import socket
+import subprocess
 import sys
+import types
 
-PROGRAMS = {
-    "carnet": "carnet.cli.main",
-    "carnet_server": "carnet_server.__main__",
-    "carnet_sync": "carnet_sync.__main__",
-}
+from tests.support import forks
+from tests.support.forks import PROGRAMS
+
 # What they import when they come to need it.
 _LATER = ("alembic.command", "obstore.store", "psycopg", "sqlalchemy.dialects.sqlite.pysqlite")
 REQUEST_BYTES = 1 << 20
@@ -83,21 +83,27 @@ def _tell(pipe: int, number: int) -> None:
         os.write(pipe, f"{number}\n".encode())
 
 
-def serve(asking: socket.socket) -> tuple[dict, list[int]] | None:
+def serve(asking: socket.socket, forks_asking: socket.socket) -> tuple[dict, list[int]] | None:
     """Fork for every request.
+
+    Args:
+        asking: What tests ask by.
+        forks_asking: What forks ask by.
 
     Returns:
         In a fork, what it is to run and its standard streams; None when nobody is left to ask.
     """
     ready = select.poll()
-    ready.register(asking, select.POLLIN)
+    sockets = {each.fileno(): each for each in (asking, forks_asking)}
+    for number in sockets:
+        ready.register(number, select.POLLIN)
     children = Children(ready)
     while True:
         for number, _ in ready.poll():
-            if number != asking.fileno():
+            if number not in sockets:
                 children.bury(number)
                 continue
-            request, passed, _, _ = socket.recv_fds(asking, REQUEST_BYTES, 4)
+            request, passed, _, _ = socket.recv_fds(sockets[number], REQUEST_BYTES, 4)
             if not request:
                 return None
             *streams, pipe = passed
@@ -105,6 +111,7 @@ def serve(asking: socket.socket) -> tuple[dict, list[int]] | None:
             if child == 0:
                 children.forget()
                 asking.close()
+                forks_asking.close()
                 os.close(pipe)
                 return json.loads(request), streams
             for stream in streams:
@@ -112,8 +119,18 @@ def serve(asking: socket.socket) -> tuple[dict, list[int]] | None:
             children.add(child, pipe)
 
 
-def run(request: dict, streams: list[int]) -> int:
-    """Become the program that is asked for, in a fork, and run it."""
+def run(request: dict, streams: list[int], asking: socket.socket) -> int:
+    """Become the program that is asked for, in a fork, and run it.
+
+    Args:
+        request: What is asked for.
+        streams: Its standard streams.
+        asking: What it asks for forks by.
+    """
+    from carnet_server.local import processes
+
+    forks.ask_by(asking)
+    processes.subprocess = types.SimpleNamespace(Popen=forks.start_service, DEVNULL=subprocess.DEVNULL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if request["session"]:
         os.setsid()
@@ -132,9 +149,10 @@ def main(number: str) -> int:
     """Serve until nobody is left to ask."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever asks
     asking = socket.socket(fileno=int(number))
+    forks_asking, forks_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     import_everything()
-    asked = serve(asking)
-    return 0 if asked is None else run(*asked)
+    asked = serve(asking, forks_asking)
+    return 0 if asked is None else run(*asked, forks_end)
 
 
 if __name__ == "__main__":

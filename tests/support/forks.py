@@ -15,26 +15,31 @@ import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from tests.support.fork_server import PROGRAMS
-
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+PROGRAMS = {
+    "carnet": "carnet.cli.main",
+    "carnet_server": "carnet_server.__main__",
+    "carnet_sync": "carnet_sync.__main__",
+}
 AVAILABLE = hasattr(os, "pidfd_open")
 ROOT = Path(__file__).parents[2]
+CARNET = str(Path(sysconfig.get_path("scripts")) / "carnet")
 NOTHING = Path(os.devnull)
 
 
-class ForkServer:
+class _Server:
     """The process that has everything imported; it ends with this one."""
 
     def __init__(self) -> None:
-        self._asking, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.asking, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.support.fork_server", str(theirs.fileno())],
@@ -46,25 +51,21 @@ class ForkServer:
         atexit.register(self.stop)
 
     def stop(self) -> None:
-        self._asking.close()
+        self.asking.close()
         self._process.wait()
-
-    def ask(self, request: dict, streams: tuple[int, int, int]) -> int:
-        """Have a program run; returns what tells its process id and its exit code, each a line."""
-        told, telling = os.pipe()
-        try:
-            socket.send_fds(self._asking, [json.dumps(request).encode()], [*streams, telling])
-        except BaseException:
-            os.close(told)
-            raise
-        finally:
-            os.close(telling)
-        return told
 
 
 @functools.cache
-def _server() -> ForkServer:
-    return ForkServer()
+def _server() -> _Server:
+    return _Server()
+
+
+_inherited: list[socket.socket] = []
+
+
+def ask_by(asking: socket.socket) -> None:
+    """Ask the server of which this process is a fork."""
+    _inherited.append(asking)
 
 
 class Fork:
@@ -94,16 +95,23 @@ class Fork:
             "folder": str(Path.cwd()),
             "session": session,
         }
-        self._told = _server().ask(request, streams)
+        self._told, telling = os.pipe()
+        try:
+            asking = _inherited[0] if _inherited else _server().asking
+            socket.send_fds(asking, [json.dumps(request).encode()], [*streams, telling])
+        finally:
+            os.close(telling)
         self._text = b""
         self._command = [program, *arguments]
         self.pid = self._next(None)
         self.returncode: int | None = None
 
     def _next(self, end: float | None) -> int:
+        told = select.poll()
+        told.register(self._told, select.POLLIN)
         while b"\n" not in self._text:
-            left = None if end is None else max(end - time.monotonic(), 0)
-            if not select.select([self._told], [], [], left)[0]:
+            left = None if end is None else max(end - time.monotonic(), 0) * 1000
+            if not told.poll(left):
                 raise subprocess.TimeoutExpired(self._command, 0)
             more = os.read(self._told, 64)
             if not more:
@@ -126,19 +134,24 @@ class Fork:
             self._told = -1
 
 
-def run_carnet(
-    arguments: Sequence[str], environment: dict[str, str], *, timeout: float
+def run_program(
+    program: str, *arguments: str, environment: Mapping[str, str], timeout: float = 110
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command of ``carnet`` with nothing to read, and collect what it prints.
+    """Run a program with nothing to read, and collect what it prints.
 
     Args:
-        arguments: What stands behind ``carnet``.
+        program: ``carnet``, ``carnet_server`` or ``carnet_sync``.
+        arguments: Its command line, without its name.
         environment: Its environment variables.
         timeout: After how many seconds it is killed, and the test fails.
     """
+    if not AVAILABLE:
+        command = [CARNET] if program == "carnet" else [sys.executable, "-m", program]
+        options = {"env": environment, "timeout": timeout, "stdin": subprocess.DEVNULL, "text": True}
+        return subprocess.run([*command, *arguments], capture_output=True, check=False, **options)
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, NOTHING.open("rb") as nothing:
         streams = nothing.fileno(), out.fileno(), err.fileno()
-        fork = Fork("carnet", [*arguments], streams=streams, environment=environment)
+        fork = Fork(program, [*arguments], streams=streams, environment=dict(environment))
         try:
             code = fork.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -146,7 +159,7 @@ def run_carnet(
             fork.wait()
             raise
         texts = [_text_of(file) for file in (out, err)]
-    return subprocess.CompletedProcess(["carnet", *arguments], code, *texts)
+    return subprocess.CompletedProcess([program, *arguments], code, *texts)
 
 
 def _text_of(file: IO[bytes]) -> str:
@@ -160,7 +173,7 @@ def start_service(command: Sequence[str], **options: Any) -> Fork | subprocess.P
     What they print must go to files.
     """
     _, *flags = command
-    if flags[:1] != ["-m"] or flags[1] not in PROGRAMS:
+    if not AVAILABLE or flags[:1] != ["-m"] or flags[1] not in PROGRAMS:
         return subprocess.Popen(command, **options)
     with NOTHING.open("rb") as nothing:
         streams = nothing.fileno(), options["stdout"].fileno(), options["stderr"].fileno()

@@ -16,11 +16,6 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
-from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LinearRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from carnet.bundle.feature_schema import Feature, FeatureSchema, Preprocessing
 from carnet.documents import YamlSource
@@ -260,8 +255,15 @@ def test_a_file_without_a_right_schema_is_a_typed_error(tmp_path, text):
 
 # --- estimators -------------------------------------------------------------------------------------------
 
+# scikit-learn is imported by these tests alone: with it comes a second's worth of SciPy.
+
 
 def test_a_fitted_pipeline_says_its_inputs_categories_and_outputs():
+    from sklearn.compose import ColumnTransformer
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
     frame = pd.DataFrame({"amount": [1.0, 2.0, 3.0, 4.0], "country": ["CH", "NO", "CH", "NO"]})
     encoder = ColumnTransformer(
         [("one_hot", OneHotEncoder(), ["country"]), ("scale", StandardScaler(), ["amount"])]
@@ -285,6 +287,11 @@ def test_a_fitted_pipeline_says_its_inputs_categories_and_outputs():
 
 
 def test_regressors_scalers_and_numbered_inputs():
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.linear_model import LinearRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     data, target = np.array([[1.0, 2.0], [2.0, 1.0]]), np.array([1.0, 2.0])
     assert fields(infer_from_estimator(LinearRegression().fit(data, target)), "outputs") == [
         {"name": "prediction", "type": "float64"}
@@ -299,6 +306,10 @@ def test_regressors_scalers_and_numbered_inputs():
 
 
 def test_what_is_not_fitted_is_a_typed_error():
+    from sklearn.linear_model import LinearRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     for estimator in (LinearRegression(), make_pipeline(StandardScaler(), LinearRegression()), object()):
         with pytest.raises(InvalidInputError, match="fit it first"):
             infer_from_estimator(estimator)

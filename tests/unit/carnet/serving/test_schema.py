@@ -34,7 +34,7 @@ def databases(request, tmp_path):
 
 
 @pytest.fixture
-def connection(databases):
+def connection():
     engines = []
 
     def connect(url):
