@@ -443,6 +443,7 @@ async def test_what_a_promotion_into_here_is_about_is_kept(registry):
     version = await registry.models.get_version(named(1))
     row = {column.name: "" for column in admissions.c} | {
         "promotion": "p",
+        "by_rollout": False,
         "state": "AWAITING",
         "namespace": "risk",
         "model": "fraud",

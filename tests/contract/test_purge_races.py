@@ -144,6 +144,7 @@ def test_whatever_meets_what_is_named_is_whole_and_what_is_purged_stays_so(order
             readable=may_read_blob,
             is_named=names_blob,
             capability_check=lambda *_: None,
+            abandoned_after=timedelta(days=30),  # collections are days ahead, and what is being sent is not
         )
         seen = {}
         try:

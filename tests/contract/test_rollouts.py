@@ -136,11 +136,11 @@ async def test_a_plan_is_walked_step_by_step_on_time_and_figures_then_held_compl
 async def test_a_breach_ends_it_in_the_report_that_shows_it_and_the_document_has_the_figures(house):
     rollout = await house.begin(0.1, 0.5)
     assert (await house.report_both(rollout, 0.1, 0.1)).state is RUNNING
-    told = await house.report_both(rollout, 0.1, 0.2)
+    told = await house.report_both(rollout, 0.1, 0.3)
     assert (told.state, told.accepted_count) == (ROLLED_BACK, 2)
     ended = await house.at(rollout)
     assert (ended.share, ended.reason_code, ended.ended_at) == (0, "guardrail-breached", house.clock())
-    assert "error_rate 0.15 over 2,000 samples is worse than the champion's 0.1" in ended.message
+    assert "error_rate 0.2 over 2,000 samples is worse than the champion's 0.1" in ended.message
     assert (await house.points_at(CHAMPION), await house.points_at(CHALLENGER)) == (1, 0)
     assert await house.shares() == {1: 1.0}
     (_, changed) = await house.told(EntryType.ROLLOUT_STARTED, EntryType.ROLLOUT_CHANGED)
@@ -149,11 +149,11 @@ async def test_a_breach_ends_it_in_the_report_that_shows_it_and_the_document_has
     (verdict,) = document["verdicts"]
     assert (verdict["status"], verdict["challenger"]) == (
         "breached",
-        {"count": 2000, "total": 300.0, "total_of_squares": 300.0},
+        {"count": 2000, "total": 400.0, "total_of_squares": 400.0},
     )
     assert [(each["version"], each["count"]) for each in document["windows"]] == [(1, 2000), (2, 2000)]
     view = await house.rollouts.get(rollout.name)
-    assert [(each.champion.mean, each.challenger.mean) for each in view.figures] == [(0.1, 0.15)]
+    assert [(each.champion.mean, each.challenger.mean) for each in view.figures] == [(0.1, 0.2)]
     assert [str(each.status) for each in view.verdicts] == ["breached"]
 
 

@@ -293,6 +293,7 @@ async def test_archival_leaves_what_is_live_held_excluded_or_archived(registry):
     version = await registry.models.get_version(named(3))
     row = {column.name: "" for column in admissions.c} | {
         "promotion": "p",
+        "by_rollout": False,
         "state": "AWAITING",
         "namespace": "risk",
         "model": "fraud",

@@ -64,6 +64,7 @@ def check_what_happened(text: str) -> None:
         "rollout",
         "bad row",
         "lineage",
+        "retention",
         "audit trail",
         "edited history",
     ]
@@ -75,6 +76,7 @@ def check_what_happened(text: str) -> None:
     assert rows["rollout"] == "version 3 was sent back by itself (guardrail-breached)"
     assert rows["bad row"] == "refused before the model saw it, for mean_radius"
     assert re.fullmatch(r"\d\d nodes from prod's champion to its data, \d\d verified", rows["lineage"])
+    assert rows["retention"] == "version 2 is archived and held; nothing live can be purged"
     assert re.fullmatch(r"verified: \d\d+ entries", rows["audit trail"])
     assert re.fullmatch(r"detected at entry \d+: tampered", rows["edited history"])
 
