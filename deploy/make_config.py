@@ -75,6 +75,7 @@ def _adapt(folder: Path, published: dict[str, str]) -> None:
         trust = yaml.safe_load((own / "trust.yaml").read_text())
         peers = [peer | {"endpoint": _address(peer["environment"])} for peer in trust["peers"]]
         _rewrite(own / "trust.yaml", {"peers": peers})
+        _readdress_witnesses(own / "witnesses.policy")
         sign_documents(folder, name)
     own = folder / "sync"
     shutil.copyfile(folder / "ca" / "ca.pem", own / "ca.pem")
@@ -82,6 +83,18 @@ def _adapt(folder: Path, published: dict[str, str]) -> None:
     links = {name: link | {"endpoint": _address(name)} for name, link in links.items()}
     _rewrite(own / "sync.yaml", _service(own, folder / "databases", "sync") | {"environments": links})
     _publish(folder / "federation.yaml", published)
+
+
+def _readdress_witnesses(path: Path) -> None:
+    """Have each witness asked at its own container, by its name in the policy file."""
+    lines = []
+    for line in path.read_text().splitlines():
+        words = line.split(" ")
+        if words[0] == "witness":
+            server_name = words[-1].rpartition("/")[2]
+            line = " ".join([*words[:-1], f"carnet://{_address(words[1])}/{server_name}"])  # noqa: PLW2901
+        lines.append(line)
+    path.write_text("\n".join(lines) + "\n")
 
 
 def _service(own: Path, databases: Path, name: str) -> dict[str, Any]:
