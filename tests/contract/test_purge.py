@@ -12,6 +12,7 @@ from sqlmodel import SQLModel
 from carnet.canonical import canonical_json
 from carnet.errors import (
     InvalidInputError,
+    KeyUntrustedError,
     NotFoundError,
     PermissionDeniedError,
     PreconditionFailedError,
@@ -581,3 +582,24 @@ async def test_the_entries_of_a_purge_say_what_they_are_about(registry):
         if parsed.type is EntryType.VERSION_PURGED
     ]
     assert "needed" not in entry.to_bytes().decode()
+
+
+@pytest.mark.parametrize(
+    ("asked", "error"),
+    [
+        ({"promotion": "short"}, InvalidInputError),
+        ({"target": "prod"}, KeyUntrustedError),
+        ({"digests": ["f" * 64]}, PermissionDeniedError),
+    ],
+)
+async def test_what_is_not_released_is_not_on_its_way(registry, asked, error):
+    manifest = await registry.add_version(1)
+    good = {"promotion": PROMOTION, "target": "staging", "digests": [manifest.files[0].digest]}
+    sync = registry.caller(SYNC)
+    with pytest.raises(error):
+        await registry.release.create_read_capability(sync, named(1), **(good | asked))
+    if "digests" not in asked:
+        released = {key: value for key, value in (good | asked).items() if key != "digests"}
+        with pytest.raises(error):
+            await registry.release.create_release(sync, named(1), **released)
+    assert await registry.count("releases") == 0

@@ -18,6 +18,7 @@ from carnet.errors import NotFoundError, PermissionDeniedError
 from carnet.signing.capability import Capability
 from carnet.signing.release import Release
 from carnet_server.access.authorize import require_acting
+from carnet_server.admission.domain import check_promotion
 from carnet_server.admission.signers import known_peer
 from carnet_server.evidence.queries import read_evidence_digests
 from carnet_server.models.domain import require_files
@@ -94,6 +95,7 @@ class ReleaseService:
         """
         require_acting(caller, "promoter", namespace=name.namespace)
         peer = known_peer(self._state.trust.current, target, name.namespace)
+        check_promotion(promotion, field="promotion")
         arrived = await self._note(name, promotion, peer.environment)
         # The receipt comes first: what is read after it is at least as new as its tree.
         receipt = await self._log.signed_receipt(arrived.log_index)
@@ -147,10 +149,10 @@ class ReleaseService:
         """
         require_acting(caller, "promoter", namespace=name.namespace)
         peer = known_peer(self._state.trust.current, target, name.namespace)
-        await self._note(name, promotion, peer.environment)
+        check_promotion(promotion, field="promotion")
 
         def query(connection: Connection) -> tuple[Version, set[str]]:
-            version = self._version(connection, name)
+            version = require_files(self._version(connection, name))
             blobs = read_blobs(connection, name.namespace, name.model, name.version)
             return version, {blob.digest for blob in blobs}
 
@@ -161,6 +163,7 @@ class ReleaseService:
                 f"blob {beyond[0][:64]} is no file of {name}: a capability is for a version's own files",
                 metadata={"field": "digests"},
             )
+        await self._note(name, promotion, peer.environment)
         expires_at = self._clock() + VALID_FOR
         capability = Capability(
             promotion=promotion,
