@@ -241,7 +241,7 @@ async def test_a_drill_leaves_no_trace_in_where_a_rollback_leads(house):
 
 
 async def test_a_watcher_is_told_of_both_moves(house):
-    states = house.aliases.watch(CHAMPION, 3)
+    states = house.watch(CHAMPION, 3)
     telling = asyncio.create_task(anext(states))
     await asyncio.sleep(0.05)
     await house.drill()
@@ -252,7 +252,7 @@ async def test_a_watcher_is_told_of_both_moves(house):
 
 
 async def test_what_watchers_are_told_is_what_the_database_keeps(house):
-    states = house.aliases.watch(CHAMPION, 3)
+    states = house.watch(CHAMPION, 3)
     telling = asyncio.create_task(anext(states))
     await asyncio.sleep(0.05)
     await house.set(1, SHADOW)
@@ -273,7 +273,7 @@ async def test_what_watchers_are_told_is_what_the_database_keeps(house):
 
 
 async def test_a_move_reaches_many_watchers_without_a_reading_for_each(house):
-    watching = [house.aliases.watch(CHAMPION, 0) for _ in range(50)]
+    watching = [house.watch(CHAMPION, 0) for _ in range(50)]
     await asyncio.gather(*(anext(each) for each in watching))
     readings = []
     read = house.database.read

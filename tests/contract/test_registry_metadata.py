@@ -652,7 +652,7 @@ async def take(states, count):
 
 async def test_a_watcher_is_told_the_present_state_and_every_move(registry):
     await live(registry, 1, 2)
-    states = registry.aliases.watch(CHAMPION, 0)
+    states = registry.watch(CHAMPION, 0)
     (present,) = await take(states, 1)
     assert (present.version, present.revision) == (2, 2)
     await asyncio.gather(*(set_champion(registry, 1 + i % 2) for i in range(10)))
@@ -670,7 +670,7 @@ async def test_a_watcher_is_told_the_present_state_and_every_move(registry):
 
 async def test_a_watcher_goes_on_where_it_stood_and_is_not_told_twice(registry):
     await live(registry, 1, 2)
-    states = registry.aliases.watch(CHAMPION, 2)
+    states = registry.watch(CHAMPION, 2)
     waiting = asyncio.ensure_future(anext(states))
     await asyncio.sleep(0.05)
     assert not waiting.done()
@@ -679,12 +679,12 @@ async def test_a_watcher_goes_on_where_it_stood_and_is_not_told_twice(registry):
     async with asyncio.timeout(10):
         assert (await waiting).revision == 3
     await states.aclose()
-    (missed,) = await take(registry.aliases.watch(CHAMPION, 1), 1)
+    (missed,) = await take(registry.watch(CHAMPION, 1), 1)
     assert missed.revision == 3
 
 
 async def test_an_alias_can_be_watched_before_it_exists(registry):
-    states = registry.aliases.watch(CHAMPION, 0)
+    states = registry.watch(CHAMPION, 0)
     (nothing,) = await take(states, 1)
     assert (nothing.version, nothing.revision, nothing.updated_at) == (0, 0, None)
     await live(registry, 1)
@@ -703,7 +703,7 @@ async def test_a_move_between_subscription_and_read_is_told_once(registry, monke
         return await read(query)
 
     monkeypatch.setattr(registry.database, "read", move_then_read)
-    states = registry.aliases.watch(CHAMPION, 2)
+    states = registry.watch(CHAMPION, 2)
     (told,) = await take(states, 1)
     await set_champion(registry, 2)
     (next_told,) = await take(states, 1)

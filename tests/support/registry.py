@@ -40,10 +40,12 @@ from tests.support.storage import Storage
 from tests.support.trusted import document_bytes, log_key, signing_key, trust_of
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
     from pathlib import Path
 
     from carnet.client.channel import TlsIdentity
     from carnet.signing.dsse import Envelope
+    from carnet_server.aliases.domain import Alias
 
 DOMAIN = "spiffe://carnet.test"
 CI = f"{DOMAIN}/service/ci"
@@ -113,6 +115,10 @@ class Registry:
         self.purge = Purge(*shared)
         self.holds = Holds(self.database, self.writer, self.log)
         self.hygiene = Hygiene(self.database, self.state)
+
+    def watch(self, name: ResourceName, after_revision: int) -> AsyncGenerator[Alias, None]:
+        """Watch an alias as a host does, without the messages."""
+        return self.aliases.watch(name, after_revision, lambda alias: alias)
 
     def stop(self) -> None:
         """Stop everything."""

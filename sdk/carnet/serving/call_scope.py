@@ -10,6 +10,7 @@ from __future__ import annotations
 import abc
 import logging
 import time
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import grpc
@@ -187,11 +188,12 @@ class CallScope(grpc.aio.ServerInterceptor, abc.ABC):
                 edition = self.edition()
                 first, handed = await self._open(request, request_streaming=request_streaming)
                 await self._enter(method, first, context)
-                async for response in behaviour(handed, context):
-                    if (now := self.edition()) != edition and not request_streaming:
-                        await self._enter(method, first, context)
-                        edition = now
-                    yield response
+                async with aclosing(behaviour(handed, context)) as responses:
+                    async for response in responses:
+                        if (now := self.edition()) != edition and not request_streaming:
+                            await self._enter(method, first, context)
+                            edition = now
+                        yield response
             except Exception as error:  # noqa: BLE001  the border: everything becomes a status
                 await self._abort(method, error, first, context, started)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from carnet.errors import GateRefusedError, InvalidInputError, NotFoundError
 from carnet.references import check_version_number
@@ -35,7 +35,7 @@ from carnet_server.aliases.resolves import ResolveCounts
 from carnet_server.aliases.rollback import Asked, Rollback
 from carnet_server.aliases.stale import StaleAliases
 from carnet_server.aliases.warm import warm_set
-from carnet_server.aliases.watch import watch_alias
+from carnet_server.aliases.watch import AliasWatch
 from carnet_server.models.notes import make_note
 from carnet_server.models.queries import read_model
 
@@ -56,6 +56,8 @@ if TYPE_CHECKING:
     from carnet_server.environment.state import EnvironmentState
     from carnet_server.log.service import LogService
     from carnet_server.log.writer import Writer
+
+_Told = TypeVar("_Told")
 
 
 WARM_MAX = 20
@@ -117,6 +119,7 @@ class AliasesService:
         self._drill = Drill(database, writer, log, state, known_good=self._known_good, reports=self._reports)
         self._stale = StaleAliases(database, clock=clock)
         self._ahead = LookAhead(database, self._known_good)
+        self._watch = AliasWatch(database, log)
         self.marks = ChampionMarks(writer, log)
         self.resolves = ResolveCounts(writer, clock=clock)
 
@@ -432,10 +435,12 @@ class AliasesService:
         """End the threads that hash blobs."""
         self._checks.close()
 
-    def watch(self, name: ResourceName, after_revision: int) -> AsyncGenerator[Alias, None]:
-        """Tell of an alias: what it is now, then each move (``watch.watch_alias``); counts as a resolve."""
+    def watch(
+        self, name: ResourceName, after_revision: int, tell: Callable[[Alias], _Told]
+    ) -> AsyncGenerator[_Told, None]:
+        """Tell of an alias: what it is now, then each move (``AliasWatch.watch``); counts as a resolve."""
         self.resolves.count(name)
-        return watch_alias(self._database, self._log, name, after_revision)
+        return self._watch.watch(name, after_revision, tell)
 
     async def _move_unprotected(self, move: Move) -> Moved:
         if needs_decision(self._state.policy.document, alias=move.alias):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from carnet.references import parse_resource_name
@@ -220,14 +219,14 @@ class AliasServicer(aliases_pb2_grpc.AliasServiceServicer):
             moves=[move_to_proto(move) for move in page], next_page_token=token
         )
 
-    async def WatchAlias(
+    def WatchAlias(
         self, request: aliases_pb2.WatchAliasRequest, context: ServicerContext
     ) -> AsyncIterator[aliases_pb2.WatchAliasResponse]:
         """Stream an alias's state."""
-        states = self._aliases.watch(_alias_name(request.name), request.after_revision)
-        async with aclosing(states):
-            async for alias in states:
-                yield watched_to_proto(alias, protected=alias.alias in self._protected)
+        return self._aliases.watch(_alias_name(request.name), request.after_revision, self._watched)
+
+    def _watched(self, alias: Alias) -> aliases_pb2.WatchAliasResponse:
+        return watched_to_proto(alias, protected=alias.alias in self._protected)
 
     def _message(self, alias: Alias) -> aliases_pb2.Alias:
         return alias_to_proto(alias, protected=self._protected)
