@@ -51,6 +51,7 @@ def verify_export(
     *,
     earlier: Mapping[str, Checkpoint] | None = None,
     progress: Callable[[str, int, int], None] | None = None,
+    watch: Callable[[str, Record], None] | None = None,
 ) -> AuditReport:
     """Verify an export with nothing but pinned keys.
 
@@ -60,6 +61,8 @@ def verify_export(
         earlier: The checkpoints kept from an earlier audit, by environment; each must be the beginning of the
             log now, and its environment must be in the export.
         progress: Is called with the environment, the entries read so far, and all there are.
+        watch: Is called with the environment and each record of a chain that is intact, in order; what was
+            found wrong with a record is in the report only.
 
     Returns:
         The report; ``ok`` only if there was something to verify and all of it was verified.
@@ -86,6 +89,9 @@ def verify_export(
         findings += chain.findings + problems
         if chain.intact:
             logs[name], problems = read_records(directory / name, name, chain.entries, whole, pins)
+            if watch:
+                for record in logs[name]:
+                    watch(name, record)
             terms = _terms(directory / name, chain, whole)
             broken, uses = judge_log(name, logs[name], pins, terms)
             findings += problems + broken
