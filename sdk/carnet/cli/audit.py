@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from carnet.cli.audit_databases import parse_database, with_databases
 from carnet.cli.exit_codes import ExitCode
 from carnet.cli.output import emit, print_fields, print_table, printable, short, when
 from carnet.cli.progress_bars import progress_shown
@@ -56,26 +57,38 @@ def audit() -> None:
     help="The pinned keys, YAML or JSON; else those of federation.yaml.",
 )
 @_ENVIRONMENTS
+@click.option(
+    "--database",
+    "databases",
+    multiple=True,
+    metavar="ENV=URL",
+    help="Compare the tables of an environment's live database with its log; may be given several times.",
+)
 @click.pass_context
 @pass_settings
 def verify(
     settings: Settings,
     context: click.Context,
+    *,
     offline: Path | None,
     trust: Path | None,
     environments: tuple[str, ...],
+    databases: tuple[str, ...],
 ) -> None:
     """Verify every entry, document, signature and decision against the pinned keys.
 
-    With --offline no server is asked, and with --trust as well not even a federation's folder is needed. Exit
-    code 6 unless all of it holds.
+    With --offline no server is asked, and with --trust as well not even a federation's folder is needed. With
+    --database, what a database's tables hold is compared with what its log leads to, by whoever may read that
+    database. Exit code 6 unless all of it holds.
 
     Examples:
       carnet audit verify --as dave
       carnet audit verify --offline ./export --trust pins.json
+      carnet audit verify --as dave --database prod=postgresql://auditor@db.internal/prod
     """
     if offline is not None and environments:
         raise click.UsageError("--environment chooses registries to ask, and --offline asks none")
+    compared = dict(map(parse_database, databases))
     with progress_shown(settings, unit="entries") as progress:
         if offline is not None:
             from carnet.client import audit_memory as memory  # noqa: PLC0415  loads the verifier
@@ -85,6 +98,7 @@ def verify(
         else:
             with settings.client() as client:
                 report = client.audit_verify(trust=trust, environments=environments, progress=progress)
+        report = with_databases(report, compared, progress)
     emit(settings, report, lambda page: _print_report(page, report))
     if not report.ok:
         context.exit(ExitCode.INTEGRITY)
