@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from carnet.audit.codes import Code
     from carnet.translog.entry import Entry
 
 
@@ -38,6 +39,7 @@ class Finding:
 
     Attributes:
         verdict: What it says.
+        code: What kind of thing is wrong, for machines; it never changes.
         environment: Whose log it is about.
         index: The first entry that it is about; None where no single one can be named.
         message: What is wrong, with the values, and what to do.
@@ -45,6 +47,7 @@ class Finding:
     """
 
     verdict: Verdict
+    code: Code
     environment: str
     index: int | None
     message: str
@@ -54,6 +57,7 @@ class Finding:
         """Return the finding as a JSON object."""
         return {
             "verdict": str(self.verdict),
+            "code": str(self.code),
             "environment": self.environment,
             "index": self.index,
             "message": self.message,
@@ -74,6 +78,8 @@ class EnvironmentSummary:
         refused: How many decisions said no.
         documents: How many documents that entries rest on were found whole.
         last_time: The time of the last entry; None for an empty log.
+        verified_from: The first entry that was verified now; those before it were verified by an earlier
+            audit, and only that the log still begins with them was verified again.
     """
 
     size: int
@@ -84,6 +90,7 @@ class EnvironmentSummary:
     refused: int
     documents: int
     last_time: datetime | None
+    verified_from: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the summary as a JSON object."""
@@ -96,6 +103,7 @@ class EnvironmentSummary:
             "refused": self.refused,
             "documents": self.documents,
             "last_time": format_time(self.last_time) if self.last_time else None,
+            "verified_from": self.verified_from,
         }
 
 
@@ -160,11 +168,13 @@ class AuditReport:
         environments: Each environment whose checkpoint was verified.
         findings: Everything that is wrong, by environment and index.
         broken_glass: Every decision that skips rules; none of them is wrong by itself.
+        notes: What a reader must know besides, such as why an audit was not continued but done in full.
     """
 
     environments: Mapping[str, EnvironmentSummary]
     findings: tuple[Finding, ...]
     broken_glass: tuple[BrokenGlass, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -178,6 +188,7 @@ class AuditReport:
             "environments": {name: each.to_json() for name, each in self.environments.items()},
             "findings": [finding.to_json() for finding in self.findings],
             "broken_glass": [each.to_json() for each in self.broken_glass],
+            "notes": list(self.notes),
         }
 
 
