@@ -38,6 +38,8 @@ from carnet.registry.v1 import (
     rollouts_pb2_grpc,
     search_pb2,
     search_pb2_grpc,
+    stamps_pb2,
+    stamps_pb2_grpc,
     witness_pb2,
     witness_pb2_grpc,
 )
@@ -88,6 +90,8 @@ from carnet_server.rollouts.service import RolloutsService
 from carnet_server.rollouts.servicer import RolloutServicer
 from carnet_server.search.service import SearchService
 from carnet_server.search.servicer import SearchServicer
+from carnet_server.stamps.service import StampsService
+from carnet_server.stamps.servicer import StampServicer
 from carnet_server.witnessing.asking import Asking
 from carnet_server.witnessing.servicer import WitnessServicer
 from carnet_server.witnessing.starting import (
@@ -123,6 +127,7 @@ SERVICES = tuple(
         rollouts_pb2,
         retention_pb2,
         search_pb2,
+        stamps_pb2,
         witness_pb2,
     )
     for service in module.DESCRIPTOR.services_by_name.values()
@@ -267,6 +272,7 @@ class RegistryApp:
         evidence = EvidenceService(database, writer, log, state)
         admission = AdmissionService(state, database, writer, log, engine=self._engine, blobs=self._blobs)
         release = ReleaseService(state, database, writer, log)
+        stamps = StampServicer(StampsService(state, database, log))
         issuing = IssuingService(state, writer, self._authority)
         identity = IdentityServicer(issuing, KeyUsesService(database, state))
         retention = RetentionServicer(
@@ -287,6 +293,7 @@ class RegistryApp:
             (evidence_pb2_grpc.add_EvidenceServiceServicer_to_server, EvidenceServicer(evidence)),
             (admission_pb2_grpc.add_AdmissionServiceServicer_to_server, AdmissionServicer(admission)),
             (admission_pb2_grpc.add_ReleaseServiceServicer_to_server, ReleaseServicer(release)),
+            (stamps_pb2_grpc.add_StampServiceServicer_to_server, stamps),
             (identity_pb2_grpc.add_IdentityServiceServicer_to_server, identity),
             (retention_pb2_grpc.add_RetentionServiceServicer_to_server, retention),
             (log_pb2_grpc.add_LogServiceServicer_to_server, LogServicer(log)),

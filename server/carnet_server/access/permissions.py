@@ -122,6 +122,7 @@ PERMISSIONS: dict[str, Permission] = {
         _roles("evaluator", "publisher", "promoter"), _IN_PARENT, acts=True
     ),
     f"{_REGISTRY}EvidenceService/ListEvidence": Permission(READERS, _IN_PARENT),
+    f"{_REGISTRY}StampService/GetStamps": Permission(READERS, _IN_NAME),
     f"{_REGISTRY}AdmissionService/EvaluateAdmission": Permission(_roles("promoter")),
     f"{_REGISTRY}AdmissionService/GetAdmission": Permission(READERS),
     f"{_REGISTRY}AdmissionService/SubmitApproval": Permission(_roles("approver", "breaker")),

@@ -234,3 +234,4 @@ class AdmissionView:
     admission: Admission
     approvals: tuple[HeldApproval, ...] = ()
     receipt: Receipt | None = None
+    decision_receipt: Receipt | None = None

@@ -57,6 +57,7 @@ class Admission:
         decision_subject: The bundle's name in the decision.
         skipped: The rules that were skipped because the glass was broken, as the decision says.
         by_rollout: Whether admission only permits the alias to move, which a rollout then does.
+        decision_receipt: The verified receipt of the decision's entry, refusals too; None before that.
     """
 
     promotion: str
@@ -81,6 +82,7 @@ class Admission:
     decision_subject: str = ""
     skipped: tuple[str, ...] = ()
     by_rollout: bool = False
+    decision_receipt: VerifiedReceipt | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
