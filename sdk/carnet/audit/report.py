@@ -74,6 +74,8 @@ class EnvironmentSummary:
         refused: How many decisions said no.
         documents: How many documents that entries rest on were found whole.
         last_time: The time of the last entry; None for an empty log.
+        final_size: How many entries are final: witnessed by a quorum of the pinned witnesses; None where no
+            quorum is pinned, or where the chain is broken.
     """
 
     size: int
@@ -84,6 +86,7 @@ class EnvironmentSummary:
     refused: int
     documents: int
     last_time: datetime | None
+    final_size: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the summary as a JSON object."""
@@ -96,6 +99,7 @@ class EnvironmentSummary:
             "refused": self.refused,
             "documents": self.documents,
             "last_time": format_time(self.last_time) if self.last_time else None,
+            "final_size": self.final_size,
         }
 
 

@@ -11,9 +11,11 @@ an environment without pins is ``cannot_verify``.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from carnet.audit.anchors import AnchorJudge
 from carnet.audit.certificates import verify_certificates
 from carnet.audit.chain import verify_chain
 from carnet.audit.documents import verify_documents
@@ -30,6 +32,7 @@ from carnet.audit.rollouts import judge_rollouts
 from carnet.audit.signed_documents import verify_document_signatures
 from carnet.audit.stages import judge_stages
 from carnet.audit.statements import read_records
+from carnet.audit.witnessing import LogHead
 from carnet.errors import FileUnreadableError
 from carnet.translog.entry import EntryType
 
@@ -75,6 +78,8 @@ def verify_export(
     summaries: dict[str, EnvironmentSummary] = {}
     logs: dict[str, list[Record]] = {}
     broken_glass: list[BrokenGlass] = []
+    anchors = AnchorJudge(directory, pins)
+    heads: dict[str, LogHead] = {}
     present = _environments(directory)
     for name in present:
         if name not in pins.environments:
@@ -89,8 +94,10 @@ def verify_export(
         findings += chain.findings + problems
         if chain.intact:
             logs[name], problems = read_records(directory / name, name, chain.entries, whole, pins)
-            if watch:
-                for record in logs[name]:
+            heads[name] = _head(chain)
+            for record in logs[name]:
+                anchors.step(name, record)
+                if watch:
                     watch(name, record)
             terms = _terms(directory / name, chain, whole)
             broken, uses = judge_log(name, logs[name], pins, terms)
@@ -112,6 +119,9 @@ def verify_export(
     if not present:
         findings.append(Finding(Verdict.INCOMPLETE, "", None, f"{directory} holds no environment"))
     findings += judge_joins(logs)
+    findings += anchors.finish(heads)
+    for name, final_size in anchors.final_sizes.items():
+        summaries[name] = replace(summaries[name], final_size=final_size)
     return AuditReport(summaries, tuple(sorted(findings, key=_order)), tuple(broken_glass))
 
 
@@ -121,6 +131,12 @@ def _environments(directory: Path) -> list[str]:
             return sorted(each.name for each in items if each.is_dir() and not each.name.startswith("."))
     except OSError as error:
         raise FileUnreadableError(f"the export {directory} cannot be read: {error.strerror}") from error
+
+
+def _head(chain: Chain) -> LogHead:
+    assert chain.checkpoint is not None
+    last_time = chain.entries[-1][1].time if chain.entries else None
+    return LogHead(chain.checkpoint, chain.checkpoint_text, last_time)
 
 
 def _terms(directory: Path, chain: Chain, whole: frozenset[str]) -> dict[str, GlassTerms | None]:

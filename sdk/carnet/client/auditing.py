@@ -139,7 +139,7 @@ class Auditing(Session):
             copied += len(entries)
             if progress:
                 progress(f"copying {name}", copied, size)
-        await asyncio.to_thread(export.finish_log, answer.checkpoint)
+        await asyncio.to_thread(export.finish_log, answer.checkpoint, answer.witnessed_checkpoint)
         digests = list(wanted)
         found = 0
         for start in range(0, len(digests), _DOCUMENTS_PER_CALL):
