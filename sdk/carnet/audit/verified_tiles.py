@@ -58,13 +58,15 @@ class VerifiedTiles:
     def _read_partial(self) -> None:
         """Read what is on the right edge: together it is all that the signed root is made of."""
         level, count = 0, self._checkpoint.size
+        partial: dict[int, list[list[bytes]]] = {}
         while count:
             full, rest = divmod(count, TILE_WIDTH)
             if rest:
-                self._partial[level] = _subtrees(self._hashes(Tile(level, full, rest)))
+                partial[level] = _subtrees(self._hashes(Tile(level, full, rest)))
             level, count = level + 1, full
+        self._partial = partial
         if root_at(self._checkpoint.size, self._node) != self._checkpoint.root:
-            self._partial.clear()
+            self._partial = {}
             raise LogTamperedError("the hash tiles do not lead to the signed root")
 
     def _node(self, level: int, index: int) -> bytes:

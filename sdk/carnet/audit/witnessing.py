@@ -87,7 +87,8 @@ class Witnessing:
             final_size = max(final_size, self.witnessed.size)
         if not self.pins.policy.demands_witnesses:
             return None
-        self._judge_lag(head, final_size)
+        if not self.findings:
+            self._judge_lag(head, final_size)
         return final_size
 
     def _is_prefix(self, witnessed: Checkpoint, head: LogHead, tiles: VerifiedTiles) -> bool:
