@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from carnet.cli.output import emit, print_fields, size
+from carnet.cli.output import emit, entry_of, print_fields, size
 from carnet.cli.progress_bars import progress_shown
 from carnet.cli.settings import Command, Settings, pass_settings
 
@@ -39,7 +39,7 @@ def verify(settings: Settings, what: str) -> None:
                 ("signed by", found.signer),
                 ("files", f"{found.file_count}, {size(found.size_bytes)}, all hashed"),
                 ("evidence", f"{found.evidence_count} attestations verified" if found.receipt else ""),
-                ("log", f"entry {found.receipt.receipt.index}, verified" if found.receipt else ""),
+                ("log", entry_of(found.receipt) if found.receipt else ""),
             ),
         )
 
