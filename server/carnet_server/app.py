@@ -113,6 +113,7 @@ if TYPE_CHECKING:
 COLLECT_EVERY_MINUTES = 60
 CHECK_AHEAD_EVERY_MINUTES = 15
 ARCHIVE_LOOK_EVERY_MINUTES = 60
+WITNESSES_LOOK_EVERY_SECONDS = 1
 SERVICES = tuple(
     service.full_name
     for module in (
@@ -195,9 +196,17 @@ class RegistryApp:
         policy = read_policy(config, state.log_key.name)
         self._links = open_links(policy, state.identity)
         self._asking = Asking(
-            state, self._database, self._writer, self._log, policy=policy, links=self._links
+            state,
+            self._database,
+            self._writer,
+            self._log,
+            policy=policy,
+            links=self._links,
+            every_seconds=config.witness_every.total_seconds(),
         )
         self._log.witnessed = lambda: self._asking.final_checkpoint
+        self._log.cosigned = self._asking.cosigned
+        self._log.demands_witnesses = policy.demands_witnesses
         self._reload = DocumentReload(config, state, self._database, self._writer, self._identity)
         self._refusals = RefusalLog(state.name, state.log_key.name, self._writer)
         self._refusals_every_seconds = refusals_every_seconds
@@ -322,7 +331,7 @@ class RegistryApp:
             (self._refusals.flush, self._refusals_every_seconds),
             (self._aliases.resolves.flush, RESOLVES_EVERY_SECONDS),
             (self._rollouts.controller.tick, TICK_EVERY_SECONDS),
-            (self._ask_witnesses, self._config.witness_every.total_seconds()),
+            (self._ask_witnesses, WITNESSES_LOOK_EVERY_SECONDS),
         ):
             self._schedule.add_job(tick, "interval", seconds=seconds)
         self._schedule.start()
@@ -330,7 +339,7 @@ class RegistryApp:
     async def _ask_witnesses(self) -> None:
         """Have what is new of the log cosigned."""
         try:
-            await self._asking.tick()
+            await self._asking.look()
         except CarnetError as error:
             logger.warning("the witnesses were not asked: %s", error.message)
 

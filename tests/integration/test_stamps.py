@@ -50,4 +50,4 @@ def test_it(federation, pulled, promoted):
     print(federation.cli("verify", str(pulled)).stdout)
     for each in sorted(pulled.with_name("fraud.carnet").rglob("*")):
         print(each)
-    print(json.dumps(json.loads((pulled.with_name("fraud.carnet")/"index.json").read_text()), indent=1))
+    print(json.dumps(json.loads((pulled.with_name("fraud.carnet") / "index.json").read_text()), indent=1))

@@ -86,3 +86,14 @@ class Code(StrEnum):
     # Several logs.
     SOURCE_UNLOGGED = "source-unlogged"
     ADMISSION_UNLOGGED = "admission-unlogged"
+    ANCHOR_INVALID = "anchor-invalid"
+    ANCHOR_OUT_OF_ORDER = "anchor-out-of-order"
+    ANCHOR_AHEAD = "anchor-ahead"
+    ANCHOR_INCOMPARABLE = "anchor-incomparable"
+    COSIGNATURE_INVALID = "cosignature-invalid"
+    WITNESS_UNPINNED = "witness-unpinned"
+    NOT_FINAL = "not-final"
+    EQUIVOCATION = "equivocation"
+    ALARM_UNFOUNDED = "alarm-unfounded"
+    # A live database.
+    TABLE_MISMATCH = "table-mismatch"

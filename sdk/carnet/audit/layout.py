@@ -1,8 +1,8 @@
 """The layout of an export, and how its files are read.
 
-Responsible for where things lie below ``<directory>/<environment>/`` (``checkpoint``, ``tile/…``,
-``envelopes/<digest>``) and for reading them without trusting whoever made the copy: regular files only, no
-links, bounded in size.
+Responsible for where things lie below ``<directory>/<environment>/`` (``checkpoint``,
+``checkpoint.witnessed``, ``tile/…``, ``envelopes/<digest>``) and for reading them without trusting whoever
+made the copy: regular files only, no links, bounded in size.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from carnet.translog.tiles import Tile
 
 CHECKPOINT = "checkpoint"
+WITNESSED_CHECKPOINT = "checkpoint.witnessed"
 TILES = "tile"
 ENVELOPES = "envelopes"
 DOCUMENT_MAX_BYTES = 64 * 1024 * 1024
@@ -36,6 +37,19 @@ def read_checkpoint(environment: Path) -> bytes:
         LogTamperedError: It is too large to be one.
     """
     return _read(f"{environment}/{CHECKPOINT}", max_bytes=NOTE_MAX_BYTES)
+
+
+def read_witnessed_checkpoint(environment: Path) -> bytes | None:
+    """Read the newest checkpoint of an environment that a quorum cosigned; None where there is none.
+
+    Raises:
+        FileUnreadableError: It cannot be read.
+        LogTamperedError: It is too large to be one.
+    """
+    try:
+        return _read(f"{environment}/{WITNESSED_CHECKPOINT}", max_bytes=NOTE_MAX_BYTES)
+    except NotFoundError:
+        return None
 
 
 def read_tile(environment: Path, tile: Tile) -> bytes:

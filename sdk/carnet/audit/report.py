@@ -80,6 +80,8 @@ class EnvironmentSummary:
         last_time: The time of the last entry; None for an empty log.
         verified_from: The first entry that was verified now; those before it were verified by an earlier
             audit, and only that the log still begins with them was verified again.
+        final_size: How many entries are final: witnessed by a quorum of the pinned witnesses; None where no
+            quorum is pinned, or where the chain is broken.
     """
 
     size: int
@@ -91,6 +93,7 @@ class EnvironmentSummary:
     documents: int
     last_time: datetime | None
     verified_from: int = 0
+    final_size: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the summary as a JSON object."""
@@ -104,6 +107,7 @@ class EnvironmentSummary:
             "documents": self.documents,
             "last_time": format_time(self.last_time) if self.last_time else None,
             "verified_from": self.verified_from,
+            "final_size": self.final_size,
         }
 
 

@@ -11,14 +11,17 @@ an environment without pins is ``cannot_verify``.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from carnet.audit.anchors import AnchorJudge
 from carnet.audit.chain import verify_chain
 from carnet.audit.codes import Code
 from carnet.audit.documents import Documents
 from carnet.audit.joins import judge_joins
 from carnet.audit.report import AuditReport, EnvironmentSummary, Finding, Verdict
 from carnet.audit.walk import LogWalk
+from carnet.audit.witnessing import LogHead
 from carnet.errors import FileUnreadableError
 
 if TYPE_CHECKING:
@@ -83,6 +86,8 @@ class _Audit:
         self._findings: list[Finding] = []
         self._summaries: dict[str, EnvironmentSummary] = {}
         self._walks: dict[str, LogWalk] = {}
+        self._anchors = AnchorJudge(directory, pins)
+        self._heads: dict[str, LogHead] = {}
 
     def verify(self, name: str) -> None:
         """Verify one environment by itself."""
@@ -104,11 +109,12 @@ class _Audit:
                 self._summaries[name] = _unjudged(chain, chain.checkpoint)
             return
         walk = LogWalk(folder, chain, chain.checkpoint, self._pins)
-        if walk.run(self._watch, self._teller(name)):
+        if walk.run(self._take, self._teller(name)):
             self._walks[name] = walk
         walk.finish()
         self._findings += walk.findings
-        self._summaries[name] = walk.summary()
+        summary = self._summaries[name] = walk.summary()
+        self._heads[name] = LogHead(chain.checkpoint, chain.checkpoint_text, summary.last_time)
 
     def report(self, present: list[str]) -> AuditReport:
         """Judge the environments together, and return what was found."""
@@ -119,8 +125,16 @@ class _Audit:
             message = f"{self._directory} holds no environment"
             self._add(Verdict.INCOMPLETE, Code.EXPORT_EMPTY, "", message)
         self._findings += judge_joins({name: walk.judges.joins.state for name, walk in self._walks.items()})
+        self._findings += self._anchors.finish(self._heads)
+        for name, final_size in self._anchors.final_sizes.items():
+            self._summaries[name] = replace(self._summaries[name], final_size=final_size)
         uses = [use for walk in self._walks.values() for use in walk.judges.meaning.broken_glass]
         return AuditReport(self._summaries, tuple(sorted(self._findings, key=_order)), tuple(uses))
+
+    def _take(self, name: str, record: Record) -> None:
+        self._anchors.step(name, record)
+        if self._watch:
+            self._watch(name, record)
 
     def _add(self, verdict: Verdict, code: Code, environment: str, message: str) -> None:
         self._findings.append(Finding(verdict, code, environment, None, message))

@@ -133,11 +133,22 @@ def _print_export(page: Console, result: ExportResult) -> None:
 def _print_report(page: Console, report: AuditReport) -> None:
     print_table(
         page,
-        ("environment", "entries", "root", "published#", "admitted#", "refused#", "documents#", "last entry"),
+        (
+            "environment",
+            "entries",
+            "final#",
+            "root",
+            "published#",
+            "admitted#",
+            "refused#",
+            "documents#",
+            "last entry",
+        ),
         (
             (
                 name,
                 each.size,
+                "" if each.final_size is None else each.final_size,
                 short(each.root),
                 each.published,
                 each.admitted,

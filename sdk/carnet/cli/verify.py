@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from carnet.cli.output import emit, print_fields, size, when
+from carnet.cli.output import emit, entry_of, print_fields, size, when
 from carnet.cli.progress_bars import progress_shown
 from carnet.cli.settings import Command, Settings, pass_settings
 
@@ -123,7 +123,7 @@ def _show_bundle(page: Console, found: VerifiedBundle) -> None:
             ("signed by", found.signer),
             ("files", f"{found.file_count}, {size(found.size_bytes)}, all hashed"),
             ("evidence", f"{found.evidence_count} attestations verified" if found.receipt else ""),
-            ("log", f"entry {found.receipt.receipt.index}, verified" if found.receipt else ""),
+            ("log", entry_of(found.receipt) if found.receipt else ""),
             (
                 "stamps",
                 "" if found.stamps or found.receipt else "no stamps: where it was admitted is not shown",

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from carnet.audit.export import EnvironmentExport, ExportWriter
+from carnet.client.audit_cut import cut_of
 from carnet.client.audit_memory import (
     earlier_checkpoints,
     federation_pins,
@@ -25,13 +26,13 @@ from carnet.client.results import ExportResult
 from carnet.client.session import Session
 from carnet.errors import CarnetError, InternalError
 from carnet.registry.v1 import log_pb2
-from carnet.translog.checkpoint import unverified_checkpoint
 from carnet.translog.entry import parse_entry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from carnet.audit.report import AuditReport
+    from carnet.client.audit_cut import Cut
     from carnet.client.progress import Progress
 
 _PAGE_SIZE = 1000
@@ -65,11 +66,11 @@ class Auditing(Session):
         writer = ExportWriter(Path(directory))
         entries: dict[str, int] = {}
         documents: dict[str, int] = {}
-        for name in environments or tuple(self.federation.environments):
-            self.federation.environment(name)
+        cuts = await self._cuts(environments or tuple(self.federation.environments))
+        for name, cut in cuts.items():
             export = await asyncio.to_thread(writer.environment(name).__enter__)
             try:
-                entries[name], documents[name] = await self._copy(name, export, progress)
+                entries[name], documents[name] = await self._copy(name, cut, export, progress)
             except BaseException as error:
                 await asyncio.to_thread(export.__exit__, type(error), error, error.__traceback__)
                 raise
@@ -120,10 +121,17 @@ class Auditing(Session):
             await asyncio.to_thread(remember, memory, report)
         return report
 
-    async def _copy(self, name: str, export: EnvironmentExport, progress: Progress | None) -> tuple[int, int]:
-        registry = self._registry(name)
-        answer = await registry.call(registry.log.GetCheckpoint, log_pb2.GetCheckpointRequest())
-        size = unverified_checkpoint(answer.checkpoint).size
+    async def _cuts(self, environments: Sequence[str]) -> dict[str, Cut]:
+        pinned = {name: self.federation.environment(name) for name in environments}
+        return await cut_of(
+            {name: self._registry(name) for name in pinned},
+            witnessed=frozenset(name for name, each in pinned.items() if each.witnesses.demands_witnesses),
+        )
+
+    async def _copy(
+        self, name: str, cut: Cut, export: EnvironmentExport, progress: Progress | None
+    ) -> tuple[int, int]:
+        registry, size = self._registry(name), cut.size
         wanted: dict[str, None] = {}
         copied = 0
         while copied < size:
@@ -139,7 +147,7 @@ class Auditing(Session):
             copied += len(entries)
             if progress:
                 progress(f"copying {name}", copied, size)
-        await asyncio.to_thread(export.finish_log, answer.checkpoint)
+        await asyncio.to_thread(export.finish_log, cut.checkpoint, cut.witnessed)
         digests = list(wanted)
         found = 0
         for start in range(0, len(digests), _DOCUMENTS_PER_CALL):

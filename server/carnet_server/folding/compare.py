@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select
 from sqlmodel import SQLModel
 
+from carnet.audit.codes import Code
 from carnet.audit.report import Finding, Verdict
 from carnet.bundle.manifest import parse_manifest
 from carnet.canonical import sha256_hex
@@ -244,7 +245,9 @@ class _Comparison:
             return
         more = "; what follows of this table is not named" if count == _NAMED_MAX else ""
         text = f"the table {table} of the database: {message}{more}"
-        self.findings.append(Finding(verdict, self._environment, index, text, (f"table {table}",)))
+        self.findings.append(
+            Finding(verdict, Code.TABLE_MISMATCH, self._environment, index, text, (f"table {table}",))
+        )
 
 
 def _index_of(row: Row) -> int | None:

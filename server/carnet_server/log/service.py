@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from carnet.errors import InvalidInputError, NotFoundError, OffsetOutOfRangeError, UnavailableError
 from carnet.serving.paging import page_limit
 from carnet.translog.checkpoint import Checkpoint, unverified_checkpoint
+from carnet.translog.finality import finality_at
 from carnet.translog.receipt import Receipt
 from carnet.translog.tree import (
     consistency_nodes,
@@ -95,6 +96,8 @@ class LogService:
 
     Attributes:
         witnessed: Tells the newest checkpoint that a quorum of witnesses cosigned; empty for none.
+        cosigned: Adds to a checkpoint of this log the cosignatures that there are of it.
+        demands_witnesses: Whether a quorum is asked at all.
     """
 
     def __init__(self, database: Database) -> None:
@@ -103,6 +106,8 @@ class LogService:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._subscriptions: set[Subscription] = set()
         self.witnessed: Callable[[], str] = lambda: ""
+        self.cosigned: Callable[[str], str] = lambda checkpoint: checkpoint
+        self.demands_witnesses = False
 
     def attach(self, writer: Writer, loop: asyncio.AbstractEventLoop) -> None:
         """Take the writer whose checkpoints are served, and the loop that subscriptions live on."""
@@ -164,29 +169,35 @@ class LogService:
 
         Args:
             index: The entry's index.
-            witnessed: Whether to prove it to the newest checkpoint that a quorum of witnesses cosigned.
+            witnessed: Whether only a proof to a checkpoint that a quorum of witnesses cosigned will do.
 
         Returns:
-            The entry's bytes with an inclusion proof to the newest checkpoint.
+            The entry's bytes with an inclusion proof: to the newest checkpoint that a quorum cosigned where
+            that covers the entry, so that the receipt shows by itself that it is final, and to the newest of
+            all elsewhere.
 
         Raises:
             NotFoundError: The log has no such entry, or no quorum has witnessed it yet.
         """
-        checkpoint = self.witnessed() if witnessed else self.checkpoint
+        checkpoint = self.witnessed()
         size = unverified_checkpoint(checkpoint).size if checkpoint else 0
+        finality = finality_at(index, size if self.demands_witnesses else None)
+        if index >= size and witnessed and index < self.size:
+            raise NotFoundError(
+                f"no quorum of witnesses has cosigned entry {index} yet: what is witnessed has {size} "
+                "entries",
+                metadata={"size": str(size)},
+            )
+        if index >= size:
+            checkpoint = self.checkpoint
+            size = unverified_checkpoint(checkpoint).size
         if not 0 <= index < size:
-            if 0 <= index < self.size:
-                raise NotFoundError(
-                    f"no quorum of witnesses has cosigned entry {index} yet: what is witnessed has {size} "
-                    "entries",
-                    metadata={"size": str(size)},
-                )
             raise NotFoundError(f"the log has no entry {index}: its size is {self.size}")
 
         def query(connection: Connection) -> Receipt:
             (row,) = connection.execute(queries.READ_ENTRIES, {"first": index, "end": index + 1})
             proof = _proof(connection, inclusion_nodes(index, size), inclusion_proof, index, size)
-            return Receipt(row.entry, index, size, proof, checkpoint)
+            return Receipt(row.entry, index, size, proof, checkpoint, finality)
 
         return await self._database.read(query)
 

@@ -7,7 +7,13 @@ protobuf.
 
 from carnet.client.results.admissions import Admission, Approval, ApprovalResult
 from carnet.client.results.bundles import PulledBundle, PushResult, VerifiedBundle
-from carnet.client.results.environments import Environment, ExportResult, RefusedDocument
+from carnet.client.results.environments import (
+    Alarm,
+    Environment,
+    ExportResult,
+    RefusedDocument,
+    WitnessStanding,
+)
 from carnet.client.results.evidence import AttestResult, Evidence, Metric
 from carnet.client.results.importing import ImportedAlias, ImportedVersion, ImportReport
 from carnet.client.results.key_uses import KeyUse
@@ -67,6 +73,7 @@ from carnet.client.results.serving import (
 
 __all__ = [
     "Admission",
+    "Alarm",
     "Alias",
     "AliasChange",
     "AliasMove",
@@ -125,4 +132,5 @@ __all__ = [
     "VerifiedReceipt",
     "Version",
     "WarmVersion",
+    "WitnessStanding",
 ]
