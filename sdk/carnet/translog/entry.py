@@ -12,6 +12,7 @@ Invariants: every ``Entry`` that exists can be written, fits a tile (65,535 byte
 from __future__ import annotations
 
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -145,6 +146,7 @@ class Entry:
     new: str | None = None
     envelope_digest: str | None = None
     request_digest: str | None = None
+    _bytes: bytes = dataclass_field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be written, and take a copy of the subject."""
@@ -162,9 +164,9 @@ class Entry:
             value = getattr(self, field)
             if value is not None:
                 check_digest(_check_text(value, field=field), field=field)
-        size = len(self.to_bytes())
-        if size > ENTRY_MAX_BYTES:
-            raise InvalidInputError(f"log entry: {size} bytes; at most {ENTRY_MAX_BYTES} fit")
+        object.__setattr__(self, "_bytes", self._serialise())
+        if len(self._bytes) > ENTRY_MAX_BYTES:
+            raise InvalidInputError(f"log entry: {len(self._bytes)} bytes; at most {ENTRY_MAX_BYTES} fit")
 
     @property
     def documents(self) -> tuple[str, ...]:
@@ -175,6 +177,9 @@ class Entry:
 
     def to_bytes(self) -> bytes:
         """Return the entry's bytes: canonical JSON, absent parts left out."""
+        return self._bytes
+
+    def _serialise(self) -> bytes:
         document: dict[str, Any] = {
             "schema_version": SCHEMA_VERSION,
             "event_id": self.event_id,
