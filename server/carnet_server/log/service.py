@@ -28,13 +28,15 @@ if TYPE_CHECKING:
     from carnet.translog.entry import Entry
     from carnet.translog.tree import NodeId
     from carnet_server.database.engine import Database
-    from carnet_server.log.head import Commit
+    from carnet_server.log.commit import Commit
     from carnet_server.log.writer import Writer
 
 SUBSCRIPTION_LIMIT = 10_000
 SIGNED_WITHIN_SECONDS = 10.0
 MAX_DOCUMENTS = 100
 PAGE_BYTES = 2 << 20
+RECENT_COMMITS = 4
+RECENT_MAX_ENTRIES = 4096
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +69,12 @@ class Subscription:
         else:
             self._waiting.extend(items)
         self._wake.set()
+
+    def take(self) -> list[tuple[int, Entry]]:
+        """Return what else waits now, without waiting."""
+        waiting = list(self._waiting)
+        self._waiting.clear()
+        return waiting
 
     def close(self) -> None:
         """End the subscription; whoever iterates it stops."""
@@ -105,6 +113,7 @@ class LogService:
         self._writer: Writer | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._subscriptions: set[Subscription] = set()
+        self._recent: deque[Commit] = deque(maxlen=RECENT_COMMITS)
         self.witnessed: Callable[[], str] = lambda: ""
         self.cosigned: Callable[[str], str] = lambda checkpoint: checkpoint
         self.demands_witnesses = False
@@ -116,6 +125,8 @@ class LogService:
 
     def on_commit(self, commit: Commit) -> None:
         """Tell the subscriptions of a commit; called on the writer thread."""
+        if len(commit.entries) <= RECENT_MAX_ENTRIES:
+            self._recent.append(commit)
         if self._loop is None:
             return
         items = list(enumerate(commit.entries, commit.first_index))
@@ -204,7 +215,8 @@ class LogService:
     async def signed_receipt(self, index: int) -> Receipt:
         """Prove that an entry is in the log, as soon as a checkpoint covers it.
 
-        What a commit changed can be read a moment before its checkpoint is signed.
+        What a commit changed can be read a moment before its checkpoint is signed. Of an entry that was
+        committed just now the proof is in memory, and leads to that commit's checkpoint.
 
         Args:
             index: An entry's index that stands in a committed row.
@@ -215,6 +227,9 @@ class LogService:
         """
         if self.size <= index:
             await self._wait_until_signed(index)
+        for commit in tuple(self._recent):
+            if commit.has(index):
+                return commit.receipt(index)
         return await self.receipt(index)
 
     async def _wait_until_signed(self, index: int) -> None:
