@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from carnet.cli.bom import bom
 from carnet.cli.exit_codes import ExitCode
 from carnet.cli.output import emit, print_fields, print_table, printable, short, when
 from carnet.cli.progress_bars import progress_shown
@@ -40,6 +41,9 @@ def audit() -> None:
     Example:
       carnet audit verify --as dave
     """
+
+
+audit.add_command(bom)
 
 
 @audit.command("verify")
