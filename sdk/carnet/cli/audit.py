@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from carnet.cli.audit_databases import parse_database, with_databases
+from carnet.cli.bom import bom
 from carnet.cli.exit_codes import ExitCode
 from carnet.cli.output import emit, print_fields, print_table, printable, short, when
 from carnet.cli.progress_bars import progress_shown
@@ -41,6 +42,9 @@ def audit() -> None:
     Example:
       carnet audit verify --as dave
     """
+
+
+audit.add_command(bom)
 
 
 @audit.command("verify")

@@ -65,7 +65,7 @@ async def cut_of(
     patience_ends = loop.time() + FIRST_WITNESSED_SECONDS
     attempts = 0
     while True:
-        found = await asyncio.gather(*(_newest(registry) for registry in registries.values()))
+        found = await asyncio.gather(*(newest(registry) for registry in registries.values()))
         cuts = dict(zip(registries, found, strict=True))
         if any(not cuts[name].witnessed for name in witnessed) and loop.time() < patience_ends:
             await asyncio.sleep(_PAUSE_SECONDS)
@@ -82,7 +82,16 @@ async def cut_of(
         await asyncio.sleep(_PAUSE_SECONDS)
 
 
-async def _newest(registry: RegistryConnection) -> Cut:
+async def newest(registry: RegistryConnection) -> Cut:
+    """Return the end of a log as it is now.
+
+    Args:
+        registry: Whose log it is.
+
+    Raises:
+        ProofInvalidError: The registry answered with no checkpoint.
+        CarnetError: The call failed; the class says how.
+    """
     answer = await registry.call(registry.log.GetCheckpoint, log_pb2.GetCheckpointRequest())
     head = unverified_checkpoint(answer.checkpoint)
     return Cut(answer.checkpoint, answer.witnessed_checkpoint, head.size, head.origin)

@@ -1,19 +1,18 @@
 """Copying logs with their documents, and verifying them.
 
-Responsible for fetching a whole log and every document that it rests on, and for insisting, at the next
-audit, that the logs still begin with the checkpoints that were verified at the last. All judging is done by
+Responsible for copies of whole logs (``carnet.client.log_copy``), and for insisting, at the next audit, that
+the logs still begin with the checkpoints that were verified at the last. All judging is done by
 ``carnet.audit``, offline.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from carnet.audit.export import EnvironmentExport, ExportWriter
+from carnet.audit.export import ExportWriter
 from carnet.client.audit_cut import cut_of
 from carnet.client.audit_memory import (
     earlier_checkpoints,
@@ -22,11 +21,9 @@ from carnet.client.audit_memory import (
     remember,
     verify_offline,
 )
+from carnet.client.log_copy import LogCopy, copy_environment
 from carnet.client.results import ExportResult
 from carnet.client.session import Session
-from carnet.errors import CarnetError, InternalError
-from carnet.registry.v1 import log_pb2
-from carnet.translog.entry import parse_entry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,9 +31,6 @@ if TYPE_CHECKING:
     from carnet.audit.report import AuditReport
     from carnet.client.audit_cut import Cut
     from carnet.client.progress import Progress
-
-_PAGE_SIZE = 1000
-_DOCUMENTS_PER_CALL = 100
 
 
 class Auditing(Session):
@@ -68,13 +62,9 @@ class Auditing(Session):
         documents: dict[str, int] = {}
         cuts = await self._cuts(environments or tuple(self.federation.environments))
         for name, cut in cuts.items():
-            export = await asyncio.to_thread(writer.environment(name).__enter__)
-            try:
-                entries[name], documents[name] = await self._copy(name, cut, export, progress)
-            except BaseException as error:
-                await asyncio.to_thread(export.__exit__, type(error), error, error.__traceback__)
-                raise
-            await asyncio.to_thread(export.__exit__, None, None, None)
+            export = await asyncio.to_thread(writer.environment, name)
+            copy = LogCopy(self._registry(name), export, cut=cut, progress=progress)
+            entries[name], documents[name] = await copy_environment(copy, export)
         return ExportResult(directory=Path(directory), entries=entries, documents=documents)
 
     async def audit_verify(
@@ -127,71 +117,3 @@ class Auditing(Session):
             {name: self._registry(name) for name in pinned},
             witnessed=frozenset(name for name, each in pinned.items() if each.witnesses.demands_witnesses),
         )
-
-    async def _copy(
-        self, name: str, cut: Cut, export: EnvironmentExport, progress: Progress | None
-    ) -> tuple[int, int]:
-        registry, size = self._registry(name), cut.size
-        wanted: dict[str, None] = {}
-        copied = 0
-        while copied < size:
-            page = await registry.call(
-                registry.log.ListEntries,
-                log_pb2.ListEntriesRequest(start_index=copied, page_size=min(_PAGE_SIZE, size - copied)),
-            )
-            entries = _consecutive(page.entries[: size - copied], copied)
-            if not entries:
-                break  # An entry is missing: the verifier says what that means.
-            await asyncio.to_thread(_append, export, entries)
-            wanted.update(dict.fromkeys(_documents_of(entries)))
-            copied += len(entries)
-            if progress:
-                progress(f"copying {name}", copied, size)
-        await asyncio.to_thread(export.finish_log, cut.checkpoint, cut.witnessed)
-        digests = list(wanted)
-        found = 0
-        for start in range(0, len(digests), _DOCUMENTS_PER_CALL):
-            found += await self._copy_documents(name, export, digests[start : start + _DOCUMENTS_PER_CALL])
-        return copied, found
-
-    async def _copy_documents(self, name: str, export: EnvironmentExport, digests: list[str]) -> int:
-        """Fetch some documents; where all of them are too much for one message, in halves."""
-        registry = self._registry(name)
-        try:
-            answer = await registry.call(
-                registry.log.BatchGetDocuments, log_pb2.BatchGetDocumentsRequest(digests=digests)
-            )
-        except CarnetError as error:
-            if len(digests) == 1 or error.reason not in {"MESSAGE_TOO_LARGE", "RESOURCE_EXHAUSTED"}:
-                raise
-            middle = len(digests) // 2
-            first = await self._copy_documents(name, export, digests[:middle])
-            return first + await self._copy_documents(name, export, digests[middle:])
-        for document in answer.documents:
-            if document.digest not in digests:
-                raise InternalError(f"{registry.peer} answered with a document that was not asked for")
-            # One that is damaged gets another name by its digest, and the verifier misses it under its own.
-            await asyncio.to_thread(export.add_document, document.data)
-        return len(answer.documents)
-
-
-def _consecutive(entries: Sequence[log_pb2.LogEntry], start: int) -> list[log_pb2.LogEntry]:
-    """Return the entries that follow each other from an index on, up to the first that is missing."""
-    numbered = zip(itertools.count(start), entries, strict=False)
-    return [entry for _, entry in itertools.takewhile(lambda pair: pair[0] == pair[1].index, numbered)]
-
-
-def _append(export: EnvironmentExport, entries: Sequence[log_pb2.LogEntry]) -> None:
-    for entry in entries:
-        export.append_entry(entry.entry, entry.leaf_hash or None)
-
-
-def _documents_of(entries: Sequence[log_pb2.LogEntry]) -> list[str]:
-    digests: list[str] = []
-    for each in entries:
-        try:
-            entry = parse_entry(each.entry)
-        except CarnetError:
-            continue  # The verifier names it.
-        digests += entry.documents
-    return digests
