@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import shutil
 import time
+from dataclasses import replace
 
 import pytest
 import yaml
 
+from carnet.audit.export import ExportWriter
 from carnet.errors import CarnetError, UnavailableError
 from carnet.registry.v1 import environment_pb2, log_pb2, witness_pb2
-from carnet.translog.checkpoint import parse_checkpoint
-from carnet.translog.keys import LogVerifier
+from carnet.translog.checkpoint import Checkpoint, parse_checkpoint, sign_checkpoint, unverified_checkpoint
+from carnet.translog.entry import parse_entry
+from carnet.translog.finality import Finality
+from carnet.translog.keys import LogKey, LogVerifier
+from carnet.translog.tiles import entry_bundles, parse_bundle
+from carnet.translog.tree import leaf_hash, root_of
 from carnet.translog.witness_policy import parse_witness_policy
 from tests.support.federation import LocalFederation
 
@@ -161,6 +169,125 @@ def test_an_older_database_is_not_served_and_one_that_went_on_adds_nothing(tmp_p
         assert environment_of(federation, "dev").log_size  # reading goes on
     finally:
         federation.stop()
+
+
+def anchored_by(federation, environment, index):
+    """Whether another environment's log anchors an entry of dev's."""
+    told = [
+        json.loads(bytes(entry))["change"]["new"].split()
+        for (entry,) in federation.query(environment, "SELECT entry FROM log_entries")
+        if b'"type":"anchor.recorded"' in bytes(entry)
+    ]
+    return any(origin.endswith("/dev") and int(size) > index for origin, size in told)
+
+
+def rewritten(export, key, index, *, keep_witnessed):
+    """Change an entry of dev's log in an export, as whoever holds the log's key may, who signs it all anew."""
+    place = export / "dev"
+    size = unverified_checkpoint((place / "checkpoint").read_text()).size
+    entries = [
+        entry
+        for bundle in entry_bundles(size)
+        for entry in parse_bundle((place / bundle.path).read_bytes(), width=bundle.width)
+    ]
+    changed = parse_entry(entries[index])
+    actor = replace(changed.actor, subject="spiffe://carnet.internal/service/somebody-else")
+    entries[index] = replace(changed, actor=actor).to_bytes()
+    head = Checkpoint(key.name, size, root_of(map(leaf_hash, entries)))
+    documents = [each.read_bytes() for each in (place / "envelopes").iterdir()]
+    witnessed = (place / "checkpoint.witnessed").read_text()
+    with ExportWriter(export).environment("dev") as writer:
+        for entry in entries:
+            writer.append_entry(entry)
+        for document in documents:
+            writer.add_document(document)
+        writer.finish_log(sign_checkpoint(head, key), witnessed if keep_witnessed else "")
+
+
+def test_an_export_shows_what_is_final_and_anchors_name_a_log_that_its_own_key_rewrote(witnessed, tmp_path):
+    reference = witnessed.publish(tmp_path, "risk/rewritten")
+    with witnessed.client("ci") as ci:
+        index = ci.resolve(str(reference)).receipt.receipt.index
+        until(
+            lambda: ci.resolve(str(reference)).receipt.finality is Finality.FINAL,
+            "the client itself finds the publication final",
+        )
+    for environment in ("staging", "prod"):
+        until(lambda name=environment: anchored_by(witnessed, name, index), f"{environment} anchors it")
+    export, trust = tmp_path / "export", str(witnessed.folder / "federation.yaml")
+    witnessed.cli("audit", "export", str(export), identity="dave")
+    verify = ("audit", "verify", "--offline", str(export), "--trust", trust)
+    report = witnessed.cli_json(*verify)
+    assert report["ok"]
+    assert report["environments"]["dev"]["final_size"] > index
+    assert (export / "dev" / "checkpoint.witnessed").exists()
+
+    folder = witnessed.folder / "environments" / "dev"
+    origin = yaml.safe_load((folder / "environment.yaml").read_text())["log"]["origin"]
+    key = LogKey.load(origin, folder / "log-key.pem")
+    kept, stripped = tmp_path / "kept", tmp_path / "stripped"
+    shutil.copytree(export, kept)
+    shutil.copytree(export, stripped)
+
+    # Whoever rewrites it leaves the checkpoint that was witnessed, or takes it away: the anchors stay.
+    rewritten(kept, key, index, keep_witnessed=True)
+    rewritten(stripped, key, index, keep_witnessed=False)
+    for place in (kept, stripped):
+        report = witnessed.cli_json(*verify[:3], str(place), *verify[4:], check=6)
+        found = [each for each in report["findings"] if each["verdict"] == "tampered"]
+        assert {each["environment"] for each in found} == {"dev"}
+        told = " ".join(each["message"] for each in found)
+        assert "of staging's log anchors" in told
+        assert "of prod's log anchors" in told
+        assert all(each["index"] is None or each["index"] <= index for each in found)
+        assert report["environments"]["dev"]["final_size"] == 0
+    assert any(each["verdict"] == "incomplete" for each in report["findings"]), "nothing is witnessed there"
+
+
+def test_a_promotion_is_waited_for_until_it_is_final(witnessed, tmp_path):
+    reference = witnessed.publish(tmp_path, "risk/promoted")
+    witnessed.evaluate(reference)
+    done = witnessed.cli_json("promote", str(reference), "--to", "staging", "--final", "--timeout", "60s")
+    assert done["state"] == "SUCCEEDED"
+    assert done["receipt"]["finality"] == "final"
+    assert witnessed.cli_json("promotions", "show", done["id"])["receipt"]["finality"] == "final"
+
+
+def test_status_and_answers_say_what_is_final(witnessed, tmp_path):
+    reference = witnessed.publish(tmp_path, "risk/told")
+    alias = f"dev/{reference.namespace}/{reference.model}@live"
+    moved = witnessed.cli_json("alias", "set", alias, "1")
+    assert moved["receipt"]["finality"] == "committed", "a change comes back before any witness saw it"
+    until(lambda: witnessed.cli_json("alias", "show", alias)["alias"]["finality"] == "final", "it is final")
+    (listed,) = witnessed.cli_json("alias", "ls", f"dev/{reference.namespace}/{reference.model}")["aliases"]
+    (move,) = witnessed.cli_json("alias", "history", alias)["moves"]
+    assert (listed["finality"], move["finality"]) == ("final", "final")
+    assert witnessed.cli_json("show", alias)["receipt"]["finality"] == "final"
+    told = witnessed.cli_json("status", "--dir", str(witnessed.folder))["environments"]
+    (dev,) = [each for each in told if each["name"] == "dev"]
+    assert dev["log_size"] >= dev["final_size"] > listed["log_index"]
+    assert {each["name"] for each in dev["witnesses"]} == {"sync", "staging", "prod"}
+    assert dev["alarms"] == []
+
+
+def test_nothing_waits_for_witnesses_that_are_away(witnessed, tmp_path):
+    """Moves and rollbacks come back committed while nobody can cosign; what was final before stays so."""
+    reference = witnessed.publish(tmp_path / "one", "risk/alone", seed=1)
+    witnessed.publish(tmp_path / "two", "risk/alone", seed=2)
+    alias = f"dev/{reference.namespace}/{reference.model}@live"
+    with witnessed.client("ci") as ci:
+        ci.set_alias(alias, 1)
+        until(lambda: ci.alias(alias).finality is Finality.FINAL, "the first move is final")
+        with contextlib.ExitStack() as held:
+            for name in ("staging", "prod", "sync"):
+                held.enter_context(witnessed.frozen(name))
+            moved = ci.set_alias(alias, 2)
+            assert moved.receipt.finality is Finality.COMMITTED
+            back = ci.rollback(alias, "metric-degradation")
+            assert (back.alias.version, back.receipt.finality) == (1, Finality.COMMITTED)
+            newest, *_, first = ci.alias_history(alias)
+            assert (newest.finality, first.finality) == (Finality.COMMITTED, Finality.FINAL)
+        until(lambda: ci.alias(alias).finality is Finality.FINAL, "the witnesses are back")
 
 
 def test_the_cosigner_key_and_the_log_key_are_different_keys(witnessed):
