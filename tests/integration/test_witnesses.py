@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from carnet.audit.export import ExportWriter
-from carnet.errors import CarnetError, UnavailableError
-from carnet.registry.v1 import environment_pb2, log_pb2, witness_pb2
+from carnet.errors import CarnetError, ConflictError, UnavailableError
+from carnet.registry.v1 import environment_pb2, log_pb2
 from carnet.translog.checkpoint import Checkpoint, parse_checkpoint, sign_checkpoint, unverified_checkpoint
 from carnet.translog.entry import parse_entry
 from carnet.translog.finality import Finality
@@ -22,6 +22,9 @@ from carnet.translog.keys import LogKey, LogVerifier
 from carnet.translog.tiles import entry_bundles, parse_bundle
 from carnet.translog.tree import leaf_hash, root_of
 from carnet.translog.witness_policy import parse_witness_policy
+from carnet.translog.witness_request import WitnessRequest
+from carnet_server.config import load_config
+from carnet_server.witnessing.links import open_link
 from tests.support.federation import LocalFederation
 
 WITHIN_SECONDS = 60.0
@@ -110,25 +113,9 @@ def test_a_forged_checkpoint_is_cosigned_by_nobody(witnessed, environment):
     held = ask(witnessed, "dev", "log", "GetCheckpoint", log_pb2.GetCheckpointRequest()).checkpoint
     forged = held.replace("\n", "\n9", 1)  # another size under the same signature
 
-    async def add(text):
-        folder = witnessed.folder / "environments" / environment
-        policy = parse_witness_policy(
-            (witnessed.folder / "environments" / "dev" / "witnesses.policy").read_bytes(), name="p"
-        )
-        from carnet_server.config import load_config
-        from carnet_server.witnessing.links import GrpcWitness
-
-        url = policy.witnesses[environment].url.removeprefix("carnet://")
-        endpoint, _, server_name = url.partition("/")
-        identity = load_config(folder.parent / "dev" / "environment.yaml").tls_identity()
-        link = GrpcWitness(environment, endpoint, server_name, identity)
-        try:
-            return await link._call("AddCheckpoint", witness_pb2.AddCheckpointRequest(checkpoint=text))
-        finally:
-            await link.close()
-
     with pytest.raises(CarnetError) as caught:
-        asyncio.run(add(forged))
+        request = WitnessRequest(0, (), forged)
+        asyncio.run(as_dev(witnessed, environment, lambda link: link.add_checkpoint(request, anchor=False)))
     assert caught.value.reason == "PROOF_INVALID"
 
 
@@ -288,6 +275,68 @@ def test_nothing_waits_for_witnesses_that_are_away(witnessed, tmp_path):
             newest, *_, first = ci.alias_history(alias)
             assert (newest.finality, first.finality) == (Finality.COMMITTED, Finality.FINAL)
         until(lambda: ci.alias(alias).finality is Finality.FINAL, "the witnesses are back")
+
+
+def test_two_histories_by_one_key_are_alarmed_in_log_status_and_every_audit(tmp_path):
+    federation = LocalFederation(tmp_path / "carnet")
+    federation.start()
+    try:
+        reference = federation.publish(tmp_path, "risk/fraud")
+        with federation.client("ci") as ci:
+            until(
+                lambda: ci.resolve(str(reference)).receipt.finality is Finality.FINAL,
+                "the publication is witnessed",
+            )
+        folder = federation.folder / "environments"
+        config = load_config(folder / "dev" / "environment.yaml")
+        key = LogKey.load(config.log_origin, config.log_key)
+        held = until(lambda: witnessed_by(federation, "staging", key), "staging holds a checkpoint of dev")
+        size = unverified_checkpoint(held).size
+        fork = sign_checkpoint(Checkpoint(key.name, size, b"\1" * 32), key)
+        request = WitnessRequest(size, (), fork)
+        with pytest.raises(ConflictError, match="two histories"):
+            asyncio.run(
+                as_dev(federation, "staging", lambda link: link.add_checkpoint(request, anchor=False))
+            )
+
+        (alarm,) = environment_of(federation, "staging").alarms
+        assert (alarm.kind, alarm.origin) == ("equivocation", key.name)
+        shown = federation.cli("status", "--dir", str(federation.folder))
+        assert f"ALARM in staging: equivocation of {key.name}" in shown.stderr
+        assert f"equivocation of {key.name}" in federation.cli("environments").stdout
+        assert "alarm:" in federation.processes["staging"].log_file.read_text()
+
+        report = federation.cli_json("audit", "verify", identity="dave", check=6)
+        (finding,) = report["findings"]
+        assert (finding["verdict"], finding["environment"]) == ("tampered", "dev")
+        assert f"the alarm in entry {alarm.log_index} of staging's log" in finding["message"]
+        assert (b"\1" * 32).hex() in finding["message"]
+
+        # It stands after a start, and the same two checkpoints are told once.
+        with pytest.raises(ConflictError):
+            asyncio.run(
+                as_dev(federation, "staging", lambda link: link.add_checkpoint(request, anchor=False))
+            )
+        federation.processes["staging"].stop()
+        federation.start("staging")
+        assert len(environment_of(federation, "staging").alarms) == 1
+    finally:
+        federation.stop()
+
+
+def witnessed_by(federation, environment, key):
+    return asyncio.run(as_dev(federation, environment, lambda link: link.newest(key.name)))
+
+
+async def as_dev(federation, environment, act):
+    """Speak to another environment's witness as dev's registry does."""
+    config = load_config(federation.folder / "environments" / "dev" / "environment.yaml")
+    policy = parse_witness_policy(config.witnesses.read_bytes(), name="witnesses.policy")
+    link = open_link(policy.witnesses[environment], config.tls_identity())
+    try:
+        return await act(link)
+    finally:
+        await link.close()
 
 
 def test_the_cosigner_key_and_the_log_key_are_different_keys(witnessed):
