@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from carnet.errors import CarnetError, ConflictError, NotFoundError, UnavailableError
-from carnet.registry.v1 import log_pb2
+from carnet.references import ResourceName
+from carnet.registry.v1 import aliases_pb2, log_pb2, models_pb2
 from carnet.translog.checkpoint import Checkpoint, parse_checkpoint, sign_checkpoint
 from carnet.translog.cosignature import cosign_checkpoint
 from carnet.translog.finality import Finality, finality_of
@@ -14,9 +15,12 @@ from carnet.translog.note import parse_note
 from carnet.translog.receipt import verify_receipt
 from carnet.translog.witness_policy import parse_witness_policy
 from carnet.translog.witness_request import consider
+from carnet_server.aliases.servicer import AliasServicer
 from carnet_server.log.proto import receipt_to_proto
 from carnet_server.log.servicer import LogServicer
+from carnet_server.models.servicer import ModelServicer
 from carnet_server.witnessing.asking import Asking
+from tests.support.registry import OPERATOR
 
 NAMES = ("one", "two", "three")
 
@@ -114,6 +118,33 @@ async def test_receipts_show_by_themselves_what_a_quorum_has_witnessed(registry,
         await registry.log.receipt(second, witnessed=True)
     with pytest.raises(NotFoundError, match="has no entry"):
         await registry.log.receipt(registry.log.size, witnessed=True)
+
+
+async def test_answers_about_versions_and_aliases_say_whether_they_are_final(registry, asking):
+    models = ModelServicer(registry.models, registry.state, registry.log)
+    aliases = AliasServicer(registry.aliases, registry.state, registry.log)
+    model, alias = "namespaces/risk/models/fraud", "namespaces/risk/models/fraud/aliases/live"
+    await registry.add_version(1)
+    await asking.tick()
+    await registry.aliases.set_alias(
+        registry.caller(OPERATOR),
+        ResourceName("risk", "fraud", alias="live"),
+        1,
+        expected_revision=None,
+        note="",
+        request_id="1" * 32,
+    )
+    version = await models.GetVersion(models_pb2.GetVersionRequest(name=f"{model}/versions/1"), None)
+    assert version.version.finality == log_pb2.FINALITY_FINAL
+    for expected in (log_pb2.FINALITY_COMMITTED, log_pb2.FINALITY_FINAL):
+        one = await aliases.GetAlias(aliases_pb2.GetAliasRequest(name=alias), None)
+        (listed,) = (await aliases.ListAliases(aliases_pb2.ListAliasesRequest(parent=model), None)).aliases
+        (move,) = (await aliases.ListAliasMoves(aliases_pb2.ListAliasMovesRequest(parent=alias), None)).moves
+        assert {one.alias.finality, listed.finality, move.finality} == {expected}
+        resolved = await models.ResolveVersion(models_pb2.ResolveVersionRequest(name=alias), None)
+        assert (resolved.alias.finality, resolved.receipt.finality) == (expected, expected)
+        assert resolved.version.finality == log_pb2.FINALITY_FINAL
+        await asking.tick()
 
 
 async def test_fewer_than_a_quorum_make_nothing_final_and_their_cosignatures_are_shown(
