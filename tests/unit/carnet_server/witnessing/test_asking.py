@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from carnet.errors import CarnetError, ConflictError, NotFoundError, UnavailableError
+from carnet.errors import CarnetError, ConflictError, NotFoundError
 from carnet.references import ResourceName
 from carnet.registry.v1 import aliases_pb2, log_pb2, models_pb2
-from carnet.translog.checkpoint import Checkpoint, parse_checkpoint, sign_checkpoint
-from carnet.translog.cosignature import cosign_checkpoint
+from carnet.translog.checkpoint import Checkpoint, sign_checkpoint
 from carnet.translog.finality import Finality, finality_of
-from carnet.translog.keys import KeyType, LogKey
-from carnet.translog.note import parse_note
+from carnet.translog.keys import LogKey
 from carnet.translog.receipt import verify_receipt
 from carnet.translog.witness_policy import parse_witness_policy
-from carnet.translog.witness_request import consider
 from carnet_server.aliases.servicer import AliasServicer
 from carnet_server.log.proto import receipt_to_proto
 from carnet_server.log.servicer import LogServicer
@@ -22,46 +19,11 @@ from carnet_server.models.servicer import ModelServicer
 from carnet_server.witnessing.asking import Asking
 from tests.support.registry import OPERATOR
 
-NAMES = ("one", "two", "three")
-
-
-class MemoryWitness:
-    """A witness that keeps to the rule, in this process."""
-
-    def __init__(self, name, verifier):
-        self.key = LogKey.generate(f"witness.test/{name}", key_type=KeyType.COSIGNATURE_V1)
-        self.verifier = verifier
-        self.held = ""
-        self.away = False
-        self.asked = 0
-
-    async def add_checkpoint(self, request, *, anchor):
-        self.asked += 1
-        if self.away:
-            raise UnavailableError("nobody is there")
-        held = parse_checkpoint(self.held, self.verifier) if self.held else None
-        consider(held, request.old_size, request.proof, parse_checkpoint(request.checkpoint, self.verifier))
-        self.held = cosign_checkpoint(request.checkpoint, self.verifier, self.key, timestamp=1_772_000_000)
-        return [str(parse_note(self.held).signatures[-1])]
-
-    async def newest(self, origin):
-        if self.away:
-            raise UnavailableError("nobody is there")
-        return self.held
-
-    async def close(self):
-        pass
-
-
-@pytest.fixture
-def witnesses(registry):
-    return {name: MemoryWitness(name, registry.state.log_key.verifier) for name in NAMES}
-
 
 @pytest.fixture
 def policy(witnesses):
     lines = [f"witness {name} {each.key.verifier.vkey}" for name, each in witnesses.items()]
-    text = "\n".join([*lines, f"group most 2 {' '.join(NAMES)}", "quorum most"])
+    text = "\n".join([*lines, f"group most 2 {' '.join(witnesses)}", "quorum most"])
     return parse_witness_policy(text.encode(), name="witnesses.policy")
 
 
@@ -88,12 +50,6 @@ def make_asking(registry, witnesses, policy):
 @pytest.fixture
 def asking(make_asking):
     return make_asking()
-
-
-def forked(registry, size):
-    """A checkpoint by the log's own key over another history."""
-    key = registry.state.log_key
-    return sign_checkpoint(Checkpoint(key.name, size, b"\1" * 32), key)
 
 
 async def test_receipts_show_by_themselves_what_a_quorum_has_witnessed(registry, asking, policy):
@@ -169,7 +125,7 @@ async def test_cosignatures_are_taken_up_after_a_start(registry, asking, make_as
     again = make_asking()
     await again.load()
     assert again.final_size == registry.log.size
-    assert set(policy.cosigners(again.cosigned(registry.log.checkpoint))) == set(NAMES)
+    assert set(policy.cosigners(again.cosigned(registry.log.checkpoint))) == {"one", "two", "three"}
 
 
 async def test_where_nobody_is_asked_nothing_is_said_of_finality(registry):
@@ -196,11 +152,11 @@ async def test_a_new_log_is_in_a_hurry_until_something_of_it_is_final(registry, 
 
 
 async def test_a_history_that_was_changed_in_place_is_alarmed_at_the_next_exchange(
-    registry, asking, witnesses
+    registry, asking, witnesses, forked
 ):
     """The database says the size that the witness holds, and the witness holds another history of it."""
     await asking.tick()
-    witnesses["one"].held = forked(registry, asking.standing["one"].size)
+    witnesses["one"].held = forked(asking.standing["one"].size)
     await registry.add_version(1)
     await asking.tick()
     (alarm,) = asking.alarms
@@ -212,8 +168,8 @@ async def test_a_history_that_was_changed_in_place_is_alarmed_at_the_next_exchan
     assert (await registry.log.receipt(0)).entry_bytes  # reading goes on
 
 
-async def test_a_log_that_was_cut_is_alarmed_at_the_next_exchange(registry, asking, witnesses):
-    witnesses["one"].held = forked(registry, registry.log.size + 5)
+async def test_a_log_that_was_cut_is_alarmed_at_the_next_exchange(registry, asking, witnesses, forked):
+    witnesses["one"].held = forked(registry.log.size + 5)
     await asking.tick()
     assert [each.kind for each in asking.alarms] == ["restored-backup"]
 
