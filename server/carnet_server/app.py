@@ -290,10 +290,10 @@ class RegistryApp:
         return [
             (
                 models_pb2_grpc.add_ModelServiceServicer_to_server,
-                CountedModelServicer(self._models, state, aliases.resolves),
+                CountedModelServicer(self._models, state, log, aliases.resolves),
             ),
             (search_pb2_grpc.add_SearchServiceServicer_to_server, SearchServicer(search)),
-            (aliases_pb2_grpc.add_AliasServiceServicer_to_server, AliasServicer(aliases, state)),
+            (aliases_pb2_grpc.add_AliasServiceServicer_to_server, AliasServicer(aliases, state, log)),
             (
                 rollouts_pb2_grpc.add_RolloutServiceServicer_to_server,
                 RolloutServicer(self._rollouts),
