@@ -27,6 +27,7 @@ from carnet.serving.callers.issuers import IssuerDocument  # noqa: TC001  pydant
 from carnet.serving.callers.revocations import Revocation  # noqa: TC001  pydantic reads it at run time
 from carnet.serving.engine import resolve_database_url
 from carnet.serving.fields import DatabaseUrl  # noqa: TC001  pydantic reads it at run time
+from carnet.serving.http.document import HttpDocument  # noqa: TC001  pydantic reads it at run time
 from carnet.translog.keys import KeyType, LogKey, LogVerifier
 from carnet_sync.callers import CallerRoles, Callers
 
@@ -121,6 +122,7 @@ class SyncConfig(_Strict):
         routes: The ways that versions may be carried.
         callers: Who may do what here.
         bearer_listen: ``host:port`` for callers that show OIDC tokens; None for nowhere.
+        http: Where ``add-checkpoint`` is served; None for nowhere.
         oidc: The issuers whose tokens are taken there.
         revoked: The identities that are revoked.
         witness: The key that cosigns the environments' checkpoints; None where nothing is cosigned.
@@ -136,6 +138,7 @@ class SyncConfig(_Strict):
     routes: list[Route]
     callers: tuple[CallerRoles, ...]
     bearer_listen: Address | None = None
+    http: HttpDocument | None = None
     oidc: tuple[IssuerDocument, ...] = ()
     revoked: tuple[Revocation, ...] = ()
     witness: WitnessKey | None = None
