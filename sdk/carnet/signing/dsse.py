@@ -120,20 +120,21 @@ def sign_payload(payload: bytes, payload_type: str, key: SigningKey | OneTimeSig
     return Envelope(payload, payload_type, (sign_bytes(pae(payload, payload_type), key),))
 
 
-def parse_envelope(data: bytes) -> Envelope:
+def parse_envelope(data: bytes, *, max_bytes: int = MAX_ENVELOPE_BYTES) -> Envelope:
     """Read an envelope; its signatures and certificates are *not* verified here.
 
     Args:
         data: The bytes as received.
+        max_bytes: The size that is taken at most; statements have 1 MiB.
 
     Returns:
         The envelope, whose ``to_bytes()`` and ``digest`` are those of the bytes received.
 
     Raises:
-        SignatureInvalidError: The bytes are not an envelope, are over 1 MiB, have duplicate keys, or more
+        SignatureInvalidError: The bytes are not an envelope, are too many, have duplicate keys, or more
             than 16 signatures.
     """
-    value = parse_json_object(data, what="the envelope", max_bytes=MAX_ENVELOPE_BYTES)
+    value = parse_json_object(data, what="the envelope", max_bytes=max_bytes)
     signatures = value.get("signatures")
     if not isinstance(signatures, list) or not 1 <= len(signatures) <= MAX_SIGNATURES:
         raise SignatureInvalidError(f"the envelope's signatures are not a list of 1 to {MAX_SIGNATURES}")
