@@ -23,10 +23,11 @@ from carnet.client.audit_memory import (
 )
 from carnet.client.results import ExportResult
 from carnet.client.session import Session
-from carnet.errors import CarnetError, InternalError
-from carnet.registry.v1 import log_pb2
+from carnet.errors import CarnetError, InternalError, NotFoundError, PermissionDeniedError
+from carnet.references import ResourceName
+from carnet.registry.v1 import log_pb2, models_pb2
 from carnet.translog.checkpoint import unverified_checkpoint
-from carnet.translog.entry import parse_entry
+from carnet.translog.entry import EntryType, parse_entry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 _PAGE_SIZE = 1000
 _DOCUMENTS_PER_CALL = 100
+_MANIFESTS_AT_ONCE = 16
+_ARRIVALS = frozenset({EntryType.VERSION_PUBLISHED, EntryType.VERSION_ADMITTED})
 
 
 class Auditing(Session):
@@ -46,6 +49,7 @@ class Auditing(Session):
         directory: str | Path,
         *,
         environments: Sequence[str] = (),
+        manifests: bool = True,
         progress: Progress | None = None,
     ) -> ExportResult:
         """Copy logs and the documents that they rest on, for verifying without any server.
@@ -53,6 +57,8 @@ class Auditing(Session):
         Args:
             directory: Where the copy is made; copies of the same environments in it are replaced.
             environments: The environments; none for all.
+            manifests: Whether to copy the manifests of versions too, as far as this identity may read them:
+                reports take owners and labels from them, and the verifier needs none.
             progress: Told of the stage ``copying ENV``, in entries.
 
         Returns:
@@ -69,7 +75,7 @@ class Auditing(Session):
             self.federation.environment(name)
             export = await asyncio.to_thread(writer.environment(name).__enter__)
             try:
-                entries[name], documents[name] = await self._copy(name, export, progress)
+                entries[name], documents[name] = await self._copy(name, export, progress, manifests=manifests)
             except BaseException as error:
                 await asyncio.to_thread(export.__exit__, type(error), error, error.__traceback__)
                 raise
@@ -112,7 +118,7 @@ class Auditing(Session):
         if environments:
             earlier = {name: kept for name, kept in earlier.items() if name in environments}
         with tempfile.TemporaryDirectory(prefix="carnet-audit-") as folder:
-            await self.audit_export(folder, environments=environments, progress=progress)
+            await self.audit_export(folder, environments=environments, manifests=False, progress=progress)
             report = await asyncio.to_thread(
                 verify_offline, Path(folder), pins, earlier=earlier, progress=progress
             )
@@ -120,11 +126,14 @@ class Auditing(Session):
             await asyncio.to_thread(remember, memory, report)
         return report
 
-    async def _copy(self, name: str, export: EnvironmentExport, progress: Progress | None) -> tuple[int, int]:
+    async def _copy(
+        self, name: str, export: EnvironmentExport, progress: Progress | None, *, manifests: bool
+    ) -> tuple[int, int]:
         registry = self._registry(name)
         answer = await registry.call(registry.log.GetCheckpoint, log_pb2.GetCheckpointRequest())
         size = unverified_checkpoint(answer.checkpoint).size
         wanted: dict[str, None] = {}
+        arrived: dict[str, None] = {}
         copied = 0
         while copied < size:
             page = await registry.call(
@@ -136,6 +145,7 @@ class Auditing(Session):
                 break  # An entry is missing: the verifier says what that means.
             await asyncio.to_thread(_append, export, entries)
             wanted.update(dict.fromkeys(_documents_of(entries)))
+            arrived.update(dict.fromkeys(_versions_in(entries) if manifests else ()))
             copied += len(entries)
             if progress:
                 progress(f"copying {name}", copied, size)
@@ -144,7 +154,23 @@ class Auditing(Session):
         found = 0
         for start in range(0, len(digests), _DOCUMENTS_PER_CALL):
             found += await self._copy_documents(name, export, digests[start : start + _DOCUMENTS_PER_CALL])
+        versions = list(arrived)
+        for start in range(0, len(versions), _MANIFESTS_AT_ONCE):
+            batch = versions[start : start + _MANIFESTS_AT_ONCE]
+            await asyncio.gather(*(self._copy_manifest(name, export, each) for each in batch))
         return copied, found
+
+    async def _copy_manifest(self, name: str, export: EnvironmentExport, version: str) -> None:
+        """Fetch the manifest of a version; one that this identity may not read is left out."""
+        registry = self._registry(name)
+        try:
+            answer: models_pb2.GetVersionResponse = await registry.call(
+                registry.models.GetVersion, models_pb2.GetVersionRequest(name=version)
+            )
+        except (NotFoundError, PermissionDeniedError):
+            return
+        # It lies under its own digest: one that is not the version's is found by nobody who looks for that.
+        await asyncio.to_thread(export.add_document, answer.version.canonical_manifest)
 
     async def _copy_documents(self, name: str, export: EnvironmentExport, digests: list[str]) -> int:
         """Fetch some documents; where all of them are too much for one message, in halves."""
@@ -187,3 +213,18 @@ def _documents_of(entries: Sequence[log_pb2.LogEntry]) -> list[str]:
             continue  # The verifier names it.
         digests += entry.documents
     return digests
+
+
+def _versions_in(entries: Sequence[log_pb2.LogEntry]) -> list[str]:
+    """Return the resource names of the versions that arrived."""
+    names: list[str] = []
+    for each in entries:
+        try:
+            entry = parse_entry(each.entry)
+        except CarnetError:
+            continue  # As above.
+        subject = entry.subject
+        if entry.type in _ARRIVALS and {"namespace", "model", "version"} <= set(subject):
+            namespace, model = str(subject["namespace"]), str(subject["model"])
+            names.append(str(ResourceName(namespace, model, int(subject["version"]))))
+    return names
