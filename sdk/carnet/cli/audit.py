@@ -9,6 +9,7 @@ import click
 
 from carnet.cli.audit_report import at
 from carnet.cli.audit_report import report as report_command
+from carnet.cli.bom import bom
 from carnet.cli.exit_codes import ExitCode
 from carnet.cli.output import emit, print_fields, print_table, printable, short, when
 from carnet.cli.progress_bars import progress_shown
@@ -42,6 +43,9 @@ def audit() -> None:
     Example:
       carnet audit verify --as dave
     """
+
+
+audit.add_command(bom)
 
 
 @audit.command("verify")
