@@ -38,7 +38,7 @@ from carnet.registry.v1 import (
     search_pb2,
     witness_pb2,
 )
-from carnet.sync.v1 import environments_pb2, promotions_pb2
+from carnet.sync.v1 import compliance_pb2, environments_pb2, promotions_pb2
 from carnet_server.access.permissions import PERMISSIONS
 from carnet_server.local.authority import Authority
 
@@ -56,7 +56,7 @@ REGISTRY_FILES = (
     search_pb2,
     witness_pb2,
 )
-SYNC_FILES = (environments_pb2, promotions_pb2)
+SYNC_FILES = (compliance_pb2, environments_pb2, promotions_pb2)
 KNOWN = "namespaces/contract/models/known"
 STRANGER = "spiffe://carnet.internal/service/stranger"
 SECONDS = 5.0

@@ -31,7 +31,7 @@ from carnet.registry.v1 import (
     search_pb2_grpc,
     witness_pb2_grpc,
 )
-from carnet.sync.v1 import environments_pb2_grpc, promotions_pb2_grpc
+from carnet.sync.v1 import compliance_pb2_grpc, environments_pb2_grpc, promotions_pb2_grpc
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -151,3 +151,4 @@ class SyncConnection(_Connection):
         super().__init__(endpoint, server_name=server_name, identity=identity, peer="the promotion service")
         self.promotions = promotions_pb2_grpc.PromotionServiceStub(self.channel)
         self.environments = environments_pb2_grpc.EnvironmentServiceStub(self.channel)
+        self.compliance = compliance_pb2_grpc.ComplianceServiceStub(self.channel)

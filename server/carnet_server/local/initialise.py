@@ -85,6 +85,7 @@ class _Maker:
             name: LogKey.generate(f"{TRUST_DOMAIN}/witness/{name}", key_type=KeyType.COSIGNATURE_V1)
             for name in (SYNC, *plan.environments)
         }
+        self._report_key = SigningKey.generate()
         self._signing_authorities = {name: Authority.create_for_signing(name) for name in plan.environments}
         self._identity_keys = {
             identity.name: SigningKey.generate() for identity in plan.identities if identity.signs
@@ -184,7 +185,7 @@ class _Maker:
             }
             for identity in identities
         ]
-        bindings.append({"subject": PROMOTION_SERVICE, "roles": ["promoter"]})
+        bindings.append({"subject": PROMOTION_SERVICE, "roles": ["promoter", "auditor"]})
         return {
             "schema": "carnet.trust/v1",
             "environment": name,
@@ -223,6 +224,7 @@ class _Maker:
         folder = self._folder / "sync"
         self._authority.issue(folder, spiffe_id=PROMOTION_SERVICE, server_name=_server_name("sync"))
         self._witness_keys[SYNC].save(folder / WITNESS_KEY_FILE)
+        self._report_key.save(folder / "report-key.pem")
         write_yaml(
             folder / "sync.yaml",
             {
@@ -240,6 +242,7 @@ class _Maker:
                     for name in self._plan.environments
                 },
                 "witness": {"name": self._witness_keys[SYNC].name, "key": WITNESS_KEY_FILE},
+                "compliance": {"trust": f"../{MARKER}", "key": "report-key.pem"},
                 "routes": [
                     {"source": source, "target": target, "transfer": transfer}
                     for source, target, transfer in self._plan.routes
@@ -292,7 +295,8 @@ class _Maker:
                     identity.subject: self._identity_keys[identity.name].verification_key.pem
                     for identity in self._plan.identities
                     if identity.signs
-                },
+                }
+                | {PROMOTION_SERVICE: self._report_key.verification_key.pem},
             },
             comment="What a client needs: where the registries are, and the keys that they are pinned to.",
         )
@@ -308,7 +312,7 @@ def _server_name(name: str) -> str:
 
 def _sync_roles(identity: Identity) -> list[str]:
     held = {role for roles in identity.roles.values() for role in roles}
-    return ["reader", *sorted(held & {"requester", "operator"})]
+    return ["reader", *sorted(held & {"requester", "operator", "auditor"})]
 
 
 def _check_names(plan: Plan) -> None:
