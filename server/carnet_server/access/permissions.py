@@ -135,13 +135,17 @@ PERMISSIONS: dict[str, Permission] = {
     f"{_REGISTRY}ReleaseService/CreateReadCapability": Permission(_roles("promoter"), _IN_NAME, acts=True),
     f"{_REGISTRY}ReleaseService/RecordAdmission": Permission(_roles("promoter"), _IN_NAME, acts=True),
     f"{_REGISTRY}LogService/GetCheckpoint": Permission(READERS | {"peer"}),
-    f"{_REGISTRY}LogService/ListEntries": Permission(_roles("auditor", "promoter", "admin"), everywhere=True),
+    f"{_REGISTRY}LogService/ListEntries": Permission(
+        _roles("auditor", "archivist", "promoter", "admin"), everywhere=True
+    ),
     f"{_REGISTRY}LogService/WatchEntries": Permission(
-        _roles("auditor", "promoter", "admin"), everywhere=True
+        _roles("auditor", "archivist", "promoter", "admin"), everywhere=True
     ),
     f"{_REGISTRY}LogService/GetReceipt": Permission(READERS | {"peer"}),
     f"{_REGISTRY}LogService/GetConsistencyProof": Permission(READERS | {"peer"}),
     f"{_REGISTRY}WitnessService/AddCheckpoint": Permission(READERS | {"peer"}),
     f"{_REGISTRY}WitnessService/GetWitnessed": Permission(READERS | {"peer"}),
-    f"{_REGISTRY}LogService/BatchGetDocuments": Permission(_roles("auditor", "admin"), everywhere=True),
+    f"{_REGISTRY}LogService/BatchGetDocuments": Permission(
+        _roles("auditor", "archivist", "admin"), everywhere=True
+    ),
 }

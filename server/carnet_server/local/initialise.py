@@ -185,7 +185,7 @@ class _Maker:
             }
             for identity in identities
         ]
-        bindings.append({"subject": PROMOTION_SERVICE, "roles": ["promoter", "auditor"]})
+        bindings.append({"subject": PROMOTION_SERVICE, "roles": ["promoter", "archivist"]})
         return {
             "schema": "carnet.trust/v1",
             "environment": name,

@@ -2,7 +2,7 @@
 
 Responsible for bringing each up to date as an auditor would, over gRPC and with this service's certificate,
 and for forgetting one that turned out not to be what its log was. Each environment must give this service the
-role ``auditor``; without it the log is read, and its documents are not. Verifies nothing (``deriving``).
+role ``archivist``; without it the log is read, and its documents are not. Verifies nothing (``deriving``).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Copies:
 
         Raises:
             UnavailableError: The registry cannot be reached; ``metadata["environment"]`` names it.
-            PermissionDeniedError: The environment does not give this service the role ``auditor``.
+            PermissionDeniedError: The environment does not give this service the role ``archivist``.
             StorageFullError: The disk is full.
             CarnetError: A call failed; the class says how.
         """
