@@ -8,26 +8,10 @@ import re
 import pytest
 
 from carnet.audit.reports.rendering import render_html
-from carnet.audit.reports.rendering.words import report_digest, visible
+from carnet.audit.reports.rendering.words import report_digest
 from carnet.canonical import canonical_json
-from tests.support.browser import opened, shown_tables
+from tests.support.browser import browser, expected_tables, shown_tables
 from tests.support.reports import CHECKPOINT, everything
-
-
-def expected_tables(document: dict) -> dict[str, list[list[object]]]:
-    """What a page must show of a report's JSON, written out apart from what draws it."""
-
-    def shown(cell):
-        if cell is None or isinstance(cell, list):
-            return cell if cell is None else [visible(each) for each in cell]
-        if isinstance(cell, bool):
-            return "yes" if cell else "no"
-        return visible(cell) if isinstance(cell, str) else json.dumps(cell)
-
-    return {
-        table["name"]: [[shown(cell) for cell in row] for row in table["rows"]]
-        for table in document["tables"]
-    }
 
 
 @pytest.fixture
@@ -43,7 +27,8 @@ def page_of(tmp_path):
 def test_every_cell_is_the_jsons(page_of):
     report = everything(rows=300)
     document = json.loads(canonical_json(report.to_json()))
-    with opened(page_of(report)) as (page, wrong):
+    with browser() as running:
+        page = running.open(page_of(report))
         assert shown_tables(page) == expected_tables(document)
         text = page.inner_text("body")
         assert page.title() == document["title"]
@@ -55,11 +40,12 @@ def test_every_cell_is_the_jsons(page_of):
         assert page.evaluate("window.__ran") is None
         for stated in (document["generator"], document["generated_at"], report_digest(report)):
             assert stated in text
-    assert wrong == []
+    assert running.wrong == []
 
 
 def test_rows_are_sorted_and_filtered_and_come_back(page_of):
-    with opened(page_of(everything(rows=12))) as (page, wrong):
+    with browser() as running:
+        page = running.open(page_of(everything(rows=12)))
         before = shown_tables(page)["versions"]
         table = page.locator("table[data-table=versions]")
         size = table.get_by_role("button", name="Size (bytes)")
@@ -76,7 +62,7 @@ def test_rows_are_sorted_and_filtered_and_come_back(page_of):
         assert table.locator("tbody tr:visible").count() == 3  # 1, 10 and 11
         page.get_by_label("Show rows with").first.fill("")
         assert table.locator("tbody tr:visible").count() == len(before)
-    assert wrong == []
+    assert running.wrong == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -89,7 +75,8 @@ def test_text_stands_out_from_its_ground(page_of, scheme):
     def colour(page, selector, name):
         return page.locator(selector).first.evaluate(f"(each) => getComputedStyle(each).{name}")
 
-    with opened(page_of(everything()), color_scheme=scheme) as (page, wrong):
+    with browser(color_scheme=scheme) as running:
+        page = running.open(page_of(everything()))
         for text, ground in (
             ("h1", "body"),
             ("p.about", "body"),
@@ -100,12 +87,13 @@ def test_text_stands_out_from_its_ground(page_of, scheme):
             one = luminance(colour(page, text, "color"))
             other = luminance(colour(page, ground, "backgroundColor"))
             assert (max(one, other) + 0.05) / (min(one, other) + 0.05) >= 7, text
-    assert wrong == []
+    assert running.wrong == []
 
 
 def test_a_page_that_was_tampered_with_does_not_run(page_of):
     path = page_of(everything())
     path.write_text(path.read_text().replace("</main>", "<script>window.__ran = 1</script></main>"))
-    with opened(path) as (page, wrong):
+    with browser() as running:
+        page = running.open(path)
         assert page.evaluate("window.__ran") is None
-    assert any("Content Security Policy" in each for each in wrong)
+    assert any("Content Security Policy" in each for each in running.wrong)

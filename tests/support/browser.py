@@ -3,54 +3,70 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
+from carnet.audit.reports.rendering.words import visible
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from playwright.sync_api import Page
+    from playwright.sync_api import BrowserContext, ConsoleMessage, Page
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
 
+class Browser:
+    """A browser that runs.
+
+    Attributes:
+        wrong: What went wrong in its pages so far: errors of scripts and of a page's policy, and every request
+            for anything but a page that was opened.
+    """
+
+    def __init__(self, context: BrowserContext) -> None:
+        self.wrong: list[str] = []
+        self._context = context
+
+    def open(self, path: Path) -> Page:
+        """Open a file."""
+        url = path.as_uri()
+        page = self._context.new_page()
+        page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        page.on("console", self._said)
+        page.on("request", lambda request: None if request.url == url else self.wrong.append(request.url))
+        page.goto(url)
+        return page
+
+    def _said(self, said: ConsoleMessage) -> None:
+        if said.type in {"error", "warning"}:
+            self.wrong.append(said.text)
+
+
 @contextlib.contextmanager
-def opened(path: Path, **context) -> Iterator[tuple[Page, list[str]]]:
-    """Open a file in a browser; skips the test where none is installed.
+def browser(**context) -> Iterator[Browser]:
+    """Run a browser; skips the test where none is installed.
 
     Args:
-        path: The page.
-        context: Further settings of the browser's context, such as ``color_scheme``.
-
-    Yields:
-        The page, and what went wrong in it so far: errors of scripts and of the page's policy, and every
-        request for anything but the page.
+        context: Settings such as ``color_scheme``.
     """
     program = next(filter(None, map(shutil.which, _NAMES)), None)
     if program is None:
         pytest.skip(f"no browser is installed here: one of {', '.join(_NAMES)}")
     from playwright.sync_api import sync_playwright
 
-    wrong: list[str] = []
-    url = path.as_uri()
     sandbox = [] if os.geteuid() else ["--no-sandbox"]
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=sandbox)
+        running = playwright.chromium.launch(executable_path=program, args=sandbox)
         try:
-            page = browser.new_context(**context).new_page()
-            page.on("pageerror", lambda error: wrong.append(str(error)))
-            page.on(
-                "console", lambda said: wrong.append(said.text) if said.type in {"error", "warning"} else None
-            )
-            page.on("request", lambda request: wrong.append(request.url) if request.url != url else None)
-            page.goto(url)
-            yield page, wrong
+            yield Browser(running.new_context(**context))
         finally:
-            browser.close()
+            running.close()
 
 
 def shown_tables(page: Page) -> dict[str, list[list[object]]]:
@@ -64,3 +80,19 @@ def shown_tables(page: Page) -> dict[str, list[list[object]]]:
                 : cell.textContent)),
         ]))"""
     )
+
+
+def expected_tables(document: dict) -> dict[str, list[list[object]]]:
+    """What a page must show of a report's JSON, written out apart from what draws it."""
+
+    def shown(cell):
+        if cell is None or isinstance(cell, list):
+            return cell if cell is None else [visible(each) for each in cell]
+        if isinstance(cell, bool):
+            return "yes" if cell else "no"
+        return visible(cell) if isinstance(cell, str) else json.dumps(cell)
+
+    return {
+        table["name"]: [[shown(cell) for cell in row] for row in table["rows"]]
+        for table in document["tables"]
+    }
