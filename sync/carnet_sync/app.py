@@ -93,7 +93,8 @@ class SyncApp:
         cosigner = config.cosigner_key()
         witness = Witness(self._database, cosigner, config.logs()) if cosigner else None
         self._witness = WitnessServicer(witness)
-        self._compliance = ComplianceServicer(Reports(self._links, config.compliance))
+        self._reports = Reports.of(config)
+        self._compliance = ComplianceServicer(self._reports)
         self._http = _make_http(witness) if config.http else None
         self._reload = CallersReload(config, callers, self._identity)
         self._listener = Listener(SyncCallScope(callers, identity=self._identity), SERVICES)
@@ -162,6 +163,7 @@ class SyncApp:
         await self._follower.stop()
         await self._worker.stop()
         await self._links.close()
+        await self._reports.close()
         await asyncio.to_thread(self._database.close)
 
 

@@ -95,13 +95,13 @@ class Health(Derivation):
             ),
             (
                 (
-                    f"Every anchor, alarm, hold and purge was taken, from {len(logs)} verified logs; how "
-                    "things stand is told as of each log's last entry."
+                    f"Every anchor, alarm, hold and purge was taken, from {len(logs)} verified logs; "
+                    "how things stand is told as of each log's last entry."
                 ),
                 (
                     "A log counts as witnessed up to the largest size that stands as an anchor in another "
-                    "log of this report. Whoever else signed its checkpoint is named, and not verified here; the "
-                    "promotion service witnesses too, and keeps no log."
+                    "log of this report. Whoever else signed its checkpoint is named, and not verified here; "
+                    "the promotion service witnesses too, and keeps no log."
                 ),
                 "Entries are never deleted: a log's size only grows. A purge takes files away, and no entry.",
             ),
