@@ -30,8 +30,8 @@ from carnet.signing.predicate import ForeignPredicate, Predicate
 from carnet.signing.promotion_request import PromotionRequest
 from carnet.signing.provenance import Provenance
 from carnet.signing.release import Release
-from carnet.signing.stamp_list import StampList
 from carnet.signing.spoken import SpokenPredicate
+from carnet.signing.stamp_list import StampList
 from carnet.signing.statement import Statement, parse_statement
 from carnet.signing.test_result import TestResult
 from carnet.signing.verification_result import VerificationResult
