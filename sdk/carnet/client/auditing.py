@@ -21,10 +21,12 @@ from carnet.client.audit_memory import (
     remember,
     verify_offline,
 )
+from carnet.client.models import ARRIVALS
 from carnet.client.results import ExportResult
 from carnet.client.session import Session
-from carnet.errors import CarnetError, InternalError
-from carnet.registry.v1 import log_pb2
+from carnet.errors import CarnetError, InternalError, NotFoundError, PermissionDeniedError
+from carnet.references import ResourceName
+from carnet.registry.v1 import log_pb2, models_pb2
 from carnet.translog.checkpoint import unverified_checkpoint
 from carnet.translog.entry import parse_entry
 
@@ -125,6 +127,7 @@ class Auditing(Session):
         answer = await registry.call(registry.log.GetCheckpoint, log_pb2.GetCheckpointRequest())
         size = unverified_checkpoint(answer.checkpoint).size
         wanted: dict[str, None] = {}
+        versions: dict[str, None] = {}
         copied = 0
         while copied < size:
             page = await registry.call(
@@ -136,6 +139,7 @@ class Auditing(Session):
                 break  # An entry is missing: the verifier says what that means.
             await asyncio.to_thread(_append, export, entries)
             wanted.update(dict.fromkeys(_documents_of(entries)))
+            versions.update(dict.fromkeys(_versions_of(entries)))
             copied += len(entries)
             if progress:
                 progress(f"copying {name}", copied, size)
@@ -144,7 +148,21 @@ class Auditing(Session):
         found = 0
         for start in range(0, len(digests), _DOCUMENTS_PER_CALL):
             found += await self._copy_documents(name, export, digests[start : start + _DOCUMENTS_PER_CALL])
+        for version in versions:
+            await self._copy_bundle(name, export, version)
         return copied, found
+
+    async def _copy_bundle(self, name: str, export: EnvironmentExport, version: str) -> None:
+        """Fetch a version's manifest and signature; what cannot be read is missed by who replays policies."""
+        registry = self._registry(name)
+        try:
+            answer = await registry.call(
+                registry.models.GetVersion, models_pb2.GetVersionRequest(name=version)
+            )
+        except (NotFoundError, PermissionDeniedError):
+            return
+        found = answer.version
+        await asyncio.to_thread(export.add_bundle, found.canonical_manifest, found.signature)
 
     async def _copy_documents(self, name: str, export: EnvironmentExport, digests: list[str]) -> int:
         """Fetch some documents; where all of them are too much for one message, in halves."""
@@ -176,6 +194,22 @@ def _consecutive(entries: Sequence[log_pb2.LogEntry], start: int) -> list[log_pb
 def _append(export: EnvironmentExport, entries: Sequence[log_pb2.LogEntry]) -> None:
     for entry in entries:
         export.append_entry(entry.entry, entry.leaf_hash or None)
+
+
+def _versions_of(entries: Sequence[log_pb2.LogEntry]) -> list[str]:
+    """Return the names of the versions that arrived."""
+    names: list[str] = []
+    for each in entries:
+        try:
+            entry = parse_entry(each.entry)
+        except CarnetError:
+            continue  # The verifier names it.
+        if entry.type in ARRIVALS:
+            namespace, model, version = (
+                str(entry.subject.get(key, "")) for key in ("namespace", "model", "version")
+            )
+            names.append(str(ResourceName(namespace, model, int(version or 0))))
+    return names
 
 
 def _documents_of(entries: Sequence[log_pb2.LogEntry]) -> list[str]:
