@@ -131,7 +131,7 @@ def _read_promotion(
         now=decided_at,
     )
     wish = PromotionRequest.parse(parse_statement(parse_envelope(admission.request)))
-    return PastFacts(decision, facts, dossier, words.breaking, wish.emergency, _revocation(decision))
+    return PastFacts(decision, facts, dossier, words.breaking, wish.emergency, revocation_found(decision))
 
 
 def _read_publication(
@@ -178,7 +178,7 @@ def _believed(
     return SignatureFact(signer.key_id, signer.subject, signer.person), signer.party
 
 
-def _revocation(decision: Decision) -> RuleResult | None:
+def revocation_found(decision: Decision) -> RuleResult | None:
     """Return what was found of revocations then: a fact of that time, whichever policy is asked."""
     found = next((each for each in decision.rules if each.rule == REVOCATION), None)
     if found is None:
