@@ -185,6 +185,22 @@ def test_the_tables_are_shown_where_no_form_is_wanted(story, capsys):
     assert "A conflict is:" in page
 
 
+def test_one_json_object_on_stdout_is_the_signed_report(story, tmp_path, capfdbinary):
+    for form in (("-o", "json"), ("--format", "json")):
+        assert story.run(*story.asking("health"), *story.offline[:2], *form) == 0
+        out = tmp_path / "report.json"
+        out.write_bytes(capfdbinary.readouterr().out)
+        assert story.run("audit", "verify", "--report", out, *story.offline[:2]) == 0
+        assert b"signed by" in capfdbinary.readouterr().out
+
+
+def test_what_is_no_json_object_cannot_be_asked_for_as_one(story, capsys):
+    assert story.run(*story.asking("health"), *story.offline, "-o", "json", "--format", "csv") == 2
+    assert story.run("audit", "verify", "--report", "x.json", "--environment", "dev", *story.offline) == 2
+    assert story.run("audit", "verify", "--report", "x.json", *story.offline) == 2
+    assert "x.json cannot be read" in capsys.readouterr().err
+
+
 def test_an_identity_without_a_key_makes_an_unsigned_report_and_is_warned(story, tmp_path, capsys):
     key = story.federation.folder / "identities" / "dave" / "signing-key.pem"
     out = tmp_path / "report.json"

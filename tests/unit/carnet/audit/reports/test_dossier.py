@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from carnet.audit.reports.derive import derive_report
+from carnet.audit.reports.query import ReportKind, ReportQuery
 from carnet.errors import InvalidInputError, NotFoundError
 from carnet.translog.entry import EntryType
-from tests.unit.carnet.audit.conftest import BUNDLE, PROMOTED, PROMOTION, VERSION
+from tests.unit.carnet.audit.conftest import BUNDLE, PROMOTED, PROMOTION, START, VERSION
 
 RULES = [
     {"rule": "approvals", "status": "PASSED", "message": "2 of 2 approvals"},
@@ -104,3 +106,18 @@ def test_an_unknown_promotion_is_not_found(world, derive):
 def test_a_dossier_needs_a_promotion(derive):
     with pytest.raises(InvalidInputError, match="promotion"):
         derive("dossier")
+
+
+def test_a_word_whose_document_is_gone_is_told_as_its_entry_has_it(world, tmp_path, rows):
+    word = world.approve("carol", world.ask())
+    world.prod.documents.remove(word.to_bytes())
+    world.export(tmp_path)
+    derived = derive_report(
+        tmp_path,
+        world.pins(),
+        ReportQuery(ReportKind.DOSSIER, promotion=PROMOTION),
+        generated_at=START,
+        despite_findings=True,
+    )
+    # The entry says who handed it over, and what it meant.
+    assert rows(derived.report, "approvals", "person", "meaning", "reason") == [("alice", "approved", None)]
