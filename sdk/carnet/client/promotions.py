@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 _CREATE_SECONDS = 60.0
 _FIRST_PAUSE_SECONDS = 0.2
 _MAX_PAUSE_SECONDS = 2.0
+_NEWER_RECEIPT_SECONDS = 2.0
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -379,7 +380,9 @@ class Promotions(Models):
         registry = self._registry(found.target)
         request = log_pb2.GetReceiptRequest(index=receipt.receipt.index)
         try:
-            answer = await registry.call(registry.log.GetReceipt, request)
+            answer = await registry.call(
+                registry.log.GetReceipt, request, deadline_seconds=_NEWER_RECEIPT_SECONDS
+            )
         except (UnavailableError, DeadlineExceededError, PermissionDeniedError, UnauthenticatedError):
             return receipt
         return check(answer.receipt)
