@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from carnet.cli.settings import Settings
+from carnet.errors import PermissionDeniedError
 from carnet.registry.v1 import policy_pb2
 from carnet.translog.keys import KeyType, LogKey
 
@@ -102,6 +103,14 @@ def test_final_waits_until_the_admission_is_witnessed(carnet, federation, fraud)
     assert committed.code == 5
     assert "admitted: staging/risk/fraud@1" in committed.out
     assert "verified, committed" in committed.out
+
+    def refuse(answer):
+        raise PermissionDeniedError("not yours to ask")
+
+    federation.environments["staging"].lies["GetReceipt"] = refuse
+    shown = carnet("promotions", "show", committed.out.split("promotion ")[1][:32])
+    assert (shown.code, "verified, committed" in shown.out) == (0, True)
+    del federation.environments["staging"].lies["GetReceipt"]
 
     federation.environments["staging"].log.cosigners = [witness]
     done = carnet(*final, "-o", "json")
