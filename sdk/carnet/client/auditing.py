@@ -50,7 +50,7 @@ class Auditing(Session):
         environments: Sequence[str] = (),
         progress: Progress | None = None,
     ) -> ExportResult:
-        """Copy logs and the documents that they rest on, for verifying without any server.
+        """Copy logs, their documents, and bundles' manifests, for verifying without any server.
 
         Args:
             directory: Where the copy is made; copies of the same environments in it are replaced.
@@ -64,19 +64,30 @@ class Auditing(Session):
             ProofInvalidError: A registry answered with no checkpoint; whose it is, the verifier says.
             CarnetError: The call failed; the class says how.
         """
-        writer = ExportWriter(Path(directory))
+        return await self._export(Path(directory), environments, progress, bundles=True)
+
+    async def _export(
+        self,
+        directory: Path,
+        environments: Sequence[str],
+        progress: Progress | None,
+        *,
+        bundles: bool,
+    ) -> ExportResult:
+        writer = ExportWriter(directory)
         entries: dict[str, int] = {}
         documents: dict[str, int] = {}
         for name in environments or tuple(self.federation.environments):
             self.federation.environment(name)
             export = await asyncio.to_thread(writer.environment(name).__enter__)
             try:
-                entries[name], documents[name] = await self._copy(name, export, progress)
+                copied = await self._copy(name, export, progress, bundles=bundles)
+                entries[name], documents[name] = copied
             except BaseException as error:
                 await asyncio.to_thread(export.__exit__, type(error), error, error.__traceback__)
                 raise
             await asyncio.to_thread(export.__exit__, None, None, None)
-        return ExportResult(directory=Path(directory), entries=entries, documents=documents)
+        return ExportResult(directory=directory, entries=entries, documents=documents)
 
     async def audit_verify(
         self,
@@ -114,7 +125,7 @@ class Auditing(Session):
         if environments:
             earlier = {name: kept for name, kept in earlier.items() if name in environments}
         with tempfile.TemporaryDirectory(prefix="carnet-audit-") as folder:
-            await self.audit_export(folder, environments=environments, progress=progress)
+            await self._export(Path(folder), environments, progress, bundles=False)
             report = await asyncio.to_thread(
                 verify_offline, Path(folder), pins, earlier=earlier, progress=progress
             )
@@ -122,7 +133,9 @@ class Auditing(Session):
             await asyncio.to_thread(remember, memory, report)
         return report
 
-    async def _copy(self, name: str, export: EnvironmentExport, progress: Progress | None) -> tuple[int, int]:
+    async def _copy(
+        self, name: str, export: EnvironmentExport, progress: Progress | None, *, bundles: bool
+    ) -> tuple[int, int]:
         registry = self._registry(name)
         answer = await registry.call(registry.log.GetCheckpoint, log_pb2.GetCheckpointRequest())
         size = unverified_checkpoint(answer.checkpoint).size
@@ -148,7 +161,7 @@ class Auditing(Session):
         found = 0
         for start in range(0, len(digests), _DOCUMENTS_PER_CALL):
             found += await self._copy_documents(name, export, digests[start : start + _DOCUMENTS_PER_CALL])
-        for version in versions:
+        for version in versions if bundles else ():
             await self._copy_bundle(name, export, version)
         return copied, found
 
