@@ -55,6 +55,18 @@ def audit() -> None:
     type=click.Path(path_type=Path),
     help="The pinned keys, YAML or JSON; else those of federation.yaml.",
 )
+@click.option(
+    "--continue",
+    "resume",
+    is_flag=True,
+    help="Verify only what came after the last audit, and that the logs still begin as they did then.",
+)
+@click.option(
+    "--verified",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="What is kept between audits; else verified/ in the federation's folder.",
+)
 @_ENVIRONMENTS
 @click.pass_context
 @pass_settings
@@ -64,6 +76,9 @@ def verify(
     offline: Path | None,
     trust: Path | None,
     environments: tuple[str, ...],
+    *,
+    resume: bool,
+    verified: Path | None,
 ) -> None:
     """Verify every entry, document, signature and decision against the pinned keys.
 
@@ -73,6 +88,7 @@ def verify(
     Examples:
       carnet audit verify --as dave
       carnet audit verify --offline ./export --trust pins.json
+      carnet audit verify --offline ./export --trust pins.json --verified ./verified --continue
     """
     if offline is not None and environments:
         raise click.UsageError("--environment chooses registries to ask, and --offline asks none")
@@ -81,10 +97,20 @@ def verify(
             from carnet.client import audit_memory as memory  # noqa: PLC0415  loads the verifier
 
             pins = memory.read_pins(trust) if trust else memory.federation_pins(settings.federation())
-            report = memory.verify_offline(offline, pins, progress=progress)
+            if resume or verified is not None:
+                kept = verified or settings.federation().directory / "verified"
+                report = memory.verify_remembering(offline, pins, kept, resume=resume, progress=progress)
+            else:
+                report = memory.verify_offline(offline, pins, progress=progress)
         else:
             with settings.client() as client:
-                report = client.audit_verify(trust=trust, environments=environments, progress=progress)
+                report = client.audit_verify(
+                    trust=trust,
+                    environments=environments,
+                    resume=resume,
+                    verified=verified,
+                    progress=progress,
+                )
     emit(settings, report, lambda page: _print_report(page, report))
     if not report.ok:
         context.exit(ExitCode.INTEGRITY)
@@ -134,6 +160,11 @@ def _print_report(page: Console, report: AuditReport) -> None:
             for name, each in report.environments.items()
         ),
     )
+    for name, each in report.environments.items():
+        if each.verified_from:
+            page.print(f"{name}: entries from {each.verified_from} on; those before by an earlier audit")
+    for note in report.notes:
+        page.print(f"note: {note}", soft_wrap=True)
     _print_broken_glass(page, report)
     if report.ok:
         page.print("the audit found nothing wrong: every entry, document and signature was verified")
@@ -143,7 +174,12 @@ def _print_report(page: Console, report: AuditReport) -> None:
         page.print(printable(_MEANINGS[str(finding.verdict)]), style="bold red")
         print_fields(
             page,
-            (("where", where), ("what", finding.message), ("affects", ", ".join(finding.affects))),
+            (
+                ("where", where),
+                ("what", finding.message),
+                ("affects", ", ".join(finding.affects)),
+                ("code", str(finding.code)),
+            ),
         )
     page.print(_conclusion(report))
 
