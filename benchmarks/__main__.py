@@ -28,6 +28,7 @@ from benchmarks import (
     promotion_speed,
     rollback,
     rollouts,
+    verification,
 )
 from benchmarks.registries import BenchmarkFailedError
 from benchmarks.sizes import GIB, in_words
@@ -51,6 +52,7 @@ BENCHMARKS: dict[str, Callable[..., Report]] = {
     "promotion_speed": promotion_speed.run,
     "rollouts": rollouts.run,
     "rollback": rollback.run,
+    "verification": verification.run,
 }
 RESULTS = Path(__file__).parent / "results"
 _ROOM_BYTES = 12 * GIB
