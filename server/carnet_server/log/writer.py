@@ -57,7 +57,7 @@ MAX_BATCH = 256
 MAX_ATTEMPTS = 4
 RETRY_SECONDS = 0.05
 GATHER_SECONDS = 0.05
-GATHER_GAP_SECONDS = 0.005
+GATHER_GAP_SECONDS = 0.01
 FOLLOW_SECONDS = 0.25
 STOP_TIMEOUT_SECONDS = 30.0
 _UNDO_CHANGE = "ROLLBACK TO SAVEPOINT carnet_change"
@@ -134,7 +134,7 @@ class Writer:
         self._clock = clock
         self._queue: queue.SimpleQueue[_Waiting[Any] | _Signal] = queue.SimpleQueue()
         self._followed_at = time.monotonic()
-        self._last_batch = 1
+        self._expected = 1
         self._stopped = False
         # Nothing is queued behind the end of the queue, where nobody would ever answer it.
         self._gate = threading.Lock()
@@ -210,13 +210,15 @@ class Writer:
                 logger.exception("a commit failed")
                 for waiting in batch:
                     waiting.error = waiting.error or error
+            # Who is answered now, and who came meanwhile.
+            self._expected = len(batch) + self._queue.qsize()
             _answer(batch)
 
     def _next_batch(self) -> tuple[list[_Waiting[Any]], bool]:
         """Wait for changes; none come back when it is time to look for what others committed.
 
-        Callers that were answered together come again together, one after the other. So a batch that is
-        smaller than the last one waits for as long as they keep coming; a caller who is alone never waits.
+        Callers that were answered together come again together, one after the other. So a batch waits for as
+        many as wrote last, for as long as they keep coming; a caller who is alone never waits.
         """
         batch: list[_Waiting[Any]] = []
         until = 0.0
@@ -225,7 +227,7 @@ class Writer:
                 if not batch:
                     queued = self._queue.get(timeout=FOLLOW_SECONDS)
                     until = time.monotonic() + GATHER_SECONDS
-                elif len(batch) < self._last_batch and time.monotonic() < until:
+                elif len(batch) < self._expected and time.monotonic() < until:
                     queued = self._queue.get(timeout=GATHER_GAP_SECONDS)
                 else:
                     queued = self._queue.get_nowait()
@@ -236,7 +238,6 @@ class Writer:
             if queued is _Signal.LOOK:
                 break
             batch.append(queued)
-        self._last_batch = max(1, len(batch))
         return batch, False
 
     def _follow(self) -> None:
