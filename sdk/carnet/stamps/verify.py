@@ -333,7 +333,7 @@ class _Judge:
         _same(
             f"stamp {stamp.digest}",
             {"subject": said},
-            {"subject": (self._manifest.subject_name, self._manifest.digest)},
+            {"subject": (self._manifest.subject_name, self._subject["bundle_digest"])},
         )
 
     def _of(self, what: str, predicate: object, wanted: Mapping[str, object]) -> None:
