@@ -99,22 +99,25 @@ class GlassJudge:
     def _review(self, record: Record) -> None:
         """Judge a review, and close what it is about."""
         said = record.predicate
-        if not isinstance(said, BreakGlassReview):
+        if not isinstance(said, BreakGlassReview) and not record.erased:
             return
         use = self._use_of(record)
-        if use is None or said.decision_digest != use.decision.entry.envelope_digest:
+        about = said.decision_digest if isinstance(said, BreakGlassReview) else None
+        if use is None or about not in {None, use.decision.entry.envelope_digest}:
             self._violated(record, "it reviews a decision that skips nothing, or that the log does not have")
             return
         if use.reviewed_at is not None:
             self._violated(record, f"it was reviewed before, by entry {use.reviewed_at}")
             return
-        person = self.pins.person_of_key(record.signer)
-        if person is None:
+        person = record.signed_by(self.pins)
+        if person is None and not record.erased:
             self._add(Verdict.CANNOT_VERIFY, record, "the review is signed by no pinned person")
         elif person in use.parties:
             self._violated(record, f"{person} reviewed what they had a part in: that must be somebody else")
         use.reviewed_at = record.index
-        use.listed = replace(use.listed, review=said.verdict, reviewed_by=person or "")
+        # Of one that is genuine the entry says the same; a review that says otherwise is a finding.
+        verdict = said.verdict if isinstance(said, BreakGlassReview) else record.entry.new or ""
+        use.listed = replace(use.listed, review=verdict, reviewed_by=person or "")
 
     def finish(self) -> list[BrokenGlass]:
         """Return every use, with what became of it; one that no entry tells of is a finding."""
@@ -143,23 +146,26 @@ class GlassJudge:
         excluded = self._excluded(record, said, terms)
         people: dict[str, int] = {}
         for each in named:
-            if not isinstance(each.predicate, BreakGlass):
+            if not isinstance(each.predicate, BreakGlass) and not each.erased:
                 continue
             for problem in _unbound(each.predicate, dossier, decision, terms):
                 self._violated(each, f"a counted break-glass {problem}")
             self._check_none_overdue(each)
-            person = self.pins.person_of_key(each.signer)
-            if person is None:
-                self._add(Verdict.CANNOT_VERIFY, each, "a counted break-glass is signed by no pinned person")
-            elif person in excluded:
-                self._violated(each, f"{person} broke the glass as its {excluded[person]}")
-            if person is not None and person in people:
-                self._violated(
-                    each, f"{person} is counted twice: by entries {people[person]} and {each.index}"
-                )
-            people.setdefault(person or f"key {each.signer}", each.index)
+            self._check_person(each, excluded, people)
         if len(people) < terms.count:
             self._violated(record, f"{len(people)} of {terms.count} people broke the glass for what it skips")
+
+    def _check_person(self, each: Record, excluded: Mapping[str, str], people: dict[str, int]) -> None:
+        """Count who signed a statement, and see that it is somebody else than the others and the parties."""
+        person = each.signed_by(self.pins)
+        if person is None and not each.erased:
+            self._add(Verdict.CANNOT_VERIFY, each, "a counted break-glass is signed by no pinned person")
+        elif person is not None and person in excluded:
+            self._violated(each, f"{person} broke the glass as its {excluded[person]}")
+        if person is not None and person in people:
+            self._violated(each, f"{person} is counted twice: by entries {people[person]} and {each.index}")
+        unknown = each.entry.actor.subject if each.erased else f"key {each.signer}"
+        people.setdefault(person or unknown, each.index)
 
     def _excluded(self, record: Record, dossier: Dossier, terms: GlassTerms) -> dict[str, str]:
         parties = {"publisher": dossier.publisher}
@@ -195,15 +201,9 @@ class GlassJudge:
     ) -> _Use:
         subjects = (dossier.publisher, dossier.requester)
         parties = {self.pins.person_of_subject(each) for each in subjects}
-        parties |= {self.pins.person_of_key(each.signer) for each in named}
+        parties |= {each.signed_by(self.pins) for each in named}
         statements = tuple(
-            GlassStatement(
-                self.pins.person_of_key(each.signer) or "nobody pinned",
-                each.predicate.ticket,
-                each.predicate.reason,
-            )
-            for each in named
-            if isinstance(each.predicate, BreakGlass)
+            self._told(each) for each in named if isinstance(each.predicate, BreakGlass) or each.erased
         )
         listed = BrokenGlass(
             environment=self.environment,
@@ -215,6 +215,12 @@ class GlassJudge:
             due_at=record.entry.time + terms.review_within if terms else None,
         )
         return _Use(record, listed, frozenset(each for each in parties if each))
+
+    def _told(self, record: Record) -> GlassStatement:
+        person = record.signed_by(self.pins) or "nobody pinned"
+        if isinstance(record.predicate, BreakGlass):
+            return GlassStatement(person, record.predicate.ticket, record.predicate.reason)
+        return GlassStatement(person, "", "", erased=True)
 
     def _use_of(self, record: Record) -> _Use | None:
         promotion = record.entry.subject.get("promotion")
@@ -231,7 +237,9 @@ class GlassJudge:
         self.findings.append(Finding(verdict, self.environment, record.index, text, affects))
 
 
-def _unbound(said: BreakGlass, dossier: Record, decision: Decision, terms: GlassTerms) -> list[str]:
+def _unbound(said: object, dossier: Record, decision: Decision, terms: GlassTerms) -> list[str]:
+    if not isinstance(said, BreakGlass):
+        return []  # It was erased.
     problems = []
     asked = dossier.predicate
     assert isinstance(asked, Dossier)

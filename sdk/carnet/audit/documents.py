@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from carnet.audit.erasures import Erasures
     from carnet.translog.entry import Entry
 
 
 def verify_documents(
-    directory: Path, environment: str, entries: Iterable[tuple[int, Entry]]
+    directory: Path, environment: str, entries: Iterable[tuple[int, Entry]], erasures: Erasures
 ) -> tuple[frozenset[str], list[Finding]]:
     """Check every document of one environment in an export.
 
@@ -29,6 +30,7 @@ def verify_documents(
         directory: The environment's part of the export.
         environment: Its name.
         entries: Its entries, with their indexes.
+        erasures: What its entries say of erased documents, which are not missing; is shown every entry.
 
     Returns:
         The digests of the documents that entries name and that are whole, and what was found.
@@ -37,6 +39,7 @@ def verify_documents(
     whole: set[str] = set()
     seen: set[str] = set()
     for index, entry in entries:
+        erasures.step(index, entry)
         for digest in entry.documents:
             if digest in seen:
                 continue
@@ -45,6 +48,8 @@ def verify_documents(
                 read_document(directory, digest)
                 whole.add(digest)
             except CarnetError as error:
+                if isinstance(error, NotFoundError) and erasures.explains(digest, index):
+                    continue
                 text = _message(digest, error)
                 findings.append(Finding(_verdict(error), environment, index, text, describe_subject(entry)))
     return frozenset(whole), findings + _unnamed(directory, environment, seen)

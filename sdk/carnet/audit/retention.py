@@ -74,6 +74,8 @@ class _RetentionJudge:
                 self._release(record, name)
             case EntryType.VERSION_PURGED:
                 self._purge(record, name)
+            case EntryType.DOCUMENT_ERASED:
+                self._check_not_held(record, name)
             case EntryType.VERSION_STAGE_CHANGED | EntryType.VERSION_REVOKED:
                 self._change_stage(record, name)
             case kind if kind in _ARRIVALS:
@@ -113,12 +115,15 @@ class _RetentionJudge:
         for (namespace, model, alias), number in self._pointed.items():
             if (namespace, model, number) == name:
                 self._violated(record, f"the alias {alias} pointed at it")
-        for hold, placed in self._holds.items():
-            if self._is_held(hold, placed, name, record.entry.time):
-                self._violated(record, f"hold {hold} was on it, by entry {placed.index}")
+        self._check_not_held(record, name)
         if record.entry.envelope_digest is None:
             self._violated(record, "it rests on no document that says why")
         self._purged[name] = record.index
+
+    def _check_not_held(self, record: Record, name: _Name) -> None:
+        for hold, placed in self._holds.items():
+            if self._is_held(hold, placed, name, record.entry.time):
+                self._violated(record, f"hold {hold} was on it, by entry {placed.index}")
 
     def _is_held(self, hold: int, placed: _Hold, name: _Name, at: datetime) -> bool:
         in_force = hold not in self._released and (placed.until is None or placed.until > at)

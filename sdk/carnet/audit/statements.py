@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from carnet.audit.erasures import Erasures
     from carnet.audit.pins import Pins
     from carnet.signing.dsse import Envelope
     from carnet.signing.keys import VerificationKey
@@ -64,6 +65,7 @@ class Record:
         statement: The verified statement; None where the entry rests on none, or on one that did not verify.
         predicate: What it says, for the kinds that meaning depends on.
         signer: The id of the key that signed it.
+        erased: Whether its document was erased: what the entry says is all that is left to judge by.
     """
 
     index: int
@@ -71,6 +73,16 @@ class Record:
     statement: Statement | None = None
     predicate: SignedPredicate | None = None
     signer: str = ""
+    erased: bool = False
+
+    def signed_by(self, pins: Pins) -> str | None:
+        """Return the person who signed, None for nobody pinned.
+
+        Of what was erased that is who handed it over: registries take people's words from signers only.
+        """
+        if self.erased:
+            return pins.person_of_subject(self.entry.actor.subject)
+        return pins.person_of_key(self.signer)
 
 
 def read_records(
@@ -79,6 +91,8 @@ def read_records(
     entries: Iterable[tuple[int, Entry]],
     whole: frozenset[str],
     pins: Pins,
+    *,
+    erasures: Erasures,
 ) -> tuple[list[Record], list[Finding]]:
     """Join the entries of an intact chain with their statements.
 
@@ -88,6 +102,7 @@ def read_records(
         entries: Its entries, with their indexes.
         whole: The digests of the documents whose bytes were verified; others have been reported.
         pins: What the auditor trusts.
+        erasures: What its entries say of erased documents.
 
     Returns:
         One record for each entry, and what was found.
@@ -95,7 +110,9 @@ def read_records(
     records: list[Record] = []
     findings: list[Finding] = []
     for index, entry in entries:
-        record = Record(index, entry)
+        digest = entry.envelope_digest or ""
+        gone = digest not in whole and erasures.explains(digest, index)
+        record = Record(index, entry, erased=gone)
         if entry.type in _BY_ENVIRONMENT or entry.type in _BY_PEOPLE or entry.type in _BY_OTHERS:
             try:
                 record = _read_record(directory, environment, record, whole, pins)

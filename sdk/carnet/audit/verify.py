@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from carnet.audit.certificates import verify_certificates
 from carnet.audit.chain import verify_chain
 from carnet.audit.documents import verify_documents
+from carnet.audit.erasures import Erasures
 from carnet.audit.glass_terms import read_terms
 from carnet.audit.joins import judge_joins
 from carnet.audit.layout import read_document
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from carnet.audit.chain import Chain
     from carnet.audit.glass_terms import GlassTerms
     from carnet.audit.pins import Pins
-    from carnet.audit.report import BrokenGlass
+    from carnet.audit.report import BrokenGlass, Erasure
     from carnet.audit.statements import Record
     from carnet.translog.checkpoint import Checkpoint
 
@@ -75,6 +76,7 @@ def verify_export(
     summaries: dict[str, EnvironmentSummary] = {}
     logs: dict[str, list[Record]] = {}
     broken_glass: list[BrokenGlass] = []
+    all_erased: list[Erasure] = []
     present = _environments(directory)
     for name in present:
         if name not in pins.environments:
@@ -85,10 +87,14 @@ def verify_export(
         chain = verify_chain(
             directory / name, pins.environments[name], earlier=earlier.get(name), progress=report_progress
         )
-        whole, problems = verify_documents(directory / name, name, chain.entries)
+        erasures = Erasures(name, chain.entries if chain.intact else ())
+        whole, problems = verify_documents(directory / name, name, chain.entries, erasures)
         findings += chain.findings + problems
+        erased: list[Erasure] = []
         if chain.intact:
-            logs[name], problems = read_records(directory / name, name, chain.entries, whole, pins)
+            logs[name], problems = read_records(
+                directory / name, name, chain.entries, whole, pins, erasures=erasures
+            )
             if watch:
                 for record in logs[name]:
                     watch(name, record)
@@ -104,15 +110,19 @@ def verify_export(
             findings += verify_certificates(directory / name, pins.environments[name], chain.entries, whole)
             findings += verify_document_signatures(directory / name, name, chain.entries, whole, pins)
             broken_glass += uses
+            problems, erased = erasures.finish(whole)
+            findings += problems
+            all_erased += erased
         if chain.checkpoint is not None:
-            summaries[name] = _summarise(chain, len(whole))
+            summaries[name] = _summarise(chain, len(whole), len(erased))
     for name in sorted(set(earlier) - set(present)):
         message = "an earlier audit had a checkpoint of it, and it is not in this export"
         findings.append(Finding(Verdict.INCOMPLETE, name, None, message))
     if not present:
         findings.append(Finding(Verdict.INCOMPLETE, "", None, f"{directory} holds no environment"))
     findings += judge_joins(logs)
-    return AuditReport(summaries, tuple(sorted(findings, key=_order)), tuple(broken_glass))
+    ordered = tuple(sorted(findings, key=_order))
+    return AuditReport(summaries, ordered, tuple(broken_glass), tuple(all_erased))
 
 
 def _environments(directory: Path) -> list[str]:
@@ -137,7 +147,7 @@ def _whole_document(directory: Path, whole: frozenset[str], digest: str) -> byte
     return read_document(directory, digest) if digest in whole else None
 
 
-def _summarise(chain: Chain, documents: int) -> EnvironmentSummary:
+def _summarise(chain: Chain, documents: int, erased: int) -> EnvironmentSummary:
     assert chain.checkpoint is not None
     types = [entry.type for _, entry in chain.entries]
     refused = sum(
@@ -151,6 +161,7 @@ def _summarise(chain: Chain, documents: int) -> EnvironmentSummary:
         admitted=types.count(EntryType.VERSION_ADMITTED),
         refused=refused,
         documents=documents,
+        erased=erased,
         last_time=max((entry.time for _, entry in chain.entries), default=None),
     )
 

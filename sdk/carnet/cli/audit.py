@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from carnet.cli.erase import erase, print_erasures
 from carnet.cli.exit_codes import ExitCode
 from carnet.cli.output import emit, print_fields, print_table, printable, short, when
 from carnet.cli.progress_bars import progress_shown
@@ -15,7 +16,7 @@ from carnet.cli.settings import Group, Settings, pass_settings
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from carnet.audit.report import AuditReport
+    from carnet.audit.report import AuditReport, GlassStatement
     from carnet.client.results import ExportResult
 
 _MEANINGS = {
@@ -107,6 +108,9 @@ def export(settings: Settings, directory: Path, environments: tuple[str, ...]) -
     emit(settings, result, lambda page: _print_export(page, result))
 
 
+audit.add_command(erase)
+
+
 def _print_export(page: Console, result: ExportResult) -> None:
     print_table(
         page,
@@ -119,7 +123,17 @@ def _print_export(page: Console, result: ExportResult) -> None:
 def _print_report(page: Console, report: AuditReport) -> None:
     print_table(
         page,
-        ("environment", "entries", "root", "published#", "admitted#", "refused#", "documents#", "last entry"),
+        (
+            "environment",
+            "entries",
+            "root",
+            "published#",
+            "admitted#",
+            "refused#",
+            "documents#",
+            "erased#",
+            "last entry",
+        ),
         (
             (
                 name,
@@ -129,12 +143,14 @@ def _print_report(page: Console, report: AuditReport) -> None:
                 each.admitted,
                 each.refused,
                 each.documents,
+                each.erased,
                 when(each.last_time),
             )
             for name, each in report.environments.items()
         ),
     )
     _print_broken_glass(page, report)
+    print_erasures(page, report.erasures)
     if report.ok:
         page.print("the audit found nothing wrong: every entry, document and signature was verified")
         return
@@ -160,10 +176,14 @@ def _print_broken_glass(page: Console, report: AuditReport) -> None:
                 ("where", f"{use.environment}, entry {use.index}, {when(use.decided_at)}"),
                 ("what", ", ".join(use.affects)),
                 ("skipped", ", ".join(use.skipped)),
-                *(("by", f"{each.person} ({each.ticket}): {each.reason}") for each in use.statements),
+                *(("by", _broken_by(each)) for each in use.statements),
                 ("review", reviewed if use.review else f"NONE YET{due}"),
             ),
         )
+
+
+def _broken_by(said: GlassStatement) -> str:
+    return f"{said.person} (erased)" if said.erased else f"{said.person} ({said.ticket}): {said.reason}"
 
 
 def _conclusion(report: AuditReport) -> str:

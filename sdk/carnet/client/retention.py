@@ -8,7 +8,7 @@ from uuid import uuid4
 from carnet.client.messages import hold_of, hygiene_of, name_in_answer
 from carnet.client.models import reference_to
 from carnet.client.paging import all_pages
-from carnet.client.results import HoldResult, PurgedVersion
+from carnet.client.results import ErasureResult, HoldResult, PurgedVersion
 from carnet.client.stages import Stages
 from carnet.client.verification import checked_receipt
 from carnet.errors import ReferenceInvalidError
@@ -139,6 +139,46 @@ class Retention(Stages):
         request = retention_pb2.ListHoldsRequest(parent=parent, include_ended=include_ended)
         found = await all_pages(registry, registry.retention.ListHolds, request, "holds")
         return tuple(hold_of(each, environment) for each in found)
+
+    async def erase_document(
+        self, environment: str, digest: str, reason_code: str, *, note: str = ""
+    ) -> ErasureResult:
+        """Erase a note, or a person's signed word, of a log: its bytes go for good, and an entry says so.
+
+        Receipts, checkpoints and audits hold as before; what the document said can no longer be shown. Copies
+        that others made of it, exports and backups among them, are out of the registry's hands.
+
+        Args:
+            environment: Whose log it is.
+            digest: The document, as an entry's ``envelope_digest`` names it.
+            reason_code: Why, as a code such as ``person-request``; it stands in the entry.
+            note: Why, for people; may be empty, and can be erased in turn.
+
+        Raises:
+            InvalidInputError: The digest or the code is malformed.
+            NotFoundError: There is no such document there.
+            MustBeKeptError: It is none that may be erased, or not yet; ``metadata["because"]`` says why.
+            CarnetError: The call failed; the class says how.
+        """
+        registry = self._registry(environment)
+        answer = await registry.call(
+            registry.retention.EraseDocument,
+            retention_pb2.EraseDocumentRequest(digest=digest, reason_code=reason_code, note=note),
+        )
+        verified = checked_receipt(
+            answer.receipt,
+            self.federation.environment(environment),
+            types=(EntryType.DOCUMENT_ERASED,),
+            subject={"document": digest},
+            new=None if answer.erased_before else reason_code,
+        )
+        return ErasureResult(
+            environment=environment,
+            digest=digest,
+            reason_code=verified.entry.new or "",
+            erased_before=answer.erased_before,
+            receipt=verified,
+        )
 
     async def hygiene(self, environment: str, *, namespace: str = "", stale_days: int = 0) -> Hygiene:
         """Tell what looks neglected in an environment, and what its namespaces store.

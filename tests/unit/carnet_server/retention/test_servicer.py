@@ -31,7 +31,7 @@ async def servicer(registry):
     aged = update(VERSIONS).values(created_at=LONG_AGO, staged_at=LONG_AGO)
     await registry.writer.commit(lambda tx: tx.connection.execute(aged).rowcount)
     enter_scope(registry.caller(OPERATOR))
-    return RetentionServicer(registry.purge, registry.holds, registry.hygiene)
+    return RetentionServicer(registry.purge, registry.holds, registry.erasing, registry.hygiene)
 
 
 @pytest.mark.parametrize("parent", ["namespaces/-", "namespaces/risk", MODEL, VERSION])
