@@ -19,11 +19,15 @@ from carnet.translog.erasure import NOTING
 from carnet_server.admission import queries as admissions
 from carnet_server.admission.break_glass_rules import REVIEWS, was_broken
 from carnet_server.admission.states import AdmissionState
+from carnet_server.admission.tables import AliasPermitRow, ApprovalRow
+from carnet_server.aliases.tables import AliasMarkRow, AliasMoveRow
 from carnet_server.log.queries import READ_DOCUMENT, READ_ENTRIES
 from carnet_server.models.notes import ERASED, read_note
 from carnet_server.retention.erasure_rules import Needs, Use
 from carnet_server.retention.hold_queries import read_in_force
+from carnet_server.retention.tables import HoldRow
 from carnet_server.rollouts.queries import read_active_rollouts_of
+from carnet_server.rollouts.tables import RolloutRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -37,18 +41,17 @@ _AT_ONCE = 1000
 # Clocks go back a little between entries; a day is more than any log that verifies can show.
 _MARGIN = timedelta(days=1)
 _ROLLOUT = b'"rollout.'
-_APPROVALS = SQLModel.metadata.tables["approvals"]
-_ROLLOUTS = SQLModel.metadata.tables["rollouts"]
-_PERMITS = SQLModel.metadata.tables["alias_permits"]
+_APPROVALS, _PERMITS, _ROLLOUTS, *_NOTED = (
+    SQLModel.metadata.tables[str(row.__tablename__)]
+    for row in (ApprovalRow, AliasPermitRow, RolloutRow, AliasMoveRow, AliasMarkRow, HoldRow)
+)
 _EMPTY_APPROVAL = (
     update(_APPROVALS).where(_APPROVALS.c.digest == bindparam("wanted")).values(reason=ERASED, envelope=b"")
 )
 # The digest of a request has the text in it, and no salt: whoever guesses a short text could tell by it.
 _FORGET_REQUESTS = tuple(
     update(table).where(table.c.note_digest == bindparam("wanted")).values(request_digest=None)
-    for table in (
-        SQLModel.metadata.tables[name] for name in ("alias_moves", "alias_marks", "holds", "rollouts")
-    )
+    for table in (_ROLLOUTS, *_NOTED)
 )
 _EMPTY_MESSAGE = (
     update(_ROLLOUTS)
