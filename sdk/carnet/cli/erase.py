@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from carnet.cli.output import emit, print_fields, printable, when
-from carnet.cli.settings import Settings, pass_settings
+from carnet.cli.settings import Command, Settings, pass_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,22 +17,30 @@ if TYPE_CHECKING:
     from carnet.audit.report import Erasure
 
 
-@click.command("erase")
+@click.command("erase", cls=Command)
 @click.argument("environment", metavar="ENV")
-@click.argument("digest", metavar="DIGEST")
+@click.argument("digest", metavar="[DIGEST]", default="")
+@click.option("--entry", type=click.IntRange(min=0), help="The log entry whose document it is, for DIGEST.")
 @click.option("--reason-code", required=True, help="Why, as a code: it stands in the entry, for good.")
 @click.option("--note", default="", help="Why, for people: a document of its own, erasable in turn.")
 @pass_settings
-def erase(settings: Settings, environment: str, digest: str, *, reason_code: str, note: str) -> None:
+def erase(
+    settings: Settings, environment: str, digest: str, *, entry: int | None, reason_code: str, note: str
+) -> None:
     """Erase one document that entries of ENV's log rest on: a note, a reason, or a person's signed word.
 
     DIGEST is the document's SHA-256, as the entry names it. Its bytes go for good, and an entry says so;
     every entry, receipt and checkpoint holds as before. Exports, backups and replicas are not reached.
 
-    Example:
+    Examples:
       carnet audit erase prod 5f70bf18… --reason-code person-request --as erin
+      carnet audit erase prod --entry 1207 --reason-code person-request --as erin
     """
+    if (entry is None) == (not digest):
+        raise click.UsageError("name the document by its DIGEST, or its entry with --entry")
     with settings.client() as client:
+        if entry is not None:
+            digest = client.entry_note(environment, entry)
         result = client.erase_document(environment, digest, reason_code, note=note)
     index = result.receipt.receipt.index
     said = "was erased before" if result.erased_before else "is erased"

@@ -29,13 +29,15 @@ from carnet.translog.checkpoint import unverified_checkpoint
 from carnet.translog.entry import parse_entry
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from carnet.audit.report import AuditReport
     from carnet.client.progress import Progress
+    from carnet.translog.entry import Entry
 
 _PAGE_SIZE = 1000
 _DOCUMENTS_PER_CALL = 100
+_ROUNDS = 3
 
 
 class Auditing(Session):
@@ -121,33 +123,64 @@ class Auditing(Session):
         return report
 
     async def _copy(self, name: str, export: EnvironmentExport, progress: Progress | None) -> tuple[int, int]:
+        """Copy a log with its documents.
+
+        A document that is missing without a word may have been erased since the checkpoint: then what came
+        meanwhile is copied too, so that the entry which says so is in the copy.
+        """
+        registry = self._registry(name)
+        wanted: dict[str, None] = {}
+        erased: set[str] = set()
+        copied = found = 0
+        checkpoint = await self._checkpoint(name)
+        for _ in range(_ROUNDS):
+            size = unverified_checkpoint(checkpoint).size
+            while copied < size:
+                page = await registry.call(
+                    registry.log.ListEntries,
+                    log_pb2.ListEntriesRequest(start_index=copied, page_size=min(_PAGE_SIZE, size - copied)),
+                )
+                entries = _consecutive(page.entries[: size - copied], copied)
+                if not entries:
+                    break  # An entry is missing: the verifier says what that means.
+                await asyncio.to_thread(_append, export, entries)
+                for entry in _read_entries(entries):
+                    wanted.update(dict.fromkeys(entry.documents))
+                    erased.add(str(entry.subject.get("document", "")))
+                copied += len(entries)
+                if progress:
+                    progress(f"copying {name}", copied, size)
+            found += await self._copy_wanted(name, export, wanted)
+            if copied < size or erased.issuperset(wanted):
+                break
+            newest = await self._checkpoint(name)
+            if unverified_checkpoint(newest).size <= size:
+                break
+            checkpoint = newest
+        await asyncio.to_thread(export.finish_log, checkpoint)
+        return copied, found
+
+    async def _checkpoint(self, name: str) -> str:
         registry = self._registry(name)
         answer = await registry.call(registry.log.GetCheckpoint, log_pb2.GetCheckpointRequest())
-        size = unverified_checkpoint(answer.checkpoint).size
-        wanted: dict[str, None] = {}
-        copied = 0
-        while copied < size:
-            page = await registry.call(
-                registry.log.ListEntries,
-                log_pb2.ListEntriesRequest(start_index=copied, page_size=min(_PAGE_SIZE, size - copied)),
-            )
-            entries = _consecutive(page.entries[: size - copied], copied)
-            if not entries:
-                break  # An entry is missing: the verifier says what that means.
-            await asyncio.to_thread(_append, export, entries)
-            wanted.update(dict.fromkeys(_documents_of(entries)))
-            copied += len(entries)
-            if progress:
-                progress(f"copying {name}", copied, size)
-        await asyncio.to_thread(export.finish_log, answer.checkpoint)
+        return str(answer.checkpoint)
+
+    async def _copy_wanted(self, name: str, export: EnvironmentExport, wanted: dict[str, None]) -> int:
+        """Copy documents, and leave those that the registry does not have."""
         digests = list(wanted)
         found = 0
         for start in range(0, len(digests), _DOCUMENTS_PER_CALL):
-            found += await self._copy_documents(name, export, digests[start : start + _DOCUMENTS_PER_CALL])
-        return copied, found
+            asked = digests[start : start + _DOCUMENTS_PER_CALL]
+            # An answer has so many bytes at most: what it leaves out is asked for until nothing more comes.
+            while asked and (there := await self._copy_documents(name, export, asked)):
+                for digest in there:
+                    wanted.pop(digest, None)
+                found += len(there)
+                asked = [digest for digest in asked if digest in wanted]
+        return found
 
-    async def _copy_documents(self, name: str, export: EnvironmentExport, digests: list[str]) -> int:
-        """Fetch some documents; where all of them are too much for one message, in halves."""
+    async def _copy_documents(self, name: str, export: EnvironmentExport, digests: list[str]) -> list[str]:
+        """Fetch some documents, in halves where they are too much for one message, and return which came."""
         registry = self._registry(name)
         try:
             answer = await registry.call(
@@ -164,7 +197,7 @@ class Auditing(Session):
                 raise InternalError(f"{registry.peer} answered with a document that was not asked for")
             # One that is damaged gets another name by its digest, and the verifier misses it under its own.
             await asyncio.to_thread(export.add_document, document.data)
-        return len(answer.documents)
+        return [document.digest for document in answer.documents]
 
 
 def _consecutive(entries: Sequence[log_pb2.LogEntry], start: int) -> list[log_pb2.LogEntry]:
@@ -178,12 +211,9 @@ def _append(export: EnvironmentExport, entries: Sequence[log_pb2.LogEntry]) -> N
         export.append_entry(entry.entry, entry.leaf_hash or None)
 
 
-def _documents_of(entries: Sequence[log_pb2.LogEntry]) -> list[str]:
-    digests: list[str] = []
+def _read_entries(entries: Sequence[log_pb2.LogEntry]) -> Iterator[Entry]:
     for each in entries:
         try:
-            entry = parse_entry(each.entry)
+            yield parse_entry(each.entry)
         except CarnetError:
             continue  # The verifier names it.
-        digests += entry.documents
-    return digests

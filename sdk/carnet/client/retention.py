@@ -5,22 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from carnet.canonical import parse_canonical_json
 from carnet.client.messages import hold_of, hygiene_of, name_in_answer
 from carnet.client.models import reference_to
 from carnet.client.paging import all_pages
 from carnet.client.results import ErasureResult, HoldResult, PurgedVersion
 from carnet.client.stages import Stages
 from carnet.client.verification import checked_receipt
-from carnet.errors import ReferenceInvalidError
+from carnet.errors import NotFoundError, ReferenceInvalidError
 from carnet.references import Reference, ResourceName, check_name
-from carnet.registry.v1 import retention_pb2
+from carnet.registry.v1 import log_pb2, retention_pb2
 from carnet.translog.entry import EntryType
+from carnet.translog.erasure import NOTING
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from carnet.client.results import Hold, Hygiene
-    from carnet.registry.v1 import log_pb2
 
 
 class Retention(Stages):
@@ -180,6 +181,30 @@ class Retention(Stages):
             receipt=verified,
         )
 
+    async def entry_note(self, environment: str, index: int) -> str:
+        """Return the digest of the document with which an entry says why: what erasing it would take.
+
+        Args:
+            environment: Whose log it is.
+            index: The entry's index.
+
+        Raises:
+            NotFoundError: There is no such entry, or it rests on no document.
+            CarnetError: The call failed; the class says how.
+        """
+        registry = self._registry(environment)
+        answer = await registry.call(registry.log.GetReceipt, log_pb2.GetReceiptRequest(index=index))
+        pinned = self.federation.environment(environment)
+        entry = checked_receipt(answer.receipt, pinned, subject={}).entry
+        digest = entry.envelope_digest
+        if digest is not None and entry.type in NOTING:
+            asked = log_pb2.BatchGetDocumentsRequest(digests=[digest])
+            found = await registry.call(registry.log.BatchGetDocuments, asked)
+            digest = next((_note_of(each.data) for each in found.documents), None)
+        if digest is None:
+            raise NotFoundError(f"entry {index} of {environment}'s log, {entry.type}, rests on no note")
+        return digest
+
     async def hygiene(self, environment: str, *, namespace: str = "", stale_days: int = 0) -> Hygiene:
         """Tell what looks neglected in an environment, and what its namespaces store.
 
@@ -237,6 +262,13 @@ class Retention(Stages):
             subject=_subject(name) | {"hold": hold.hold},
         )
         return HoldResult(hold=hold, receipt=verified)
+
+
+def _note_of(document: bytes) -> str | None:
+    """Return the digest of the note that the document of a rollout's entry names; None for none."""
+    told = parse_canonical_json(document, what="the entry's document")
+    digest = told.get("note_digest") if isinstance(told, dict) else None
+    return digest if isinstance(digest, str) else None
 
 
 def _subject(name: ResourceName) -> dict[str, str | int]:
