@@ -24,8 +24,9 @@ from carnet.signing.statement import Statement, parse_statement
 from carnet.translog.entry import EVIDENCE_UNTRUSTED, EntryType
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
+    from carnet.audit.documents import Documents
     from carnet.audit.pins import Pins
     from carnet.signing.dsse import Envelope
     from carnet.signing.keys import VerificationKey
@@ -64,6 +65,7 @@ class Record:
         statement: The verified statement; None where the entry rests on none, or on one that did not verify.
         predicate: What it says, for the kinds that meaning depends on.
         signer: The id of the key that signed it.
+        erased: Whether its document was erased: what the entry says is all that is left to judge by.
     """
 
     index: int
@@ -71,6 +73,16 @@ class Record:
     statement: Statement | None = None
     predicate: SignedPredicate | None = None
     signer: str = ""
+    erased: bool = False
+
+    def signed_by(self, pins: Pins) -> str | None:
+        """Return the person who signed, None for nobody pinned.
+
+        Of what was erased that is who handed it over: registries take people's words from signers only.
+        """
+        if self.erased:
+            return pins.person_of_subject(self.entry.actor.subject)
+        return pins.person_of_key(self.signer)
 
 
 class Statements:
@@ -79,14 +91,13 @@ class Statements:
     Args:
         environment: Whose log it is.
         pins: What the auditor trusts.
-        read: Gives the bytes of a document by its digest; None for one that was not found whole, which has
-            been told.
+        documents: The documents that entries rest on.
     """
 
-    def __init__(self, environment: str, pins: Pins, read: Callable[[str], bytes | None]) -> None:
+    def __init__(self, environment: str, pins: Pins, documents: Documents) -> None:
         self._environment = environment
         self._pins = pins
-        self._read = read
+        self._documents = documents
 
     def record(self, index: int, entry: Entry) -> tuple[Record, Finding | None]:
         """Join one entry with its statement.
@@ -98,8 +109,9 @@ class Statements:
         Returns:
             The record, without a statement where that did not verify, and what was found then.
         """
-        record = Record(index, entry)
-        if entry.type not in _WITH_STATEMENT:
+        digest = entry.envelope_digest
+        record = Record(index, entry, erased=digest is not None and self._documents.is_gone(digest, index))
+        if entry.type not in _WITH_STATEMENT or record.erased:
             return record, None
         try:
             return self._with_statement(record), None
@@ -114,7 +126,7 @@ class Statements:
         if entry.envelope_digest is None:
             message = f"{entry.type} rests on no signed statement"
             raise _Unverified(Verdict.INCOMPLETE, Code.DOCUMENT_MISSING, message)
-        data = self._read(entry.envelope_digest)
+        data = self._documents.read(entry.envelope_digest)
         if data is None:
             return record
         try:

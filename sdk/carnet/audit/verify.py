@@ -129,7 +129,13 @@ class _Audit:
         for name, final_size in self._anchors.final_sizes.items():
             self._summaries[name] = replace(self._summaries[name], final_size=final_size)
         uses = [use for walk in self._walks.values() for use in walk.judges.meaning.broken_glass]
-        return AuditReport(self._summaries, tuple(sorted(self._findings, key=_order)), tuple(uses))
+        erasures = [each for walk in self._walks.values() for each in walk.judges.erasures.erasures]
+        return AuditReport(
+            self._summaries,
+            tuple(sorted(self._findings, key=_order)),
+            tuple(uses),
+            erasures=tuple(erasures),
+        )
 
     def _take(self, name: str, record: Record) -> None:
         self._anchors.step(name, record)

@@ -289,6 +289,7 @@ class Approvals(EvidenceOperations, Promotions):
             reason=message.reason,
             signer=checked_approval_signer(message, self.federation),
             received_at=time_of(message.create_time),
+            erased=message.erased,
         )
 
 

@@ -50,11 +50,15 @@ class Copies:
             CarnetError: A call failed; the class says how.
         """
         await asyncio.to_thread(self.folder.mkdir, mode=0o700, parents=True, exist_ok=True)
-        export = ExportWriter(self.folder).environment(environment)
         connection = self._links.registry(environment).connection
-        with reaching(environment):
-            held = HeldCopy(self.folder / environment)
-            await copy_environment(LogCopy(connection, export, held=held), export)
+        # What is missing without a word may have been erased meanwhile: the second copy has the entry for it.
+        for _ in range(2):
+            export = ExportWriter(self.folder).environment(environment)
+            copy = LogCopy(connection, export, held=HeldCopy(self.folder / environment))
+            with reaching(environment):
+                await copy_environment(copy, export)
+            if not copy.lacks_documents:
+                break
 
     async def forget(self, environments: Iterable[str]) -> None:
         """Remove copies, so that the next report's are fetched anew."""
