@@ -143,6 +143,31 @@ async def test_a_replay_says_that_an_approval_was_erased(world):
     assert "was erased" in one.problem
 
 
+async def test_a_replay_says_that_what_broke_the_glass_was_erased(world):
+    view = await broken(world)
+    await review(world, view.admission)
+    world.clock.ahead = MONTHS
+    (digest, _) = await named_by(world, EntryType.BREAK_GLASS_RECORDED)
+    await erase(world, digest)
+    replayed, _ = await world.staging.admission.replay(
+        POLICIES["staging"] + TERMS, page_size=10, page_token=""
+    )
+    (one,) = [each for each in replayed if each.past.text("promotion") == view.admission.promotion]
+    assert (one.evaluation, "was erased" in one.problem) == (None, True)
+
+
+async def test_an_approval_is_kept_while_a_rollout_may_rest_on_it(world):
+    manifest, admission = await asked(world, by_rollout=True)
+    await world.submit(admission, by="bob", reason=REASON)
+    await world.transfer(manifest)
+    await world.admit(admission.promotion, manifest)
+    (digest,) = await named_by(world, EntryType.APPROVAL_RECORDED)
+    said = await refused(world, digest, "rollout")
+    assert f"promotion {admission.promotion} permits a rollout until" in said
+    world.clock.ahead = MONTHS
+    await erase(world, digest)
+
+
 async def test_what_others_judge_by_is_never_erased(world):
     view = await approved(world)
     world.clock.ahead = MONTHS
