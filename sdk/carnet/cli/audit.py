@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from carnet.cli.audit_databases import parse_database, with_databases
+from carnet.cli.audit_report import at
+from carnet.cli.audit_report import report as report_command
 from carnet.cli.bom import bom
 from carnet.cli.erase import erase, print_erasures
 from carnet.cli.exit_codes import ExitCode
@@ -38,7 +40,7 @@ _ENVIRONMENTS = click.option(
 
 @click.group(cls=Group)
 def audit() -> None:
-    """Verify the environments' logs, or copy them for an auditor.
+    """Verify the environments' logs, copy them for an auditor, or derive reports from them.
 
     Example:
       carnet audit verify --as dave
@@ -69,6 +71,13 @@ audit.add_command(bom)
     metavar="ENV=URL",
     help="Compare the tables of an environment's live database with its log; may be given several times.",
 )
+@click.option(
+    "--report",
+    "reported",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Verify a report, JSON: its signature, and every row, derived again from the logs.",
+)
 @click.pass_context
 @pass_settings
 def verify(
@@ -79,18 +88,25 @@ def verify(
     trust: Path | None,
     environments: tuple[str, ...],
     databases: tuple[str, ...],
+    reported: Path | None,
 ) -> None:
     """Verify every entry, document, signature and decision against the pinned keys.
 
     With --offline no server is asked, and with --trust as well not even a federation's folder is needed. With
     --database, what a database's tables hold is compared with what its log leads to, by whoever may read that
-    database. Exit code 6 unless all of it holds.
+    database. Exit code 6 unless all of it holds, and unless a report says what the logs say.
 
     Examples:
       carnet audit verify --as dave
       carnet audit verify --offline ./export --trust pins.json
       carnet audit verify --as dave --database prod=postgresql://auditor@db.internal/prod
+      carnet audit verify --report changes.json --offline ./export --trust pins.json
     """
+    if reported is not None:
+        if environments:
+            raise click.UsageError("--environment chooses what to verify, and a report names its own")
+        _verify_report(settings, context, reported, offline=offline, trust=trust)
+        return
     if offline is not None and environments:
         raise click.UsageError("--environment chooses registries to ask, and --offline asks none")
     compared = dict(map(parse_database, databases))
@@ -104,7 +120,7 @@ def verify(
             with settings.client() as client:
                 report = client.audit_verify(trust=trust, environments=environments, progress=progress)
         report = with_databases(report, compared, progress)
-    emit(settings, report, lambda page: _print_report(page, report))
+    emit(settings, report, lambda page: print_audit(page, report))
     if not report.ok:
         context.exit(ExitCode.INTEGRITY)
 
@@ -127,6 +143,8 @@ def export(settings: Settings, directory: Path, environments: tuple[str, ...]) -
 
 
 audit.add_command(erase)
+audit.add_command(report_command)
+audit.add_command(at)
 
 
 def _print_export(page: Console, result: ExportResult) -> None:
@@ -138,7 +156,36 @@ def _print_export(page: Console, result: ExportResult) -> None:
     page.print(f"next: carnet audit verify --offline {result.directory}", soft_wrap=True)
 
 
-def _print_report(page: Console, report: AuditReport) -> None:
+def _verify_report(
+    settings: Settings, context: click.Context, reported: Path, *, offline: Path | None, trust: Path | None
+) -> None:
+    from carnet.cli.report_page import print_verdict  # noqa: PLC0415  loads the reports
+    from carnet.documents import read_file  # noqa: PLC0415  as above
+
+    data = read_file(reported, what="report")
+    with progress_shown(settings, unit="entries") as progress:
+        if offline is not None:
+            from carnet.client import audit_memory as memory  # noqa: PLC0415  loads the verifier
+            from carnet.client.reporting import verify_report_offline  # noqa: PLC0415  as above
+
+            pins = memory.read_pins(trust) if trust else memory.federation_pins(settings.federation())
+            verdict = verify_report_offline(data, offline, pins, progress=progress)
+        else:
+            with settings.client() as client:
+                verdict = client.audit_verify_report(data, trust=trust, progress=progress)
+
+    def show(page: Console) -> None:
+        if not verdict.audit.ok:
+            print_audit(page, verdict.audit)
+        print_verdict(page, verdict)
+
+    emit(settings, verdict, show)
+    if not verdict.ok:
+        context.exit(ExitCode.INTEGRITY)
+
+
+def print_audit(page: Console, report: AuditReport) -> None:
+    """Print what an audit found, for people."""
     print_table(
         page,
         (

@@ -44,6 +44,7 @@ class Auditing(Session):
         directory: str | Path,
         *,
         environments: Sequence[str] = (),
+        manifests: bool = True,
         progress: Progress | None = None,
     ) -> ExportResult:
         """Copy logs and the documents that they rest on, for verifying without any server.
@@ -51,6 +52,8 @@ class Auditing(Session):
         Args:
             directory: Where the copy is made; copies of the same environments in it are replaced.
             environments: The environments; none for all.
+            manifests: Whether to copy the manifests of versions too, as far as this identity may read them:
+                reports take owners and labels from them, and the verifier needs none.
             progress: Told of the stage ``copying ENV``, in entries.
 
         Returns:
@@ -70,7 +73,9 @@ class Auditing(Session):
             for name, cut in cuts.items():
                 export = await asyncio.to_thread(ExportWriter(folder).environment, name)
                 held = HeldCopy(folder / name) if name in entries else None
-                copy = LogCopy(self._registry(name), export, held=held, cut=cut, progress=progress)
+                copy = LogCopy(
+                    self._registry(name), export, held=held, manifests=manifests, cut=cut, progress=progress
+                )
                 entries[name], documents[name] = await copy_environment(copy, export)
                 lacking += [name] if copy.lacks_documents else []
             # What is missing without a word may have been erased meanwhile: a later cut has the entry for it.
@@ -116,7 +121,7 @@ class Auditing(Session):
         if environments:
             earlier = {name: kept for name, kept in earlier.items() if name in environments}
         with tempfile.TemporaryDirectory(prefix="carnet-audit-") as folder:
-            await self.audit_export(folder, environments=environments, progress=progress)
+            await self.audit_export(folder, environments=environments, manifests=False, progress=progress)
             report = await asyncio.to_thread(
                 verify_offline, Path(folder), pins, earlier=earlier, progress=progress
             )

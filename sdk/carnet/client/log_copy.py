@@ -11,13 +11,14 @@ import itertools
 from typing import TYPE_CHECKING
 
 from carnet.client.audit_cut import newest
-from carnet.errors import CarnetError, InternalError
-from carnet.registry.v1 import log_pb2
-from carnet.translog.entry import parse_entry
+from carnet.errors import CarnetError, InternalError, NotFoundError, PermissionDeniedError
+from carnet.references import ResourceName
+from carnet.registry.v1 import log_pb2, models_pb2
+from carnet.translog.entry import EntryType, parse_entry
 from carnet.translog.erasure import erased_document
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from carnet.audit.export import EnvironmentExport
     from carnet.audit.held import HeldCopy
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 _PAGE_SIZE = 1000
 _DOCUMENTS_PER_CALL = 100
+_MANIFESTS_AT_ONCE = 16
+_ARRIVALS = frozenset({EntryType.VERSION_PUBLISHED, EntryType.VERSION_ADMITTED})
 
 
 class LogCopy:
@@ -37,6 +40,8 @@ class LogCopy:
         export: Where it is written.
         held: An earlier copy, of which nothing is fetched again but documents that entries call erased; None
             for fetching everything.
+        manifests: Whether the manifests of the versions that arrived are copied too, with their signatures,
+            as far as this identity may read them.
         cut: Up to where the log is copied; None for its newest checkpoint.
         progress: Told of the stage ``copying ENV``, in entries.
 
@@ -51,6 +56,7 @@ class LogCopy:
         export: EnvironmentExport,
         *,
         held: HeldCopy | None = None,
+        manifests: bool = False,
         cut: Cut | None = None,
         progress: Progress | None = None,
     ) -> None:
@@ -58,9 +64,11 @@ class LogCopy:
         self._export = export
         self._held = held
         self._cut = cut
+        self._manifests = manifests
         self._progress = progress
         self._entries = 0
         self._wanted: dict[str, None] = {}
+        self._arrived: dict[str, str] = {}
         self._erased: set[str] = set()
         self.lacks_documents = False
 
@@ -88,6 +96,10 @@ class LogCopy:
                 found += len(there)
                 asked = [digest for digest in asked if digest not in there]
             self.lacks_documents |= not self._erased.issuperset(asked)
+        versions = await asyncio.to_thread(self._take_held_manifests)
+        for start in range(0, len(versions), _MANIFESTS_AT_ONCE):
+            batch = versions[start : start + _MANIFESTS_AT_ONCE]
+            await asyncio.gather(*(self._fetch_manifest(each) for each in batch))
         return self._entries, found
 
     def _take_held(self, held: HeldCopy, size: int) -> None:
@@ -108,6 +120,29 @@ class LogCopy:
             else:
                 self._export.add_document(data)
         return missing, len(self._wanted) - len(missing)
+
+    def _take_held_manifests(self) -> list[str]:
+        """Take over the manifests that are held, and return the versions whose are not."""
+        missing = []
+        for version, digest in self._arrived.items():
+            bundle = None if self._held is None else self._held.bundle(digest)
+            if bundle is None:
+                missing.append(version)
+            else:
+                self._export.add_bundle(*bundle)
+        return missing
+
+    async def _fetch_manifest(self, version: str) -> None:
+        """Fetch the manifest of a version; one that this identity may not read is left out."""
+        try:
+            answer: models_pb2.GetVersionResponse = await self._registry.call(
+                self._registry.models.GetVersion, models_pb2.GetVersionRequest(name=version)
+            )
+        except (NotFoundError, PermissionDeniedError):
+            return
+        found = answer.version
+        # It lies under its own digest: one that is not the version's is found by nobody who looks for that.
+        await asyncio.to_thread(self._export.add_bundle, found.canonical_manifest, found.signature)
 
     async def _fetch_entries(self, size: int) -> None:
         while self._entries < size:
@@ -138,6 +173,14 @@ class LogCopy:
         erased = erased_document(entry)
         if erased is not None:
             self._erased.add(erased)
+        if self._manifests and entry.type in _ARRIVALS:
+            self._note_arrival(entry.subject)
+
+    def _note_arrival(self, subject: Mapping[str, str | int]) -> None:
+        if {"namespace", "model", "version"} <= set(subject):
+            namespace, model = str(subject["namespace"]), str(subject["model"])
+            version = str(ResourceName(namespace, model, int(subject["version"])))
+            self._arrived[version] = str(subject.get("bundle_digest", ""))
 
     async def _fetch_documents(self, digests: list[str]) -> set[str]:
         """Fetch some documents, in halves where they are too much for one message, and return which came."""
