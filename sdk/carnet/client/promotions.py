@@ -26,12 +26,10 @@ from carnet.client.paging import all_pages
 from carnet.client.results import Promotion, PromotionState, PromotionUpdate
 from carnet.client.verification import checked_decision, checked_receipt
 from carnet.errors import (
-    DeadlineExceededError,
+    CarnetError,
     InvalidInputError,
-    PermissionDeniedError,
     PreconditionFailedError,
     StatementInvalidError,
-    UnauthenticatedError,
     UnavailableError,
 )
 from carnet.references import Reference
@@ -53,6 +51,7 @@ if TYPE_CHECKING:
 _CREATE_SECONDS = 60.0
 _FIRST_PAUSE_SECONDS = 0.2
 _MAX_PAUSE_SECONDS = 2.0
+_NEWER_RECEIPT_SECONDS = 2.0
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -381,12 +380,15 @@ class Promotions(Models):
         receipt = check(admission.receipt)
         if receipt.finality is not Finality.COMMITTED:
             return receipt
-        # The promotion service keeps the receipt of the moment; the target may have been witnessed since.
-        registry = self._registry(found.target)
-        request = log_pb2.GetReceiptRequest(index=receipt.receipt.index)
+        # The promotion service keeps the receipt of the moment; the target may have been witnessed since. Who
+        # may not ask it, or gets no answer, has what was verified.
         try:
-            answer = await registry.call(registry.log.GetReceipt, request)
-        except (UnavailableError, DeadlineExceededError, PermissionDeniedError, UnauthenticatedError):
+            registry = self._registry(found.target)
+            request = log_pb2.GetReceiptRequest(index=receipt.receipt.index)
+            answer = await registry.call(
+                registry.log.GetReceipt, request, deadline_seconds=_NEWER_RECEIPT_SECONDS
+            )
+        except CarnetError:
             return receipt
         return check(answer.receipt)
 
