@@ -78,6 +78,7 @@ from carnet_server.models.service import ModelsService
 from carnet_server.release.capability import CapabilityCheck
 from carnet_server.release.service import ReleaseService
 from carnet_server.release.servicer import ReleaseServicer
+from carnet_server.retention.erasing import Erasing
 from carnet_server.retention.holds import Holds
 from carnet_server.retention.hygiene import Hygiene
 from carnet_server.retention.purge import Purge
@@ -289,7 +290,10 @@ class RegistryApp:
         issuing = IssuingService(state, writer, self._authority)
         identity = IdentityServicer(issuing, KeyUsesService(database, state))
         retention = RetentionServicer(
-            Purge(database, writer, log, state), Holds(database, writer, log), Hygiene(database, state)
+            Purge(database, writer, log, state),
+            Holds(database, writer, log),
+            Erasing(database, writer, log, state),
+            Hygiene(database, state),
         )
         return [
             (

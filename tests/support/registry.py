@@ -34,6 +34,7 @@ from carnet_server.log.service import LogService
 from carnet_server.log.writer import Writer
 from carnet_server.models.service import ModelsService
 from carnet_server.release.service import ReleaseService
+from carnet_server.retention.erasing import Erasing
 from carnet_server.retention.holds import Holds
 from carnet_server.retention.hygiene import Hygiene
 from carnet_server.retention.purge import Purge
@@ -123,6 +124,7 @@ class Registry:
         self.release = ReleaseService(self.state, self.database, self.writer, self.log)
         self.purge = Purge(*shared)
         self.holds = Holds(self.database, self.writer, self.log)
+        self.erasing = Erasing(*shared)
         self.hygiene = Hygiene(self.database, self.state)
 
     def watch(self, name: ResourceName, after_revision: int) -> AsyncGenerator[Alias, None]:

@@ -69,10 +69,9 @@ def judge_approvals(
     for record, approval in counted:
         for code, problem in [*_unbound(approval, dossier, decision), *_taken_back(record, words)]:
             add(Verdict.POLICY_VIOLATED, code, record, f"a counted approval {problem}")
-        person = pins.person_of_key(record.signer)
+        person = record.signed_by(pins)
         if person is None:
-            message = "a counted approval is signed by no pinned person"
-            add(Verdict.CANNOT_VERIFY, Code.SIGNER_UNPINNED, record, message)
+            findings += _unknown(environment, decision, record)
             continue
         if person in excluded:
             message = f"{person} approved a promotion as its {excluded[person]}: that must be somebody else"
@@ -84,17 +83,25 @@ def judge_approvals(
     return findings
 
 
-def _counted(decision: Record, words: Sequence[Record]) -> list[tuple[Record, Approval]]:
+def _counted(decision: Record, words: Sequence[Record]) -> list[tuple[Record, Approval | None]]:
+    """Return the approvals that a decision counted; of one that was erased, its entry alone."""
     approved = [
-        (record, record.predicate)
+        (record, record.predicate if isinstance(record.predicate, Approval) else None)
         for record in words
-        if isinstance(record.predicate, Approval) and record.predicate.meaning == "approved"
+        if _meaning_of(record) == "approved"
     ]
     if not isinstance(decision.predicate, Decision):
         return []
     inputs = {each.digest.sha256 for each in decision.predicate.input_attestations}
     named = [pair for pair in approved if pair[0].entry.envelope_digest in inputs]
     return named or approved
+
+
+def _meaning_of(record: Record) -> str:
+    """Return what an approver said: as it was signed or, where that was erased, as the entry says."""
+    if isinstance(record.predicate, Approval):
+        return record.predicate.meaning
+    return record.entry.new or "" if record.erased else ""
 
 
 def _excluded(requests: Sequence[Record], dossier: Record, pins: Pins) -> tuple[dict[str, str], list[str]]:
@@ -116,7 +123,18 @@ def _excluded(requests: Sequence[Record], dossier: Record, pins: Pins) -> tuple[
     return excluded, unknown
 
 
-def _unbound(approval: Approval, dossier: Record, decision: Record) -> list[tuple[Code, str]]:
+def _unknown(environment: str, decision: Record, record: Record) -> list[Finding]:
+    """Say that nobody pinned signed; nothing of what was erased, whose signature is told as lost."""
+    if record.erased:
+        return []
+    message = "a counted approval is signed by no pinned person"
+    affects = describe_subject(decision.entry)
+    return [Finding(Verdict.CANNOT_VERIFY, Code.SIGNER_UNPINNED, environment, record.index, message, affects)]
+
+
+def _unbound(approval: Approval | None, dossier: Record, decision: Record) -> list[tuple[Code, str]]:
+    if approval is None:
+        return []  # It was erased.
     problems = []
     if approval.dossier_digest != dossier.entry.envelope_digest:
         message = f"is for another dossier than the last one issued (entry {dossier.index})"
@@ -144,11 +162,16 @@ def _taken_back(record: Record, words: Sequence[Record]) -> list[tuple[Code, str
     return [
         (
             Code.APPROVAL_WITHDRAWN,
-            f"was overruled by its own approver in entry {later.index} ({later.predicate.meaning})",
+            f"was overruled by its own approver in entry {later.index} ({_meaning_of(later)})",
         )
         for later in words
         if later.index > record.index
-        and later.signer == record.signer
-        and isinstance(later.predicate, Approval)
-        and later.predicate.meaning in {"rejected", "withdrawn"}
+        and _is_by_the_same(later, record)
+        and _meaning_of(later) in {"rejected", "withdrawn"}
     ]
+
+
+def _is_by_the_same(later: Record, record: Record) -> bool:
+    if later.erased or record.erased:
+        return later.entry.actor.subject == record.entry.actor.subject
+    return later.signer == record.signer

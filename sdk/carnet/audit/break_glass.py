@@ -19,7 +19,7 @@ from carnet.signing.dossier import Dossier
 from carnet.translog.entry import EntryType
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from carnet.audit.glass_terms import GlassTerms
     from carnet.audit.judging import JudgedLog
@@ -125,10 +125,11 @@ class GlassJudge:
     def _review(self, record: Record) -> None:
         """Judge a review, and close what it is about."""
         said = record.predicate
-        if not isinstance(said, BreakGlassReview):
+        if not isinstance(said, BreakGlassReview) and not record.erased:
             return
         use = self._use_of(record)
-        if use is None or said.decision_digest != use.digest:
+        about = said.decision_digest if isinstance(said, BreakGlassReview) else None
+        if use is None or about not in {None, use.digest}:
             self._violated(
                 record,
                 Code.REVIEW_UNFOUNDED,
@@ -140,8 +141,8 @@ class GlassJudge:
                 record, Code.REVIEW_UNFOUNDED, f"it was reviewed before, by entry {use.reviewed_at}"
             )
             return
-        person = self._pins.person_of_key(record.signer)
-        if person is None:
+        person = record.signed_by(self._pins)
+        if person is None and not record.erased:
             self._add(
                 Verdict.CANNOT_VERIFY,
                 record,
@@ -155,7 +156,9 @@ class GlassJudge:
                 f"{person} reviewed what they had a part in: that must be somebody else",
             )
         use.reviewed_at = record.index
-        use.listed = replace(use.listed, review=said.verdict, reviewed_by=person or "")
+        # Of one that is genuine the entry says the same; a review that says otherwise is a finding.
+        verdict = said.verdict if isinstance(said, BreakGlassReview) else record.entry.new or ""
+        use.listed = replace(use.listed, review=verdict, reviewed_by=person or "")
 
     def finish(self) -> None:
         """Tell of every use that no entry tells of."""
@@ -205,36 +208,33 @@ class GlassJudge:
         excluded = self._excluded(record, said, terms)
         people: dict[str, int] = {}
         for each in named:
-            if not isinstance(each.predicate, BreakGlass):
+            if not isinstance(each.predicate, BreakGlass) and not each.erased:
                 continue
             for code, problem in _unbound(each.predicate, dossier, decision, terms):
                 self._violated(each, code, f"a counted break-glass {problem}")
             self._check_none_overdue(each)
-            person = self._pins.person_of_key(each.signer)
-            if person is None:
-                self._add(
-                    Verdict.CANNOT_VERIFY,
-                    each,
-                    Code.SIGNER_UNPINNED,
-                    "a counted break-glass is signed by no pinned person",
-                )
-            elif person in excluded:
-                self._violated(
-                    each, Code.SEPARATION_OF_DUTIES, f"{person} broke the glass as its {excluded[person]}"
-                )
-            if person is not None and person in people:
-                self._violated(
-                    each,
-                    Code.PERSON_COUNTED_TWICE,
-                    f"{person} is counted twice: by entries {people[person]} and {each.index}",
-                )
-            people.setdefault(person or f"key {each.signer}", each.index)
+            self._check_person(each, excluded, people)
         if len(people) < terms.count:
             self._violated(
                 record,
                 Code.GLASS_TOO_FEW,
                 f"{len(people)} of {terms.count} people broke the glass for what it skips",
             )
+
+    def _check_person(self, each: Record, excluded: Mapping[str, str], people: dict[str, int]) -> None:
+        """Count who signed a statement, and see that it is somebody else than the others and the parties."""
+        person = each.signed_by(self._pins)
+        if person is None and not each.erased:
+            message = "a counted break-glass is signed by no pinned person"
+            self._add(Verdict.CANNOT_VERIFY, each, Code.SIGNER_UNPINNED, message)
+        elif person is not None and person in excluded:
+            message = f"{person} broke the glass as its {excluded[person]}"
+            self._violated(each, Code.SEPARATION_OF_DUTIES, message)
+        if person is not None and person in people:
+            message = f"{person} is counted twice: by entries {people[person]} and {each.index}"
+            self._violated(each, Code.PERSON_COUNTED_TWICE, message)
+        unknown = each.entry.actor.subject if each.erased else f"key {each.signer}"
+        people.setdefault(person or unknown, each.index)
 
     def _excluded(self, record: Record, dossier: Dossier, terms: GlassTerms) -> dict[str, str]:
         parties = {"publisher": dossier.publisher}
@@ -271,15 +271,9 @@ class GlassJudge:
     ) -> _Use:
         subjects = (dossier.publisher, dossier.requester)
         parties = {self._pins.person_of_subject(each) for each in subjects}
-        parties |= {self._pins.person_of_key(each.signer) for each in named}
+        parties |= {each.signed_by(self._pins) for each in named}
         statements = tuple(
-            GlassStatement(
-                self._pins.person_of_key(each.signer) or "nobody pinned",
-                each.predicate.ticket,
-                each.predicate.reason,
-            )
-            for each in named
-            if isinstance(each.predicate, BreakGlass)
+            self._told(each) for each in named if isinstance(each.predicate, BreakGlass) or each.erased
         )
         listed = BrokenGlass(
             environment=self._log.environment,
@@ -292,6 +286,12 @@ class GlassJudge:
         )
         people = frozenset(each for each in parties if each)
         return _Use(_promotion_of(record), record.entry.envelope_digest, listed, people)
+
+    def _told(self, record: Record) -> GlassStatement:
+        person = record.signed_by(self._pins) or "nobody pinned"
+        if isinstance(record.predicate, BreakGlass):
+            return GlassStatement(person, record.predicate.ticket, record.predicate.reason)
+        return GlassStatement(person, "", "", erased=True)
 
     def _use_of(self, record: Record) -> _Use | None:
         promotion = _promotion_of(record)
@@ -310,9 +310,9 @@ def _promotion_of(record: Record) -> str:
     return str(record.entry.subject.get("promotion", ""))
 
 
-def _unbound(
-    said: BreakGlass, dossier: Record, decision: Decision, terms: GlassTerms
-) -> list[tuple[Code, str]]:
+def _unbound(said: object, dossier: Record, decision: Decision, terms: GlassTerms) -> list[tuple[Code, str]]:
+    if not isinstance(said, BreakGlass):
+        return []  # It was erased.
     problems = []
     asked = dossier.predicate
     assert isinstance(asked, Dossier)

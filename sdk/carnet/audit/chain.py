@@ -6,7 +6,9 @@ what it read is pinned bundle by bundle, so that the second judges the very same
 
 Invariants: a chain is intact only if its entries' bytes lead to the root that the pinned key signed; where
 they do not, the first bad entry is named if the stored hashes allow it. Memory does not grow with the
-entries, but for 32 bytes for every 256 of them. Does not look at documents, and gives entries no meaning.
+entries, but for 32 bytes for every 256 of them and for the digests of erased documents. Does not look at
+documents, and gives entries no meaning; which documents they say were erased is noted on the way, for the
+second pass must know it of a document before the entry that says so comes.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from carnet.audit.layout import TILES, files_below, read_checkpoint, read_tile
 from carnet.audit.report import Finding, Verdict
 from carnet.errors import CarnetError, InvalidInputError, KeyUntrustedError, NotFoundError
 from carnet.translog.checkpoint import Checkpoint, parse_checkpoint
+from carnet.translog.erasure import find_erased
 from carnet.translog.tile_builder import TileBuilder
 from carnet.translog.tiles import (
     ENTRIES_LEVEL,
@@ -52,6 +55,7 @@ class Chain:
         checkpoint: The tree head that the pinned key signed; None if there is none.
         checkpoint_text: Its signed note.
         start: The first entry that was read; those before it were verified by an earlier audit.
+        erased: The documents that entries from ``start`` on say were erased, each with the first that does.
         bundle_digests: The SHA-256 of each entry bundle's file, from the one that holds ``start`` on.
         right_edge: The open tiles of the whole tree, to go on from at the next audit.
         findings: What is wrong.
@@ -62,6 +66,7 @@ class Chain:
     checkpoint: Checkpoint | None = None
     checkpoint_text: str = ""
     start: int = 0
+    erased: dict[str, int] = field(default_factory=dict)
     bundle_digests: list[bytes] = field(default_factory=list)
     right_edge: list[list[bytes]] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
@@ -188,6 +193,9 @@ class Reading:
                     self.broken = Verdict.TAMPERED, Code.ENTRIES_DAMAGED, first, error.message
                 return
             self.chain.bundle_digests.append(hashlib.sha256(data).digest())
+            for position, digest in find_erased(data, entries):
+                if bundle.first_index + position >= self.chain.start:
+                    self.chain.erased.setdefault(digest, bundle.first_index + position)
             self._take(bundle, entries)
             if progress and number % _PROGRESS_EACH == _PROGRESS_EACH - 1:
                 progress(self.recomputed.size, self.checkpoint.size)

@@ -83,6 +83,8 @@ class Code(StrEnum):
     ROLLOUT_NOT_FOLLOWED = "rollout-not-followed"
     PURGE_ILLEGAL = "purge-illegal"
     HOLD_MISMATCH = "hold-mismatch"
+    ERASURE_ILLEGAL = "erasure-illegal"
+    ERASED_DOCUMENT_PRESENT = "erased-document-present"
     # Several logs.
     SOURCE_UNLOGGED = "source-unlogged"
     ADMISSION_UNLOGGED = "admission-unlogged"

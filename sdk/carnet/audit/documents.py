@@ -17,6 +17,7 @@ from carnet.canonical import DIGEST_PATTERN
 from carnet.errors import CarnetError, DigestMismatchError, NotFoundError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from carnet.translog.entry import Entry
@@ -33,10 +34,12 @@ class Documents:
         environment: Its name.
         named: The digests of the documents that the entries before rest on, which were whole; as bytes.
         signatures: The digests of the signatures of changed documents before, which were whole.
+        erased: The documents that entries say were erased, each with the index of the first that does.
 
     Attributes:
         named: The digests of all documents that entries rest on, so far.
         signatures: The digests of the signatures that were kept with changed documents, so far.
+        gone: The digests of those that are not there because a later entry erased them, so far.
         problems: What is wrong with a document, by its digest.
     """
 
@@ -46,10 +49,14 @@ class Documents:
         environment: str,
         named: set[bytes] | None = None,
         signatures: set[bytes] | None = None,
+        *,
+        erased: Mapping[str, int] | None = None,
     ) -> None:
         self.named = named if named is not None else set()
         self.signatures = signatures if signatures is not None else set()
+        self.gone: set[str] = set()
         self.problems: dict[str, Finding] = {}
+        self._erased = erased if erased is not None else {}
         self._directory = directory
         self._environment = environment
         self._kept: dict[str, bytes] = {}
@@ -57,7 +64,8 @@ class Documents:
     @property
     def whole(self) -> int:
         """How many documents that entries rest on were found whole."""
-        return len(self.named) + len(self.signatures - self.named) - len(self.problems)
+        named = len(self.named) + len(self.signatures - self.named)
+        return named - len(self.problems) - len(self.gone)
 
     def is_named(self, digest: str) -> bool:
         """Whether an entry so far rests on it; its signatures do not count."""
@@ -74,19 +82,32 @@ class Documents:
             try:
                 self._read(digest)
             except CarnetError as error:
+                if isinstance(error, NotFoundError) and self._erased.get(digest, -1) > index:
+                    self.gone.add(digest)
+                    continue
                 self.problems[digest] = Finding(
                     *_kind(error), self._environment, index, _message(digest, error), describe_subject(entry)
                 )
 
+    def take_up_gone(self, digest: str) -> None:
+        """Know that a document was erased before the entries that are taken here."""
+        if self.is_named(digest):
+            self.gone.add(digest)
+
+    def is_gone(self, digest: str, index: int) -> bool:
+        """Whether a document that an entry rests on was erased after that entry, and is not there whole."""
+        return self._erased.get(digest, -1) > index and self.read(digest) is None
+
     def read(self, digest: str) -> bytes | None:
-        """Return the bytes of a document; None for one that was not whole, which is told."""
-        if digest in self.problems:
+        """Return the bytes of a document; None for one that was erased, or not whole, which is told."""
+        if digest in self.problems or digest in self.gone:
             return None
         try:
             return self._read(digest)
         except CarnetError as error:
-            finding = Finding(*_kind(error), self._environment, None, _message(digest, error))
-            self.problems[digest] = finding
+            if digest not in self._erased:
+                finding = Finding(*_kind(error), self._environment, None, _message(digest, error))
+                self.problems[digest] = finding
             return None
 
     def finish(self) -> list[Finding]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from carnet.audit.certificates import CertificateJudge
+from carnet.audit.erasures import ErasureJudge
 from carnet.audit.form import FormJudge
 from carnet.audit.joins import JoinJudge
 from carnet.audit.marks import MarkJudge
@@ -39,6 +40,7 @@ class Judges:
     def __init__(self, log: JudgedLog, pins: Pins) -> None:
         self.form = FormJudge(log)
         self.meaning = MeaningJudge(log, pins)
+        self.erasures = ErasureJudge(log)
         self.joins = JoinJudge(log)
         self._all: tuple[Judge, ...] = (
             self.form,
@@ -48,6 +50,7 @@ class Judges:
             RolloutJudge(log),
             MarkJudge(log),
             RetentionJudge(log),
+            self.erasures,
             RefusalJudge(log),
             CertificateJudge(log, pins.environments[log.environment]),
             SignedDocumentJudge(log, pins),

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from carnet.audit.report import Finding, Verdict, describe_subject
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from carnet.audit.codes import Code
     from carnet.audit.statements import Record
@@ -36,10 +36,15 @@ class JudgedLog:
     Args:
         environment: Whose log it is.
         read: Gives the bytes of a document by its digest; None for one that was not found whole.
+
+    Attributes:
+        erased: The documents that entries say were erased, also ones that are still to come, each with the
+            index of the first that does.
     """
 
     def __init__(self, environment: str, read: Callable[[str], bytes | None] | None = None) -> None:
         self.environment = environment
+        self.erased: Mapping[str, int] = {}
         self._read = read
         self._kept: dict[bytes, Record] = {}
 

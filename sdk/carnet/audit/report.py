@@ -82,6 +82,7 @@ class EnvironmentSummary:
             audit, and only that the log still begins with them was verified again.
         final_size: How many entries are final: witnessed by a quorum of the pinned witnesses; None where no
             quorum is pinned, or where the chain is broken.
+        erased: How many documents were erased, as later entries tell.
     """
 
     size: int
@@ -94,6 +95,7 @@ class EnvironmentSummary:
     last_time: datetime | None
     verified_from: int = 0
     final_size: int | None = None
+    erased: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the summary as a JSON object."""
@@ -105,6 +107,7 @@ class EnvironmentSummary:
             "admitted": self.admitted,
             "refused": self.refused,
             "documents": self.documents,
+            "erased": self.erased,
             "last_time": format_time(self.last_time) if self.last_time else None,
             "verified_from": self.verified_from,
             "final_size": self.final_size,
@@ -112,12 +115,57 @@ class EnvironmentSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class Erasure:
+    """A document that was erased, as an entry of the same log tells; nothing is wrong with that by itself.
+
+    Attributes:
+        environment: Whose log it is.
+        index: The entry that says so.
+        digest: The document.
+        erased_at: When it was erased.
+        erased_by: The subject that erased it.
+        reason_code: Why, as a code.
+        entries: The indexes of the entries that rest on it.
+        types: Their types.
+        affects: What they are about.
+        unjudged: What could not be verified for that reason; nothing where it proved nothing.
+    """
+
+    environment: str
+    index: int
+    digest: str
+    erased_at: datetime
+    erased_by: str
+    reason_code: str
+    entries: tuple[int, ...]
+    types: tuple[str, ...]
+    affects: tuple[str, ...]
+    unjudged: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as a JSON object."""
+        return {
+            "environment": self.environment,
+            "index": self.index,
+            "digest": self.digest,
+            "erased_at": format_time(self.erased_at),
+            "erased_by": self.erased_by,
+            "reason_code": self.reason_code,
+            "entries": list(self.entries),
+            "types": list(self.types),
+            "affects": list(self.affects),
+            "unjudged": list(self.unjudged),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class GlassStatement:
-    """What one person signed to break the glass."""
+    """What one person signed to break the glass; of one that was erased, who it was by its entry."""
 
     person: str
     ticket: str
     reason: str
+    erased: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +202,12 @@ class BrokenGlass:
             "affects": list(self.affects),
             "skipped": list(self.skipped),
             "statements": [
-                {"person": each.person, "ticket": each.ticket, "reason": each.reason}
+                {
+                    "person": each.person,
+                    "ticket": each.ticket,
+                    "reason": each.reason,
+                    **({"erased": True} if each.erased else {}),
+                }
                 for each in self.statements
             ],
             "decided_at": format_time(self.decided_at),
@@ -173,12 +226,14 @@ class AuditReport:
         findings: Everything that is wrong, by environment and index.
         broken_glass: Every decision that skips rules; none of them is wrong by itself.
         notes: What a reader must know besides, such as why an audit was not continued but done in full.
+        erasures: Every document that was erased; the same.
     """
 
     environments: Mapping[str, EnvironmentSummary]
     findings: tuple[Finding, ...]
     broken_glass: tuple[BrokenGlass, ...] = ()
     notes: tuple[str, ...] = ()
+    erasures: tuple[Erasure, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -193,6 +248,7 @@ class AuditReport:
             "findings": [finding.to_json() for finding in self.findings],
             "broken_glass": [each.to_json() for each in self.broken_glass],
             "notes": list(self.notes),
+            "erasures": [each.to_json() for each in self.erasures],
         }
 
 

@@ -70,6 +70,7 @@ class RetentionJudge(Judge):
         EntryType.HOLD_PLACED,
         EntryType.HOLD_RELEASED,
         EntryType.VERSION_PURGED,
+        EntryType.DOCUMENT_ERASED,
         EntryType.VERSION_STAGE_CHANGED,
         EntryType.VERSION_REVOKED,
     }
@@ -89,6 +90,8 @@ class RetentionJudge(Judge):
                 self._release(record, name)
             case EntryType.VERSION_PURGED:
                 self._purge(record, name)
+            case EntryType.DOCUMENT_ERASED:
+                self._check_not_held(record, name, Code.ERASURE_ILLEGAL)
             case EntryType.VERSION_STAGE_CHANGED | EntryType.VERSION_REVOKED:
                 self._change_stage(record, name)
             case kind if kind in _ARRIVALS:
@@ -146,12 +149,15 @@ class RetentionJudge(Judge):
         for (namespace, model, alias), number in self.state.pointed.items():
             if (namespace, model, number) == name:
                 self.violated(record, Code.PURGE_ILLEGAL, f"the alias {alias} pointed at it")
-        for hold, placed in self.state.holds.items():
-            if self._is_held(hold, placed, name, record.entry.time):
-                self.violated(record, Code.PURGE_ILLEGAL, f"hold {hold} was on it, by entry {placed.index}")
+        self._check_not_held(record, name, Code.PURGE_ILLEGAL)
         if record.entry.envelope_digest is None:
             self.violated(record, Code.DOCUMENT_MISSING, "it rests on no document that says why")
         self.state.purged[name] = record.index
+
+    def _check_not_held(self, record: Record, name: _Name, code: Code) -> None:
+        for hold, placed in self.state.holds.items():
+            if self._is_held(hold, placed, name, record.entry.time):
+                self.violated(record, code, f"hold {hold} was on it, by entry {placed.index}")
 
     def _is_held(self, hold: int, placed: _Hold, name: _Name, at: datetime) -> bool:
         in_force = hold not in self.state.released and (placed.until is None or placed.until > at)

@@ -26,6 +26,7 @@ from carnet.translog.entry import EVIDENCE_UNTRUSTED, EntryType
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from carnet.audit.documents import Documents
     from carnet.audit.pins import Pins
     from carnet.signing.dsse import Envelope
     from carnet.signing.keys import VerificationKey
@@ -65,6 +66,7 @@ class Record:
         statement: The verified statement; None where the entry rests on none, or on one that did not verify.
         predicate: What it says, for the kinds that meaning depends on.
         signer: The id of the key that signed it.
+        erased: Whether its document was erased: what the entry says is all that is left to judge by.
     """
 
     index: int
@@ -72,6 +74,16 @@ class Record:
     statement: Statement | None = None
     predicate: SignedPredicate | None = None
     signer: str = ""
+    erased: bool = False
+
+    def signed_by(self, pins: Pins) -> str | None:
+        """Return the person who signed, None for nobody pinned.
+
+        Of what was erased that is who handed it over: registries take people's words from signers only.
+        """
+        if self.erased:
+            return pins.person_of_subject(self.entry.actor.subject)
+        return pins.person_of_key(self.signer)
 
 
 class Statements:
@@ -80,14 +92,13 @@ class Statements:
     Args:
         environment: Whose log it is.
         pins: What the auditor trusts.
-        read: Gives the bytes of a document by its digest; None for one that was not found whole, which has
-            been told.
+        documents: The documents that entries rest on.
     """
 
-    def __init__(self, environment: str, pins: Pins, read: Callable[[str], bytes | None]) -> None:
+    def __init__(self, environment: str, pins: Pins, documents: Documents) -> None:
         self._environment = environment
         self._pins = pins
-        self._read = read
+        self._documents = documents
 
     def records(self, entries: Iterable[tuple[int, Entry]]) -> tuple[list[Record], list[Finding]]:
         """Join entries with their statements.
@@ -101,7 +112,7 @@ class Statements:
         Returns:
             The records, without a statement where that did not verify, and what was found then.
         """
-        records = [Record(index, entry) for index, entry in entries]
+        records = [Record(index, entry, erased=self._is_erased(index, entry)) for index, entry in entries]
         findings: list[Finding] = []
 
         def attempt(step: Callable[..., _Result], record: Record, *rest: Any) -> _Result | None:
@@ -135,13 +146,17 @@ class Statements:
             records[at] = attempt(self._said, records[at], envelope, signer) or records[at]
         return records, findings
 
+    def _is_erased(self, index: int, entry: Entry) -> bool:
+        digest = entry.envelope_digest
+        return digest is not None and self._documents.is_gone(digest, index)
+
     def _open(self, record: Record) -> Envelope | None:
         """Read the envelope that an entry rests on; None for one whose document was not whole."""
         entry = record.entry
         if entry.envelope_digest is None:
             message = f"{entry.type} rests on no signed statement"
             raise _Unverified(Verdict.INCOMPLETE, Code.DOCUMENT_MISSING, message)
-        data = self._read(entry.envelope_digest)
+        data = self._documents.read(entry.envelope_digest)
         if data is None:
             return None
         try:

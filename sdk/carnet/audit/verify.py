@@ -129,8 +129,8 @@ class _Audit:
         folder = self._directory / name
         state = self._fit_state(name)
         chain = self._chain(name, state)
-        if state is not None and (chain.start == 0 or not chain.intact):
-            self._notes.append(f"{name} does not go on from what was verified: all of it was verified")
+        if state is not None and (why := _why_not_on(chain)):
+            self._notes.append(f"{name} {why}: all of it was verified")
             state, chain = None, self._chain(name, None)
         self._findings += chain.findings
         if chain.checkpoint is None or not chain.intact:
@@ -164,7 +164,10 @@ class _Audit:
             self._summaries[name] = replace(self._summaries[name], final_size=final_size)
         uses = [use for walk in walks.values() for use in walk.judges.meaning.broken_glass]
         findings = tuple(sorted(self._findings, key=_order))
-        return AuditReport(self._summaries, findings, tuple(uses), tuple(self._notes))
+        erasures = [each for walk in walks.values() for each in walk.judges.erasures.erasures]
+        return AuditReport(
+            self._summaries, findings, tuple(uses), notes=tuple(self._notes), erasures=tuple(erasures)
+        )
 
     def keep(self, keep: Callable[[str, bytes], None]) -> None:
         """Hand out what a later audit can go on from."""
@@ -212,6 +215,16 @@ def _environments(directory: Path) -> list[str]:
             return sorted(each.name for each in items if each.is_dir() and not each.name.startswith("."))
     except OSError as error:
         raise FileUnreadableError(f"the export {directory} cannot be read: {error.strerror}") from error
+
+
+def _why_not_on(chain: Chain) -> str:
+    """Say why what an earlier audit verified cannot be gone on from; empty if it can."""
+    if chain.start == 0 or not chain.intact:
+        return "does not go on from what was verified"
+    if chain.erased:
+        # Entries before, which rest on those documents, were judged by them: now they are by what is left.
+        return "says of documents that they were erased"
+    return ""
 
 
 def _unjudged(chain: Chain, checkpoint: Checkpoint) -> EnvironmentSummary:

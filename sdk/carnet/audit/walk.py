@@ -59,10 +59,11 @@ class LogWalk(JudgedLog):
         self._directory = directory
         self._chain = chain
         self._checkpoint = checkpoint
-        self.documents = Documents(directory, chain.environment)
+        self.erased = chain.erased
+        self.documents = Documents(directory, chain.environment, erased=self.erased)
         self.judges = Judges(self, pins)
         self.findings: list[Finding] = []
-        self._statements = Statements(chain.environment, pins, self.documents.read)
+        self._statements = Statements(chain.environment, pins, self.documents)
         self._recalled: dict[bytes, Record] = {}
         self._first, self._bundle = 0, list[bytes]()
 
@@ -119,6 +120,7 @@ class LogWalk(JudgedLog):
         Returns:
             Whether all of the log was there as in the first pass.
         """
+        self._take_up_erasures()
         digests = iter(self._chain.bundle_digests)
         for bundle in self._chain.bundles():
             try:
@@ -142,6 +144,12 @@ class LogWalk(JudgedLog):
             if progress:
                 progress(bundle.first_index + bundle.width, self._checkpoint.size)
         return True
+
+    def _take_up_erasures(self) -> None:
+        """Go on from what an earlier audit knew to be erased."""
+        for digest, erasure in self.judges.erasures.state.erased.items():
+            self._chain.erased[digest] = erasure.index
+            self.documents.take_up_gone(digest)
 
     def finish(self) -> None:
         """Have the judges say what the end of the log leaves open, and gather all findings."""
@@ -184,6 +192,7 @@ class LogWalk(JudgedLog):
             admitted=told.admitted,
             refused=told.refused,
             documents=self.documents.whole,
+            erased=len(self.judges.erasures.erasures),
             last_time=told.latest,
             verified_from=self._chain.start,
         )

@@ -11,6 +11,7 @@ from carnet.cli.audit_databases import parse_database, with_databases
 from carnet.cli.audit_report import at
 from carnet.cli.audit_report import report as report_command
 from carnet.cli.bom import bom
+from carnet.cli.erase import erase, print_erasures
 from carnet.cli.exit_codes import ExitCode
 from carnet.cli.output import emit, print_fields, print_table, printable, short, when
 from carnet.cli.progress_bars import progress_shown
@@ -19,7 +20,7 @@ from carnet.cli.settings import Group, Settings, pass_settings
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from carnet.audit.report import AuditReport
+    from carnet.audit.report import AuditReport, GlassStatement
     from carnet.client.results import ExportResult
 
 _MEANINGS = {
@@ -166,6 +167,7 @@ def export(settings: Settings, directory: Path, environments: tuple[str, ...]) -
     emit(settings, result, lambda page: _print_export(page, result))
 
 
+audit.add_command(erase)
 audit.add_command(report_command)
 audit.add_command(at)
 
@@ -220,6 +222,7 @@ def print_audit(page: Console, report: AuditReport) -> None:
             "admitted#",
             "refused#",
             "documents#",
+            "erased#",
             "last entry",
         ),
         (
@@ -232,6 +235,7 @@ def print_audit(page: Console, report: AuditReport) -> None:
                 each.admitted,
                 each.refused,
                 each.documents,
+                each.erased,
                 when(each.last_time),
             )
             for name, each in report.environments.items()
@@ -243,6 +247,7 @@ def print_audit(page: Console, report: AuditReport) -> None:
     for note in report.notes:
         page.print(f"note: {note}", soft_wrap=True)
     _print_broken_glass(page, report)
+    print_erasures(page, report.erasures)
     if report.ok:
         page.print("the audit found nothing wrong: every entry, document and signature was verified")
         return
@@ -273,10 +278,14 @@ def _print_broken_glass(page: Console, report: AuditReport) -> None:
                 ("where", f"{use.environment}, entry {use.index}, {when(use.decided_at)}"),
                 ("what", ", ".join(use.affects)),
                 ("skipped", ", ".join(use.skipped)),
-                *(("by", f"{each.person} ({each.ticket}): {each.reason}") for each in use.statements),
+                *(("by", _broken_by(each)) for each in use.statements),
                 ("review", reviewed if use.review else f"NONE YET{due}"),
             ),
         )
+
+
+def _broken_by(said: GlassStatement) -> str:
+    return f"{said.person} (erased)" if said.erased else f"{said.person} ({said.ticket}): {said.reason}"
 
 
 def _conclusion(report: AuditReport) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from carnet.audit.export import ExportWriter
+from carnet.audit.held import HeldCopy
 from carnet.client.audit_cut import cut_of
 from carnet.client.audit_memory import (
     federation_pins,
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from carnet.audit.report import AuditReport
     from carnet.client.audit_cut import Cut
     from carnet.client.progress import Progress
+
+_ROUNDS = 3
 
 
 class Auditing(Session):
@@ -59,15 +62,27 @@ class Auditing(Session):
             ProofInvalidError: A registry answered with no checkpoint; whose it is, the verifier says.
             CarnetError: The call failed; the class says how.
         """
-        writer = ExportWriter(Path(directory))
+        folder = Path(directory)
+        names = environments or tuple(self.federation.environments)
         entries: dict[str, int] = {}
         documents: dict[str, int] = {}
-        cuts = await self._cuts(environments or tuple(self.federation.environments))
-        for name, cut in cuts.items():
-            export = await asyncio.to_thread(writer.environment, name)
-            copy = LogCopy(self._registry(name), export, manifests=manifests, cut=cut, progress=progress)
-            entries[name], documents[name] = await copy_environment(copy, export)
-        return ExportResult(directory=Path(directory), entries=entries, documents=documents)
+        cuts = await self._cuts(names)
+        for _ in range(_ROUNDS):
+            lacking = []
+            for name, cut in cuts.items():
+                export = await asyncio.to_thread(ExportWriter(folder).environment, name)
+                held = HeldCopy(folder / name) if name in entries else None
+                copy = LogCopy(
+                    self._registry(name), export, held=held, manifests=manifests, cut=cut, progress=progress
+                )
+                entries[name], documents[name] = await copy_environment(copy, export)
+                lacking += [name] if copy.lacks_documents else []
+            # What is missing without a word may have been erased meanwhile: a later cut has the entry for it.
+            later = await self._cuts(names) if lacking else cuts
+            if all(later[name].size <= cuts[name].size for name in lacking):
+                break
+            cuts = later
+        return ExportResult(directory=folder, entries=entries, documents=documents)
 
     async def audit_verify(
         self,

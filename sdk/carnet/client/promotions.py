@@ -35,6 +35,7 @@ from carnet.errors import (
 from carnet.references import Reference
 from carnet.registry.v1 import admission_pb2, log_pb2
 from carnet.signing.cancellation import Cancellation
+from carnet.signing.nonce import new_nonce
 from carnet.signing.promotion_request import PromotionRequest
 from carnet.sync.v1 import promotions_pb2
 from carnet.translog.finality import Finality
@@ -274,7 +275,12 @@ class Promotions(Models):
         """
         current = await self.promotion(promotion)
         resolved = await self.resolve(current.reference)
-        said = Cancellation(promotion=promotion, reason=reason, cancelled_at=datetime.now(UTC))
+        said = Cancellation(
+            promotion=promotion,
+            reason=reason,
+            cancelled_at=datetime.now(UTC),
+            nonce=new_nonce(),
+        )
         envelope = await self._signed(
             said,
             resolved.manifest.subject_name,

@@ -259,11 +259,15 @@ def _word_of(statement: Statement) -> tuple[str, str]:
 def checked_approval_signer(message: admission_pb2.Approval, federation: Federation) -> str:
     """Verify an approval that a target holds, and return who signed it; empty for a key that is not pinned.
 
+    One that was erased is signed by nobody that can be told.
+
     Raises:
         DigestMismatchError: The envelope hashes to another digest.
         SignatureInvalidError: A pinned key's signature does not verify.
         StatementInvalidError: It says something else than the target states.
     """
+    if message.erased and not message.envelope:
+        return ""
     digest = sha256_hex(message.envelope)
     if digest != message.digest:
         raise DigestMismatchError(f"approval {message.digest[:16]}… has the SHA-256 {digest}")

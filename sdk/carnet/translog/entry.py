@@ -42,6 +42,7 @@ SUBJECT_KEYS: Final = frozenset(
         "policy",
         "rollout",
         "hold",
+        "document",
     }
 )
 EVIDENCE_UNTRUSTED: Final = "untrusted"
@@ -49,6 +50,7 @@ EVIDENCE_UNTRUSTED: Final = "untrusted"
 TEXT_MAX_LENGTH: Final = 1024
 _NAMES: Final = frozenset({"namespace", "model", "alias"})
 _NUMBERS: Final = frozenset({"version", "rollout", "hold"})
+_DIGESTS: Final = frozenset({"bundle_digest", "document"})
 _REQUIRED: Final = frozenset(
     {"schema_version", "event_id", "type", "environment", "time", "actor", "subject"}
 )
@@ -93,6 +95,7 @@ class EntryType(StrEnum):
     HOLD_RELEASED = "hold.released"
     ANCHOR_RECORDED = "anchor.recorded"
     ALARM_RAISED = "alarm.raised"
+    DOCUMENT_ERASED = "document.erased"
 
 
 _KEEPS_SIGNATURES: Final = frozenset({EntryType.POLICY_CHANGED, EntryType.TRUST_CHANGED})
@@ -136,7 +139,8 @@ class Entry:
         time: The server's clock; aware, kept in UTC.
         actor: Who did it.
         subject: What it is about: some of ``namespace``, ``model``, ``version`` (an int), ``bundle_digest``,
-            ``alias``, ``promotion``, ``key``, ``policy``, ``rollout`` and ``hold`` (ints).
+            ``alias``, ``promotion``, ``key``, ``policy``, ``document`` (a digest), ``rollout`` and ``hold``
+            (ints).
         old: What a pointer or state was before, or None where that means nothing.
         new: What it is now, or None.
         envelope_digest: The digest of the document that the entry rests on.
@@ -408,7 +412,7 @@ def _check_subject(subject: dict[str, str | int]) -> dict[str, str | int]:
             check_version_number(value, field=field)
         elif key in _NAMES:
             subject[key] = _name(value, field)
-        elif key == "bundle_digest":
+        elif key in _DIGESTS:
             subject[key] = _digest(value, field)
         else:
             _check_text(value, field=field)

@@ -109,6 +109,7 @@ PERMISSIONS: dict[str, Permission] = {
     f"{_REGISTRY}RetentionService/PlaceHold": Permission(_roles("auditor", "admin"), _IN_NAME, acts=True),
     f"{_REGISTRY}RetentionService/ReleaseHold": Permission(_roles("auditor", "admin"), _IN_NAME, acts=True),
     f"{_REGISTRY}RetentionService/ListHolds": Permission(READERS, _IN_PARENT),
+    f"{_REGISTRY}RetentionService/EraseDocument": Permission(_roles("admin"), everywhere=True),
     f"{_REGISTRY}RetentionService/GetHygiene": Permission(READERS, _IN_PARENT),
     f"{_REGISTRY}BlobService/FindMissingBlobs": Permission(_roles("publisher", "promoter"), _IN_PARENT),
     f"{_REGISTRY}BlobService/BatchWriteBlobs": Permission(

@@ -125,6 +125,7 @@ def approval_to_proto(approval: HeldApproval) -> admission_pb2.Approval:
         reason=approval.reason,
         create_time=timestamp(approval.created_at),
         envelope=approval.envelope,
+        erased=approval.is_erased,
     )
 
 

@@ -163,18 +163,37 @@ class _Comparison:
     # --- what it leads to ---------------------------------------------------------------------------------
 
     def compare_documents(self) -> None:
-        """See that every document is of its digest, and that none is missing that an entry rests on."""
-        missing = dict(self._fold.documents)
+        """See that every document is of its digest, and that none is missing that an entry rests on.
+
+        What entries say was erased need not be there: something else that says so stands in its place.
+        """
+        erased = self._fold.erased
+        missing = {digest: at for digest, at in self._fold.documents.items() if digest not in erased}
         table = log_queries.DOCUMENTS
-        statement = select(*as_stored(table, ("digest", "data"))).order_by(table.c.digest)
-        for digest, data in self._connection.execute(statement.execution_options(yield_per=100)):
+        statement = select(*as_stored(table, ("digest", "media_type", "data"))).order_by(table.c.digest)
+        for digest, media_type, data in self._connection.execute(statement.execution_options(yield_per=100)):
+            if digest in erased:
+                self._check_erased(digest, media_type, as_bytes(data))
+                continue
             if sha256_hex(as_bytes(data)) != digest:
                 message = f"the document {digest} hashes to {sha256_hex(as_bytes(data))}"
+                self._find("documents", missing.get(digest), message)
+            elif media_type == log_queries.ERASED_MEDIA_TYPE:
+                message = f"the document {digest} is hidden as one that was erased, and no entry says so"
                 self._find("documents", missing.get(digest), message)
             missing.pop(digest, None)
         for digest, index in missing.items():
             message = f"the document {digest} that the entry rests on is missing"
             self._find("documents", index, message, verdict=Verdict.INCOMPLETE)
+
+    def _check_erased(self, digest: str, media_type: object, data: bytes) -> None:
+        index = self._fold.erased[digest]
+        if sha256_hex(data) == digest:
+            message = f"the document {digest} is there, and entry {index} says that it was erased"
+            self._find("documents", index, message, verdict=Verdict.POLICY_VIOLATED)
+        elif (media_type, data) != (log_queries.ERASED_MEDIA_TYPE, log_queries.tombstone(index)):
+            message = f"the row {digest} does not say that entry {index} erased its document"
+            self._find("documents", index, message)
 
     def compare_table(self, form: TableForm) -> None:
         """Compare a table's rows with those that the log leads to."""
@@ -201,7 +220,12 @@ class _Comparison:
                 )
                 self._find(form.name, _index_of(wanted), message)
         for digest, data in row.bytes:
-            if sha256_hex(data) != digest:
+            erased_by = self._fold.erased.get(digest)
+            if erased_by is not None:
+                if data:
+                    message = f"the row {_shown(row.key)} has bytes of what entry {erased_by} says was erased"
+                    self._find(form.name, erased_by, message, verdict=Verdict.POLICY_VIOLATED)
+            elif sha256_hex(data) != digest:
                 message = f"the row {_shown(row.key)} has bytes that hash to {sha256_hex(data)}, not {digest}"
                 self._find(form.name, _index_of(wanted), message)
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 from carnet.translog.entry import EVIDENCE_UNTRUSTED, EntryType
+from carnet.translog.erasure import erased_document
+from carnet_server.models.notes import ERASED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +35,7 @@ class Fold:
         permits: The rows that ``alias_permits`` may hold; which decisions permit a later move, the entries
             do not say.
         documents: The first entry that names each document, by the document's digest.
+        erased: The first entry that says of a document that it was erased, by the document's digest.
     """
 
     def __init__(self) -> None:
@@ -56,6 +59,7 @@ class Fold:
         }
         self.permits: dict[Key, Row] = {}
         self.documents: dict[str, int] = {}
+        self.erased: dict[str, int] = {}
         self._revisions: dict[tuple[str, Key], int] = {}
         self._steps: dict[EntryType, Callable[[int, Entry], None]] = {
             EntryType.VERSION_PUBLISHED: self._arrive,
@@ -81,6 +85,7 @@ class Fold:
             EntryType.ROLLOUT_CHANGED: self._roll_out,
             EntryType.POLICY_CHANGED: self._put_in_force,
             EntryType.TRUST_CHANGED: self._put_in_force,
+            EntryType.DOCUMENT_ERASED: self._erase,
         }
 
     def step(self, index: int, entry: Entry) -> None:
@@ -235,6 +240,15 @@ class Fold:
     def _put_in_force(self, _index: int, entry: Entry) -> None:
         kind = "policy" if entry.type is EntryType.POLICY_CHANGED else "trust"
         self.rows["documents_in_force"][kind,] = {"digest": entry.new}
+
+    def _erase(self, index: int, entry: Entry) -> None:
+        digest = erased_document(entry)
+        if digest is None:
+            return
+        self.erased.setdefault(digest, index)
+        said = self.rows["approvals"].get((*_key(entry, "promotion"), digest))
+        if said is not None:
+            said["reason"] = ERASED
 
     def _admission(self, entry: Entry) -> Row:
         return self.rows["admissions"].setdefault(_key(entry, "promotion"), {})

@@ -34,8 +34,8 @@ class TableForm:
         name: The table.
         keys: The columns that a row is found by.
         columns: The columns that entries determine.
-        bytes_of: The column with the bytes that a digest's column must be of, by the latter; each digest is
-            among ``keys`` or ``columns``.
+        bytes_of: The column with the bytes that a digest's column must be of, by the latter, or nothing
+            where they were erased; each digest is among ``keys`` or ``columns``.
         is_whole: Whether every row that the log tells of must be there.
     """
 
@@ -101,7 +101,12 @@ FORMS = (
             ("decision_digest", "decision"),
         ),
     ),
-    TableForm("approvals", ("promotion", "digest"), ("meaning", "log_index"), (("digest", "envelope"),)),
+    TableForm(
+        "approvals",
+        ("promotion", "digest"),
+        ("meaning", "log_index", "reason"),
+        (("digest", "envelope"),),
+    ),
     TableForm("admission_cancellations", ("promotion", "canceller"), ("bundle_digest", "log_index")),
     TableForm("alias_permits", ("promotion",), ("decision_digest", "log_index"), is_whole=False),
     TableForm(

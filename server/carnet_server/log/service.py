@@ -316,7 +316,7 @@ class LogService:
         return await self._database.read(query) if start < end else []
 
     async def document(self, digest: str) -> bytes | None:
-        """Read one document; None where there is none of that digest."""
+        """Read one document; None where there is none of that digest, or it was erased."""
 
         def query(connection: Connection) -> bytes | None:
             return connection.execute(queries.READ_DOCUMENT, {"wanted": digest}).scalar()
@@ -330,7 +330,8 @@ class LogService:
             digests: Their digests, ``MAX_DOCUMENTS`` at most.
 
         Returns:
-            Digest, media type and bytes of those that are held, 2 MiB at most but one at least.
+            Digest, media type and bytes of those that are held, erased ones left out; 2 MiB at most, but one
+            at least.
 
         Raises:
             InvalidInputError: Too many were asked for.

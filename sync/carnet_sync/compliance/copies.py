@@ -55,12 +55,16 @@ class Copies:
                 await newest(registry)
         return await cut_of(registries, witnessed=frozenset())
 
-    async def refresh(self, environment: str, cut: Cut) -> None:
+    async def refresh(self, environment: str, cut: Cut) -> bool:
         """Bring a copy up to date, or leave it as it was.
 
         Args:
             environment: Whose log it is.
             cut: Up to where it is copied.
+
+        Returns:
+            Whether documents are missing of which no copied entry says that they were erased: a later cut may
+            have the entry.
 
         Raises:
             UnavailableError: The registry cannot be reached; ``metadata["environment"]`` names it.
@@ -69,11 +73,13 @@ class Copies:
             CarnetError: A call failed; the class says how.
         """
         await asyncio.to_thread(self.folder.mkdir, mode=0o700, parents=True, exist_ok=True)
-        export = ExportWriter(self.folder).environment(environment)
         connection = self._links.registry(environment).connection
+        export = ExportWriter(self.folder).environment(environment)
+        held = HeldCopy(self.folder / environment)
+        copy = LogCopy(connection, export, held=held, cut=cut, manifests=True)
         with reaching(environment):
-            held = HeldCopy(self.folder / environment)
-            await copy_environment(LogCopy(connection, export, held=held, cut=cut, manifests=True), export)
+            await copy_environment(copy, export)
+        return copy.lacks_documents
 
     async def forget(self, environments: Iterable[str]) -> None:
         """Remove copies, so that the next report's are fetched anew."""

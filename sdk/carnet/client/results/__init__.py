@@ -40,6 +40,7 @@ from carnet.client.results.promotions import (
 from carnet.client.results.receipts import VerifiedReceipt
 from carnet.client.results.replays import ReplayedDecision
 from carnet.client.results.retention import (
+    ErasureResult,
     Hold,
     HoldResult,
     Hygiene,
@@ -84,6 +85,7 @@ __all__ = [
     "CompatibleVersion",
     "Drill",
     "Environment",
+    "ErasureResult",
     "Evidence",
     "ExportResult",
     "FoundVersion",

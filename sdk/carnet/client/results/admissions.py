@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
-    """A person's signed word, as the target holds it; ``signer`` is by the pinned key, empty if unknown."""
+    """A person's signed word, as the target holds it; ``signer`` is by the pinned key, empty if unknown.
+
+    Of one that was ``erased``, who said what and when is the target's word, and the reason is gone.
+    """
 
     digest: str
     approver: str
@@ -27,6 +30,7 @@ class Approval:
     reason: str
     signer: str
     received_at: datetime | None
+    erased: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -155,6 +155,7 @@ class Approval(message.Message):
     REASON_FIELD_NUMBER: builtins.int
     CREATE_TIME_FIELD_NUMBER: builtins.int
     ENVELOPE_FIELD_NUMBER: builtins.int
+    ERASED_FIELD_NUMBER: builtins.int
     digest: builtins.str
     """The SHA-256 of the envelope's bytes."""
     approver: builtins.str
@@ -166,7 +167,9 @@ class Approval(message.Message):
     reason: builtins.str
     """The reason that was given."""
     envelope: builtins.bytes
-    """The DSSE envelope."""
+    """The DSSE envelope; empty where it was erased."""
+    erased: builtins.bool
+    """Whether it was erased: what was said stays, by whom and when, as this environment states it; why is gone."""
     @builtins.property
     def create_time(self) -> timestamp_pb2.Timestamp:
         """When it was received here."""
@@ -181,10 +184,11 @@ class Approval(message.Message):
         reason: builtins.str = ...,
         create_time: timestamp_pb2.Timestamp | None = ...,
         envelope: builtins.bytes = ...,
+        erased: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["approver", b"approver", "create_time", b"create_time", "digest", b"digest", "envelope", b"envelope", "meaning", b"meaning", "person", b"person", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["approver", b"approver", "create_time", b"create_time", "digest", b"digest", "envelope", b"envelope", "erased", b"erased", "meaning", b"meaning", "person", b"person", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

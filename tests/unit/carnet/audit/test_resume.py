@@ -10,6 +10,7 @@ import pytest
 from carnet.audit.codes import Code
 from carnet.audit.report import Verdict
 from carnet.audit.verify import verify_export
+from carnet.canonical import sha256_hex
 from carnet.errors import DocumentInvalidError
 from carnet.translog.checkpoint import Checkpoint
 from carnet.translog.entry import EntryType
@@ -250,3 +251,48 @@ def test_a_damaged_state_is_refused(world: Any, auditor: Auditor, damage: str) -
     auditor.states["prod"] = DAMAGE[damage](auditor.states["prod"])
     with pytest.raises(DocumentInvalidError, match="kept state of prod"):
         auditor.audit()
+
+
+NOTE = b'{"note":"Jane Doe asked","salt":"00"}'
+REMOVED = {"namespace": "risk", "model": "fraud", "version": 1, "alias": "champion"}
+
+
+def erase(log: Any, data: bytes) -> int:
+    log.documents.remove(data)
+    about = {key: REMOVED[key] for key in ("namespace", "model", "version")}
+    index: int = log.add(EntryType.DOCUMENT_ERASED, about | {"document": sha256_hex(data)}, new="wrong")
+    return index
+
+
+def test_a_log_whose_new_part_erases_something_is_judged_from_its_beginning(
+    world: Any, auditor: Auditor
+) -> None:
+    world.prod.add(EntryType.ALIAS_REMOVED, REMOVED, NOTE, old="1")
+    assert auditor.audit().ok
+    index = erase(world.prod, NOTE)
+    report = auditor.audit()
+    assert report.ok, report.findings
+    assert (report.environments["prod"].verified_from, report.environments["prod"].erased) == (0, 1)
+    assert [each.index for each in report.erasures] == [index]
+    assert report.notes == ("prod says of documents that they were erased: all of it was verified",)
+
+
+def test_what_was_erased_before_an_audit_goes_on_is_told_and_stays_gone(
+    world: Any, auditor: Auditor, only: Callable[..., Any]
+) -> None:
+    world.prod.add(EntryType.ALIAS_REMOVED, REMOVED, NOTE, old="1")
+    index = erase(world.prod, NOTE)
+    before = auditor.audit()
+    world.prod.add(EntryType.ALIAS_REMOVED, REMOVED, old="1")
+    report = auditor.audit()
+    assert report.ok, report.findings
+    assert report.environments["prod"].verified_from == index + 1
+    assert report.erasures == before.erasures
+    counts = [
+        (each.environments["prod"].documents, each.environments["prod"].erased) for each in (before, report)
+    ]
+    assert counts[0] == counts[1]
+    later = world.prod.add(EntryType.ALIAS_REMOVED, REMOVED, NOTE, old="1")
+    world.prod.documents.remove(NOTE)
+    found = only(auditor.audit())
+    assert (found.index, found.code) == (later, Code.ERASURE_ILLEGAL)
