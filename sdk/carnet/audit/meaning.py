@@ -19,6 +19,7 @@ from carnet.audit.break_glass import GlassJudge, GlassState
 from carnet.audit.codes import Code
 from carnet.audit.judging import Judge, JudgedLog
 from carnet.audit.report import Verdict
+from carnet.audit.statements import WITH_STATEMENT
 from carnet.signing.approval import Approval
 from carnet.signing.break_glass import BreakGlass, BreakGlassReview
 from carnet.signing.decision import Decision, version_uri
@@ -79,6 +80,12 @@ class MeaningJudge(Judge):
     """
 
     NAME = "meaning"
+    TYPES = WITH_STATEMENT | {
+        EntryType.POLICY_CHANGED,
+        EntryType.TRUST_CHANGED,
+        EntryType.VERSION_ADMITTED,
+        EntryType.VERSION_REVOKED,
+    }
     STATE = MeaningState
     state: MeaningState
 
@@ -146,7 +153,7 @@ class MeaningJudge(Judge):
         """Return what was told of a promotion, by type and in order."""
         told: dict[EntryType, list[Record]] = {each: [] for each in _TOLD_OF_PROMOTIONS}
         for record in map(self.log.recall, promotion.told):
-            told[record.entry.type].append(record)
+            told.setdefault(record.entry.type, []).append(record)
         return told
 
     def _check_statement(self, record: Record) -> None:

@@ -53,7 +53,7 @@ _BY_PEOPLE: Mapping[
 _Result = TypeVar("_Result")
 _BY_JOBS_TOO = frozenset({EntryType.PROMOTION_REQUESTED, EntryType.PROMOTION_CANCELLED})
 _BY_OTHERS = frozenset({EntryType.EVIDENCE_ADDED, EntryType.PROMOTION_RECORDED})
-_WITH_STATEMENT = _BY_OTHERS | frozenset(_BY_ENVIRONMENT) | frozenset(_BY_PEOPLE)
+WITH_STATEMENT = _BY_OTHERS | frozenset(_BY_ENVIRONMENT) | frozenset(_BY_PEOPLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ class Statements:
         opened = [
             (at, envelope)
             for at, record in enumerate(records)
-            if record.entry.type in _WITH_STATEMENT and (envelope := attempt(self._open, record)) is not None
+            if record.entry.type in WITH_STATEMENT and (envelope := attempt(self._open, record)) is not None
         ]
         signed = [
             (at, envelope, signer)

@@ -66,6 +66,7 @@ class LogWalk(JudgedLog):
         self._statements = Statements(chain.environment, pins, self.documents)
         self._recalled: dict[bytes, Record] = {}
         self._first, self._bundle = 0, list[bytes]()
+        self._references: dict[int, bytes] = {}  # of this bundle: judges share them
 
     # --- what judges ask ------------------------------------------------------------------------------------
 
@@ -79,9 +80,12 @@ class LogWalk(JudgedLog):
 
     def remember(self, record: Record) -> bytes:
         """Return a reference to the record that is being judged."""
-        data = self._bundle[record.index - self._first]
-        reference = record.index.to_bytes(INDEX_BYTES, "big") + leaf_hash(data)
-        self._keep(reference, record)
+        reference = self._references.get(record.index)
+        if reference is None:
+            data = self._bundle[record.index - self._first]
+            reference = record.index.to_bytes(INDEX_BYTES, "big") + leaf_hash(data)
+            self._references[record.index] = reference
+            self._keep(reference, record)
         return reference
 
     def recall(self, reference: bytes) -> Record:
@@ -96,7 +100,7 @@ class LogWalk(JudgedLog):
             bundle = index // TILE_WIDTH
             width = min(TILE_WIDTH, self._checkpoint.size - bundle * TILE_WIDTH)
             data = read_tile(self._directory, Tile(ENTRIES_LEVEL, bundle, width))
-            entry = parse_bundle(data, width=width)[index % TILE_WIDTH]
+            (entry,) = parse_bundle(data, width=width)[index % TILE_WIDTH :][:1] or (b"",)
             if leaf_hash(entry) != reference[INDEX_BYTES:]:
                 raise LogTamperedError(f"entry {index} is another than it was when it was verified")
             (record,), _ = self._statements.records([(index, parse_entry(entry))])
@@ -128,19 +132,14 @@ class LogWalk(JudgedLog):
                 if hashlib.sha256(data).digest() != next(digests, b""):
                     raise LogTamperedError(f"{bundle.path} was changed while it was being verified")
                 self._first, self._bundle = bundle.first_index, parse_bundle(data, width=bundle.width)
-                self._pass(watch)
+                self._references.clear()
+                records = self._pass()
             except CarnetError as error:
-                self.findings.append(
-                    Finding(
-                        Verdict.TAMPERED,
-                        Code.CHANGED_WHILE_READ,
-                        self.environment,
-                        bundle.first_index,
-                        error.message,
-                        (f"every entry from {bundle.first_index} on",),
-                    )
-                )
+                self._changed(bundle.first_index, error)
                 return False
+            if watch:
+                for record in records:
+                    watch(self.environment, record)
             if progress:
                 progress(bundle.first_index + bundle.width, self._checkpoint.size)
         return True
@@ -155,11 +154,28 @@ class LogWalk(JudgedLog):
         """Have the judges say what the end of the log leaves open, and gather all findings."""
         self.judges.joins.state.last_time = self.judges.form.state.last
         for judge in self.judges:
-            judge.finish()
+            try:
+                judge.finish()
+            except CarnetError as error:
+                self._changed(0, error)
             self.findings += judge.findings
         self.findings += self.documents.finish()
 
-    def _pass(self, watch: Callable[[str, Record], None] | None) -> None:
+    def _changed(self, index: int, error: CarnetError) -> None:
+        """Tell that what was hashed in the first pass is not there any more."""
+        affects = (f"every entry from {index} on",)
+        self.findings.append(
+            Finding(
+                Verdict.TAMPERED,
+                Code.CHANGED_WHILE_READ,
+                self.environment,
+                index,
+                error.message,
+                affects,
+            )
+        )
+
+    def _pass(self) -> list[Record]:
         """Have the entries of one bundle judged, by one judge after the other: none depends on another."""
         entries: list[tuple[int, Entry]] = []
         for index, data in enumerate(self._bundle, self._first):
@@ -172,14 +188,12 @@ class LogWalk(JudgedLog):
             self.documents.take(index, entry)
         records, findings = self._statements.records(entries)
         self.findings += findings
-        if watch:
-            for record in records:
-                watch(self.environment, record)
         for judge in self.judges:
             types, step = judge.TYPES, judge.step
             for record in records:
                 if types is None or record.entry.type in types:
                     step(record)
+        return records
 
     def summary(self) -> EnvironmentSummary:
         """Return what was verified."""

@@ -6,6 +6,8 @@ import shutil
 
 import pytest
 
+from carnet.translog.entry import EntryType
+
 
 @pytest.fixture
 def export(carnet, fraud, tmp_path):
@@ -76,3 +78,29 @@ def test_only_some_environments(carnet, federation, fraud):
     federation.servers["prod"].stop(None).wait()
     assert carnet("audit", "verify", "--environment", "dev", "--environment", "staging").code == 0
     assert carnet("audit", "verify").code == 8
+
+
+def test_an_audit_that_goes_on_says_from_where(carnet, fraud, federation):
+    assert carnet("audit", "verify").code == 0
+    federation.dev.log.append(EntryType.ALIAS_REMOVED, {"alias": "challenger"})
+    ran = carnet("audit", "verify", "--continue")
+    assert ran.code == 0
+    assert "dev: entries from 3 on; those before by an earlier audit" in ran.out
+    kept = federation.folder / "verified" / "dev.state.json"
+    kept.write_text("damaged")
+    ran = carnet("audit", "verify", "--continue")
+    assert ran.code != 0
+    assert "kept state of dev is damaged" in ran.err
+
+
+def test_an_export_is_gone_on_from_without_a_federation(carnet, fraud, run, federation, tmp_path):
+    carnet("audit", "export", tmp_path / "export")
+    pins = federation.folder / "federation.yaml"
+    options = ("--offline", tmp_path / "export", "--trust", pins, "--verified", tmp_path / "verified")
+    nowhere = ("--dir", tmp_path / "nowhere")
+    ran = run(*nowhere, "audit", "verify", *options, "--continue")
+    assert ran.code == 0
+    assert "no earlier audit left a state" in ran.out
+    answer = run(*nowhere, "audit", "verify", *options, "--continue", "-o", "json").json
+    assert answer["notes"] == []
+    assert answer["environments"]["dev"]["verified_from"] == 3

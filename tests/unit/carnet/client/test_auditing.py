@@ -16,6 +16,7 @@ from carnet.client.audit_memory import (
     read_pins,
     remember,
     verify_offline,
+    verify_remembering,
 )
 from carnet.client.federation import Federation
 from carnet.translog.entry import EntryType
@@ -204,3 +205,37 @@ async def test_a_memory_that_cannot_be_written_is_said(federation, client, fraud
     (tmp_path / "file").write_text("")
     with pytest.raises(errors.FileUnreadableError, match="cannot be kept"):
         remember(tmp_path / "file" / "verified", report)
+
+
+async def test_an_audit_goes_on_where_the_last_one_ended(federation, client, fraud):
+    first = await client.audit_verify(resume=True)
+    assert first.ok
+    assert len(first.notes) == 3
+    federation.dev.log.append(EntryType.ALIAS_REMOVED, {"alias": "challenger"})
+    again = await client.audit_verify(resume=True)
+    assert again.ok
+    assert again.notes == ()
+    assert {name: each.verified_from for name, each in again.environments.items()} == {
+        "dev": 3,
+        "staging": 1,
+        "prod": 1,
+    }
+    full = await client.audit_verify()
+    assert {each.verified_from for each in full.environments.values()} == {0}
+
+
+async def test_an_export_is_gone_on_from_with_a_memory_of_its_own(federation, client, fraud, tmp_path, pins):
+    verified = tmp_path / "verified"
+    await client.audit_export(tmp_path / "export")
+    assert (await client.audit_verify(offline=tmp_path / "export", verified=verified)).ok
+    report = await client.audit_verify(offline=tmp_path / "export", verified=verified, resume=True)
+    assert report.ok
+    assert report.environments["dev"].verified_from == 3
+    (verified / "dev.state.json").write_text("{}")
+    with pytest.raises(errors.DocumentInvalidError, match="kept state of dev"):
+        await client.audit_verify(offline=tmp_path / "export", verified=verified, resume=True)
+    (verified / "dev.state.json").unlink()
+    report = verify_remembering(tmp_path / "export", pins, verified, resume=True)
+    assert report.environments["dev"].verified_from == 0
+    assert report.environments["prod"].verified_from == 1
+    assert report.notes == ("dev was verified in full: no earlier audit left a state of it",)

@@ -40,3 +40,33 @@ def test_a_hash_of_another_length_is_refused() -> None:
     builder.append(b"short")
     with pytest.raises(InvalidInputError):
         builder.partial_tiles()
+
+
+@pytest.mark.parametrize("size", [0, 1, 255, 256, 257, 65_535, 65_536, 66_000])
+def test_whole_tiles_at_once_give_the_tree_of_its_leaves_one_by_one(size: int) -> None:
+    builder, one_by_one = TileBuilder(), TileBuilder()
+    tiles = [each for at in range(0, size, 256) for each in builder.extend(HASHES[at : min(at + 256, size)])]
+    assert tiles == [each for value in HASHES[:size] for each in one_by_one.append(value)]
+    assert builder.size == size
+    assert builder.root() == root_of(HASHES[:size])
+    assert builder.partial_tiles() == one_by_one.partial_tiles()
+
+
+@pytest.mark.parametrize("size", [0, 1, 255, 256, 300, 65_536, 65_700])
+def test_a_tree_goes_on_from_its_right_edge(size: int) -> None:
+    builder = TileBuilder()
+    builder.extend(HASHES[:size])
+    again = TileBuilder(builder.size, builder.right_edge)
+    assert again.root() == builder.root()
+    assert again.root(HASHES[size : size + 10]) == root_of(HASHES[: size + 10])
+    again.extend(HASHES[size : size + 299])
+    assert again.root() == root_of(HASHES[: size + 299])
+
+
+@pytest.mark.parametrize(
+    ("size", "edge"),
+    [(-1, []), (1, []), (2, [[HASHES[0]]]), (0, [[HASHES[0]]]), (256, [[]]), (1, [[b"short"]])],
+)
+def test_what_is_no_right_edge_is_refused(size: int, edge: list[list[bytes]]) -> None:
+    with pytest.raises(InvalidInputError):
+        TileBuilder(size, edge)
