@@ -36,6 +36,8 @@ PERMISSIONS: Mapping[str, frozenset[str]] = {
     f"{_GUARDED}PromotionService/CancelPromotion": _MOVERS,
     f"{_GUARDED}PromotionService/RetryPromotion": _MOVERS,
     f"{_GUARDED}EnvironmentService/ListEnvironments": _ANY_ROLE,
+    f"{_GUARDED}ComplianceService/ListReportKinds": frozenset({"auditor"}),
+    f"{_GUARDED}ComplianceService/GenerateReport": frozenset({"auditor"}),
     f"{_WITNESS}AddCheckpoint": frozenset({"log"}),
     f"{_WITNESS}GetWitnessed": _ANY_ROLE | {"log"},
 }

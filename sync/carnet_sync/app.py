@@ -14,10 +14,19 @@ from typing import TYPE_CHECKING
 from carnet.client.renewal import FollowedIdentity
 from carnet.registry.v1 import witness_pb2, witness_pb2_grpc
 from carnet.serving.listening import GRACE_SECONDS, Listener
-from carnet.sync.v1 import environments_pb2, environments_pb2_grpc, promotions_pb2, promotions_pb2_grpc
+from carnet.sync.v1 import (
+    compliance_pb2,
+    compliance_pb2_grpc,
+    environments_pb2,
+    environments_pb2_grpc,
+    promotions_pb2,
+    promotions_pb2_grpc,
+)
 from carnet_sync.access import SyncCallScope
 from carnet_sync.bearer import BearerCallScope
 from carnet_sync.callers import CallersStore
+from carnet_sync.compliance.service import Reports
+from carnet_sync.compliance.servicer import ComplianceServicer
 from carnet_sync.database import Database
 from carnet_sync.environments.links import Links
 from carnet_sync.environments.servicer import EnvironmentServicer
@@ -40,6 +49,7 @@ if TYPE_CHECKING:
 SERVICES = (
     promotions_pb2.DESCRIPTOR.services_by_name["PromotionService"].full_name,
     environments_pb2.DESCRIPTOR.services_by_name["EnvironmentService"].full_name,
+    compliance_pb2.DESCRIPTOR.services_by_name["ComplianceService"].full_name,
     witness_pb2.DESCRIPTOR.services_by_name["WitnessService"].full_name,
 )
 
@@ -81,6 +91,7 @@ class SyncApp:
         self._witness = WitnessServicer(
             Witness(self._database, cosigner, config.logs()) if cosigner else None
         )
+        self._compliance = ComplianceServicer(Reports(self._links, config.compliance))
         self._reload = CallersReload(config, callers, self._identity)
         self._listener = Listener(SyncCallScope(callers, identity=self._identity), SERVICES)
         self._bearer_listener = (
@@ -127,6 +138,7 @@ class SyncApp:
         """Add the servicers to a listener's server; listeners share them."""
         promotions_pb2_grpc.add_PromotionServiceServicer_to_server(self._promotions, server)
         environments_pb2_grpc.add_EnvironmentServiceServicer_to_server(self._environments, server)
+        compliance_pb2_grpc.add_ComplianceServiceServicer_to_server(self._compliance, server)
         witness_pb2_grpc.add_WitnessServiceServicer_to_server(self._witness, server)
 
     async def stop(self, *, grace_seconds: float = GRACE_SECONDS) -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from carnet.serving.callers.certificates import PeerCertificate
     from carnet.serving.callers.claims import Token
 
-Role = Literal["reader", "requester", "operator", "log"]
+Role = Literal["reader", "requester", "operator", "auditor", "log"]
 
 
 class CallerRoles(Strict):
@@ -41,7 +41,7 @@ class CallerRoles(Strict):
         issuer: The issuer of its tokens, where it is meant by claims.
         claims: The claims that its tokens must have, all of them.
         roles: ``reader`` sees promotions; ``requester`` starts, cancels and retries them too; ``operator``
-            cancels and retries.
+            cancels and retries; ``auditor`` has reports made; ``log`` has checkpoints cosigned.
     """
 
     subject: Subject | None = None

@@ -79,6 +79,22 @@ class WitnessKey(_Strict):
     key: Text
 
 
+class ComplianceFiles(_Strict):
+    """What reports are made with; see ``carnet_sync.compliance``.
+
+    Attributes:
+        trust: The pinned keys of environments and people, as ``carnet audit verify --trust`` takes them.
+        key: The private key that signs reports, PEM.
+        folder: Where the copies of the logs are kept.
+        deadline_seconds: How long one report may take, waiting included.
+    """
+
+    trust: Text
+    key: Text
+    folder: Text = "data/compliance"
+    deadline_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False, strict=False)] = 600.0
+
+
 class Route(_Strict):
     """A way that versions may be carried.
 
@@ -108,6 +124,7 @@ class SyncConfig(_Strict):
         oidc: The issuers whose tokens are taken there.
         revoked: The identities that are revoked.
         witness: The key that cosigns the environments' checkpoints; None where nothing is cosigned.
+        compliance: What reports are made with; None where none are made.
         give_up_after_seconds: How long a promotion retries without getting further before it fails.
     """
 
@@ -122,6 +139,7 @@ class SyncConfig(_Strict):
     oidc: tuple[IssuerDocument, ...] = ()
     revoked: tuple[Revocation, ...] = ()
     witness: WitnessKey | None = None
+    compliance: ComplianceFiles | None = None
     give_up_after_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False, strict=False)] = 3600.0
     _path: Path | None = PrivateAttr(default=None)
 
@@ -221,10 +239,15 @@ def parse_config(data: bytes, path: Path) -> SyncConfig:
         key=str(folder / stated.tls.key),
         ca=str(folder / stated.tls.ca),
     )
-    changed = {"tls": tls, "database": resolve_database_url(stated.database, folder)}
+    changed: dict[str, object] = {"tls": tls, "database": resolve_database_url(stated.database, folder)}
     if stated.witness is not None:
         key = str(folder / stated.witness.key)
         changed["witness"] = WitnessKey(name=stated.witness.name, key=key)
+    if stated.compliance is not None:
+        named = {
+            field: str(folder / getattr(stated.compliance, field)) for field in ("trust", "key", "folder")
+        }
+        changed["compliance"] = stated.compliance.model_copy(update=named)
     config = stated.model_copy(update=changed)
     config._path = path.absolute()  # noqa: SLF001  it is this module's
     config.read_callers()

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import csv
+import io
+import json
 import os
 import random
 import re
 import subprocess
+from datetime import UTC, datetime
 
 import pytest
+from pypdf import PdfReader
 
+from carnet.audit.reports.derive import derive_report
+from carnet.audit.reports.parsing import parse_report_bytes
+from carnet.audit.reports.query import ReportKind, ReportQuery
+from carnet.audit.reports.rendering import render_csv, render_html, render_pdf
+from carnet.canonical import canonical_json, sha256_hex
+from carnet.client.audit_memory import read_pins
 from carnet.errors import NotFoundError
+from carnet.signing.times import format_time
 from carnet_server.local.processes import processes_of, stop_all
+from tests.support.browser import browser, expected_tables, shown_tables
 from tests.support.federation import CARNET, LocalFederation
 from tests.support.forks import run_program
 
@@ -144,6 +157,65 @@ def test_it_can_be_seen_again(told):
         assert sorted(each["state"] for each in promotions) == ["REJECTED"] + ["SUCCEEDED"] * 4
     finally:
         again.cli("down")
+
+
+def test_every_report_of_it_is_drawn_and_its_figures_are_the_jsons(told, tmp_path):
+    folder, _ = told
+    again = LocalFederation(folder)
+    again.cli("up", "--detach")
+    try:
+        again.cli("audit", "export", str(tmp_path / "export"), identity="dave")
+        promotions = again.cli_json("promotions", "ls")["promotions"]
+    finally:
+        again.cli("down")
+    pins = read_pins(folder / "federation.yaml")
+    promotion = next(each["id"] for each in promotions if each["target"] == "prod")
+    about = {
+        ReportKind.DOSSIER: {"promotion": promotion},
+        ReportKind.AT: {"at": format_time(datetime.now(UTC)), "reference": "prod/risk/tumour@champion"},
+    }
+    pages = {}
+    for kind in ReportKind:
+        query = ReportQuery.from_json(str(kind), about.get(kind, {}))
+        derived = derive_report(tmp_path / "export", pins, query, generated_at=datetime.now(UTC))
+        assert derived.audit.ok
+        data = canonical_json(derived.report.to_json())
+        document = json.loads(data)
+        assert parse_report_bytes(data) == derived.report
+        check_csv(render_csv(derived.report), document)
+        text = "".join(
+            page.extract_text() for page in PdfReader(io.BytesIO(render_pdf(derived.report))).pages
+        )
+        assert sha256_hex(data) in text
+        pages[kind] = tmp_path / f"{kind}.html", document
+        pages[kind][0].write_bytes(render_html(derived.report))
+    assert sum(len(table["rows"]) for _, document in pages.values() for table in document["tables"]) > 100
+    with browser() as running:
+        for kind, (path, document) in pages.items():
+            page = running.open(path)
+            assert shown_tables(page) == expected_tables(document), kind
+            assert page.title() == document["title"]
+            checkpoints = page.locator("#log-list pre").all_text_contents()
+            assert checkpoints == [each["checkpoint"] for each in document["logs"]]
+    assert running.wrong == []
+
+
+def check_csv(files: dict[str, bytes], document: dict) -> None:
+    """Compare every cell of the files with the JSON's, apart from what draws them."""
+
+    def shown(cell) -> str:
+        if cell is None:
+            return ""
+        if isinstance(cell, list):
+            cell = " | ".join(cell)
+        text = cell if isinstance(cell, str) else json.dumps(cell)
+        return f"'{text}" if isinstance(cell, str) and text[:1] in tuple("=+-@\t\r\n") else text
+
+    for table in document["tables"]:
+        data = files[f"{document['kind']}-{table['name']}.csv"].decode("utf-8-sig")
+        header, *rows = csv.reader(io.StringIO(data, newline=""), strict=True)
+        assert header == [column["name"] for column in table["columns"]]
+        assert rows == [[shown(cell) for cell in row] for row in table["rows"]]
 
 
 def test_it_leaves_alone_what_is_not_its_own(tmp_path):

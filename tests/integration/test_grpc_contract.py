@@ -38,7 +38,7 @@ from carnet.registry.v1 import (
     search_pb2,
     witness_pb2,
 )
-from carnet.sync.v1 import environments_pb2, promotions_pb2
+from carnet.sync.v1 import compliance_pb2, environments_pb2, promotions_pb2
 from carnet_server.access.permissions import PERMISSIONS
 from carnet_server.local.authority import Authority
 
@@ -56,7 +56,7 @@ REGISTRY_FILES = (
     search_pb2,
     witness_pb2,
 )
-SYNC_FILES = (environments_pb2, promotions_pb2)
+SYNC_FILES = (compliance_pb2, environments_pb2, promotions_pb2)
 KNOWN = "namespaces/contract/models/known"
 STRANGER = "spiffe://carnet.internal/service/stranger"
 SECONDS = 5.0
@@ -243,7 +243,8 @@ def test_a_client_without_a_certificate_gets_no_answer_to_any_call(callers, serv
 
 
 @pytest.mark.parametrize(
-    "path", [path for path, permission in PERMISSIONS.items() if "promoter" not in permission.roles]
+    "path",
+    [path for path, permission in PERMISSIONS.items() if not permission.roles & {"promoter", "archivist"}],
 )
 def test_the_promotion_service_may_not_do_the_work_of_people(callers, known, path):
     with pytest.raises(grpc.RpcError) as refused:
@@ -270,7 +271,7 @@ ROLES = {
         "bob": {"approver"},
         "monitor": {"monitor"},
     },
-    "sync": {"ci": {"reader", "requester", "operator"}},
+    "sync": {"ci": {"reader", "requester", "operator"}, "dave": {"reader", "operator", "auditor"}},
 }
 
 
@@ -293,7 +294,9 @@ def filled(message, depth: int = 0):
     }
     for field in message.DESCRIPTOR.fields:
         if field.cpp_type == FieldDescriptor.CPPTYPE_MESSAGE:
-            if depth < 3:
+            if field.message_type.GetOptions().map_entry:
+                getattr(message, field.name)[values[FieldDescriptor.CPPTYPE_STRING]] = "\x00"
+            elif depth < 3:
                 inner = getattr(message, field.name)
                 filled(inner.add() if field.is_repeated else inner, depth + 1)
             continue

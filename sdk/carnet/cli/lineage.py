@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,9 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from carnet.cli.exit_codes import ExitCode
+from carnet.cli.files import write_whole
 from carnet.cli.output import cell, emit, printable, say, short
 from carnet.cli.settings import Command, Settings, pass_settings
-from carnet.errors import FileUnreadableError
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -96,7 +95,7 @@ def lineage(
         raise click.UsageError(f"--format {form} is no JSON object: leave out -o json, or give --to FILE")
     graph = _graph(settings, reference, origin, environment, depth)
     if target is not None:
-        _write(target, _written(graph, form))
+        write_whole(target, _written(graph, form).encode(), what="the lineage")
         emit(
             settings,
             {"path": target, "format": form, "nodes": len(graph.nodes), "edges": len(graph.edges)},
@@ -137,17 +136,6 @@ def _written(graph: LineageGraph, form: str) -> str:
     if form == "json":
         return json.dumps(graph.to_json(), ensure_ascii=False, indent=2, sort_keys=True) + "\n"
     return _tree_text(graph)
-
-
-def _write(path: Path, text: str) -> None:
-    making = path.with_name(f".{path.name}.making")
-    try:
-        making.write_text(text, encoding="utf-8")
-        making.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            making.unlink(missing_ok=True)
-        raise FileUnreadableError(f"{path}: the lineage cannot be written there: {error.strerror}") from error
 
 
 def _tree_text(graph: LineageGraph) -> str:

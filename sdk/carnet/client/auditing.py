@@ -1,19 +1,20 @@
 """Copying logs with their documents, and verifying them.
 
-Responsible for fetching a whole log and every document that it rests on, and for insisting, at the next
-audit, that the logs still begin with the checkpoints that were verified at the last. All judging is done by
+Responsible for copies of whole logs (``carnet.client.log_copy``), and for insisting, at the next audit, that
+the logs still begin with the checkpoints that were verified at the last. All judging is done by
 ``carnet.audit``, offline.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from carnet.audit.export import EnvironmentExport, ExportWriter
+from carnet.audit.export import ExportWriter
+from carnet.audit.held import HeldCopy
+from carnet.client.audit_cut import cut_of
 from carnet.client.audit_memory import (
     earlier_checkpoints,
     federation_pins,
@@ -21,24 +22,18 @@ from carnet.client.audit_memory import (
     remember,
     verify_offline,
 )
+from carnet.client.log_copy import LogCopy, copy_environment
 from carnet.client.results import ExportResult
 from carnet.client.session import Session
-from carnet.errors import CarnetError, InternalError, NotFoundError, PermissionDeniedError
-from carnet.references import ResourceName
-from carnet.registry.v1 import log_pb2, models_pb2
-from carnet.translog.checkpoint import unverified_checkpoint
-from carnet.translog.entry import EntryType, parse_entry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from carnet.audit.report import AuditReport
+    from carnet.client.audit_cut import Cut
     from carnet.client.progress import Progress
 
-_PAGE_SIZE = 1000
-_DOCUMENTS_PER_CALL = 100
-_MANIFESTS_AT_ONCE = 16
-_ARRIVALS = frozenset({EntryType.VERSION_PUBLISHED, EntryType.VERSION_ADMITTED})
+_ROUNDS = 3
 
 
 class Auditing(Session):
@@ -68,19 +63,27 @@ class Auditing(Session):
             ProofInvalidError: A registry answered with no checkpoint; whose it is, the verifier says.
             CarnetError: The call failed; the class says how.
         """
-        writer = ExportWriter(Path(directory))
+        folder = Path(directory)
+        names = environments or tuple(self.federation.environments)
         entries: dict[str, int] = {}
         documents: dict[str, int] = {}
-        for name in environments or tuple(self.federation.environments):
-            self.federation.environment(name)
-            export = await asyncio.to_thread(writer.environment(name).__enter__)
-            try:
-                entries[name], documents[name] = await self._copy(name, export, progress, manifests=manifests)
-            except BaseException as error:
-                await asyncio.to_thread(export.__exit__, type(error), error, error.__traceback__)
-                raise
-            await asyncio.to_thread(export.__exit__, None, None, None)
-        return ExportResult(directory=Path(directory), entries=entries, documents=documents)
+        cuts = await self._cuts(names)
+        for _ in range(_ROUNDS):
+            lacking = []
+            for name, cut in cuts.items():
+                export = await asyncio.to_thread(ExportWriter(folder).environment, name)
+                held = HeldCopy(folder / name) if name in entries else None
+                copy = LogCopy(
+                    self._registry(name), export, held=held, manifests=manifests, cut=cut, progress=progress
+                )
+                entries[name], documents[name] = await copy_environment(copy, export)
+                lacking += [name] if copy.lacks_documents else []
+            # What is missing without a word may have been erased meanwhile: a later cut has the entry for it.
+            later = await self._cuts(names) if lacking else cuts
+            if all(later[name].size <= cuts[name].size for name in lacking):
+                break
+            cuts = later
+        return ExportResult(directory=folder, entries=entries, documents=documents)
 
     async def audit_verify(
         self,
@@ -126,105 +129,9 @@ class Auditing(Session):
             await asyncio.to_thread(remember, memory, report)
         return report
 
-    async def _copy(
-        self, name: str, export: EnvironmentExport, progress: Progress | None, *, manifests: bool
-    ) -> tuple[int, int]:
-        registry = self._registry(name)
-        answer = await registry.call(registry.log.GetCheckpoint, log_pb2.GetCheckpointRequest())
-        size = unverified_checkpoint(answer.checkpoint).size
-        wanted: dict[str, None] = {}
-        arrived: dict[str, None] = {}
-        copied = 0
-        while copied < size:
-            page = await registry.call(
-                registry.log.ListEntries,
-                log_pb2.ListEntriesRequest(start_index=copied, page_size=min(_PAGE_SIZE, size - copied)),
-            )
-            entries = _consecutive(page.entries[: size - copied], copied)
-            if not entries:
-                break  # An entry is missing: the verifier says what that means.
-            await asyncio.to_thread(_append, export, entries)
-            wanted.update(dict.fromkeys(_documents_of(entries)))
-            arrived.update(dict.fromkeys(_versions_in(entries) if manifests else ()))
-            copied += len(entries)
-            if progress:
-                progress(f"copying {name}", copied, size)
-        await asyncio.to_thread(export.finish_log, answer.checkpoint)
-        digests = list(wanted)
-        found = 0
-        for start in range(0, len(digests), _DOCUMENTS_PER_CALL):
-            found += await self._copy_documents(name, export, digests[start : start + _DOCUMENTS_PER_CALL])
-        versions = list(arrived)
-        for start in range(0, len(versions), _MANIFESTS_AT_ONCE):
-            batch = versions[start : start + _MANIFESTS_AT_ONCE]
-            await asyncio.gather(*(self._copy_manifest(name, export, each) for each in batch))
-        return copied, found
-
-    async def _copy_manifest(self, name: str, export: EnvironmentExport, version: str) -> None:
-        """Fetch the manifest of a version; one that this identity may not read is left out."""
-        registry = self._registry(name)
-        try:
-            answer: models_pb2.GetVersionResponse = await registry.call(
-                registry.models.GetVersion, models_pb2.GetVersionRequest(name=version)
-            )
-        except (NotFoundError, PermissionDeniedError):
-            return
-        # It lies under its own digest: one that is not the version's is found by nobody who looks for that.
-        await asyncio.to_thread(export.add_document, answer.version.canonical_manifest)
-
-    async def _copy_documents(self, name: str, export: EnvironmentExport, digests: list[str]) -> int:
-        """Fetch some documents; where all of them are too much for one message, in halves."""
-        registry = self._registry(name)
-        try:
-            answer = await registry.call(
-                registry.log.BatchGetDocuments, log_pb2.BatchGetDocumentsRequest(digests=digests)
-            )
-        except CarnetError as error:
-            if len(digests) == 1 or error.reason not in {"MESSAGE_TOO_LARGE", "RESOURCE_EXHAUSTED"}:
-                raise
-            middle = len(digests) // 2
-            first = await self._copy_documents(name, export, digests[:middle])
-            return first + await self._copy_documents(name, export, digests[middle:])
-        for document in answer.documents:
-            if document.digest not in digests:
-                raise InternalError(f"{registry.peer} answered with a document that was not asked for")
-            # One that is damaged gets another name by its digest, and the verifier misses it under its own.
-            await asyncio.to_thread(export.add_document, document.data)
-        return len(answer.documents)
-
-
-def _consecutive(entries: Sequence[log_pb2.LogEntry], start: int) -> list[log_pb2.LogEntry]:
-    """Return the entries that follow each other from an index on, up to the first that is missing."""
-    numbered = zip(itertools.count(start), entries, strict=False)
-    return [entry for _, entry in itertools.takewhile(lambda pair: pair[0] == pair[1].index, numbered)]
-
-
-def _append(export: EnvironmentExport, entries: Sequence[log_pb2.LogEntry]) -> None:
-    for entry in entries:
-        export.append_entry(entry.entry, entry.leaf_hash or None)
-
-
-def _documents_of(entries: Sequence[log_pb2.LogEntry]) -> list[str]:
-    digests: list[str] = []
-    for each in entries:
-        try:
-            entry = parse_entry(each.entry)
-        except CarnetError:
-            continue  # The verifier names it.
-        digests += entry.documents
-    return digests
-
-
-def _versions_in(entries: Sequence[log_pb2.LogEntry]) -> list[str]:
-    """Return the resource names of the versions that arrived."""
-    names: list[str] = []
-    for each in entries:
-        try:
-            entry = parse_entry(each.entry)
-        except CarnetError:
-            continue  # As above.
-        subject = entry.subject
-        if entry.type in _ARRIVALS and {"namespace", "model", "version"} <= set(subject):
-            namespace, model = str(subject["namespace"]), str(subject["model"])
-            names.append(str(ResourceName(namespace, model, int(subject["version"]))))
-    return names
+    async def _cuts(self, environments: Sequence[str]) -> dict[str, Cut]:
+        pinned = {name: self.federation.environment(name) for name in environments}
+        return await cut_of(
+            {name: self._registry(name) for name in pinned},
+            witnessed=frozenset(name for name, each in pinned.items() if each.witnesses.demands_witnesses),
+        )

@@ -29,9 +29,10 @@ from carnet.registry.v1 import (
     retention_pb2_grpc,
     rollouts_pb2_grpc,
     search_pb2_grpc,
+    stamps_pb2_grpc,
     witness_pb2_grpc,
 )
-from carnet.sync.v1 import environments_pb2_grpc, promotions_pb2_grpc
+from carnet.sync.v1 import compliance_pb2_grpc, environments_pb2_grpc, promotions_pb2_grpc
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -111,6 +112,7 @@ class RegistryConnection(_Connection):
         self.evidence = evidence_pb2_grpc.EvidenceServiceStub(self.channel)
         self.admission = admission_pb2_grpc.AdmissionServiceStub(self.channel)
         self.release = admission_pb2_grpc.ReleaseServiceStub(self.channel)
+        self.stamps = stamps_pb2_grpc.StampServiceStub(self.channel)
         self.retention = retention_pb2_grpc.RetentionServiceStub(self.channel)
         self.identity = identity_pb2_grpc.IdentityServiceStub(self.channel)
         self.log = log_pb2_grpc.LogServiceStub(self.channel)
@@ -151,3 +153,4 @@ class SyncConnection(_Connection):
         super().__init__(endpoint, server_name=server_name, identity=identity, peer="the promotion service")
         self.promotions = promotions_pb2_grpc.PromotionServiceStub(self.channel)
         self.environments = environments_pb2_grpc.EnvironmentServiceStub(self.channel)
+        self.compliance = compliance_pb2_grpc.ComplianceServiceStub(self.channel)

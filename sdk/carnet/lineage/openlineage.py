@@ -13,10 +13,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 from uuid import UUID, uuid5
 
 from carnet.errors import InvalidInputError
+from carnet.lineage.uris import as_uri
 from carnet.signing.times import format_time, parse_time
 from carnet.version import __version__
 
@@ -175,7 +176,7 @@ def _text(node: LineageNode, name: str) -> str:
 
 def _dataset(node: LineageNode) -> dict[str, Any]:
     name, uri = _text(node, "name"), _text(node, "uri")
-    facets = {"dataSource": _facet("1-0-1", "DatasourceDatasetFacet", name=name, uri=_uri(uri))}
+    facets = {"dataSource": _facet("1-0-1", "DatasourceDatasetFacet", name=name, uri=as_uri(uri))}
     if digest := _text(node, "digest"):
         facets["version"] = _facet("1-0-1", "DatasetVersionDatasetFacet", datasetVersion=digest)
     if start := _text(node, "window_start"):
@@ -188,7 +189,7 @@ def _features(node: LineageNode) -> dict[str, Any]:
     name, uri = _text(node, "name"), _text(node, "uri")
     facets = {}
     if uri:
-        facets["dataSource"] = _facet("1-0-1", "DatasourceDatasetFacet", name=name, uri=_uri(uri))
+        facets["dataSource"] = _facet("1-0-1", "DatasourceDatasetFacet", name=name, uri=as_uri(uri))
     if snapshot := _text(node, "snapshot"):
         facets["version"] = _facet("1-0-1", "DatasetVersionDatasetFacet", datasetVersion=snapshot)
     return _named(uri, name) | {"facets": facets}
@@ -239,7 +240,7 @@ def _code(bundle: LineageNode, around: _Neighbours) -> dict[str, Any]:
                 "1-0-1",
                 "SourceCodeLocationJobFacet",
                 type="git",
-                url=_uri(repository),
+                url=as_uri(repository),
                 repoUrl=repository,
                 version=_text(code, "commit"),
             )
@@ -252,15 +253,3 @@ def _facet(release: str, facet: str, /, **fields: str) -> dict[str, Any]:
         "_producer": PRODUCER,
         "_schemaURL": f"{_FACETS}/{release}/{facet}.json#/$defs/{facet}",
     } | fields
-
-
-def _uri(text: str) -> str:
-    """Return text as a URI: what has no scheme, or signs that no URI has, is quoted."""
-    quoted = quote(text, safe=":/?#[]@!$&'()*+,;=%~")
-    scheme = quoted.partition(":")[0]
-    is_uri = (
-        ":" in quoted
-        and scheme[:1].isalpha()
-        and scheme.replace("+", "").replace("-", "").replace(".", "").isalnum()
-    )
-    return quoted if is_uri else f"urn:carnet:{quote(text, safe='')}"

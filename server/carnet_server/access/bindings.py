@@ -31,6 +31,7 @@ Role = Literal[
     "operator",
     "monitor",
     "auditor",
+    "archivist",
     "admin",
     "promoter",
 ]

@@ -109,6 +109,7 @@ PERMISSIONS: dict[str, Permission] = {
     f"{_REGISTRY}RetentionService/PlaceHold": Permission(_roles("auditor", "admin"), _IN_NAME, acts=True),
     f"{_REGISTRY}RetentionService/ReleaseHold": Permission(_roles("auditor", "admin"), _IN_NAME, acts=True),
     f"{_REGISTRY}RetentionService/ListHolds": Permission(READERS, _IN_PARENT),
+    f"{_REGISTRY}RetentionService/EraseDocument": Permission(_roles("admin"), everywhere=True),
     f"{_REGISTRY}RetentionService/GetHygiene": Permission(READERS, _IN_PARENT),
     f"{_REGISTRY}BlobService/FindMissingBlobs": Permission(_roles("publisher", "promoter"), _IN_PARENT),
     f"{_REGISTRY}BlobService/BatchWriteBlobs": Permission(
@@ -122,6 +123,7 @@ PERMISSIONS: dict[str, Permission] = {
         _roles("evaluator", "publisher", "promoter"), _IN_PARENT, acts=True
     ),
     f"{_REGISTRY}EvidenceService/ListEvidence": Permission(READERS, _IN_PARENT),
+    f"{_REGISTRY}StampService/GetStamps": Permission(READERS, _IN_NAME),
     f"{_REGISTRY}AdmissionService/EvaluateAdmission": Permission(_roles("promoter")),
     f"{_REGISTRY}AdmissionService/GetAdmission": Permission(READERS),
     f"{_REGISTRY}AdmissionService/SubmitApproval": Permission(_roles("approver", "breaker")),
@@ -135,13 +137,17 @@ PERMISSIONS: dict[str, Permission] = {
     f"{_REGISTRY}ReleaseService/CreateReadCapability": Permission(_roles("promoter"), _IN_NAME, acts=True),
     f"{_REGISTRY}ReleaseService/RecordAdmission": Permission(_roles("promoter"), _IN_NAME, acts=True),
     f"{_REGISTRY}LogService/GetCheckpoint": Permission(READERS | {"peer"}),
-    f"{_REGISTRY}LogService/ListEntries": Permission(_roles("auditor", "promoter", "admin"), everywhere=True),
+    f"{_REGISTRY}LogService/ListEntries": Permission(
+        _roles("auditor", "archivist", "promoter", "admin"), everywhere=True
+    ),
     f"{_REGISTRY}LogService/WatchEntries": Permission(
-        _roles("auditor", "promoter", "admin"), everywhere=True
+        _roles("auditor", "archivist", "promoter", "admin"), everywhere=True
     ),
     f"{_REGISTRY}LogService/GetReceipt": Permission(READERS | {"peer"}),
     f"{_REGISTRY}LogService/GetConsistencyProof": Permission(READERS | {"peer"}),
     f"{_REGISTRY}WitnessService/AddCheckpoint": Permission(READERS | {"peer"}),
     f"{_REGISTRY}WitnessService/GetWitnessed": Permission(READERS | {"peer"}),
-    f"{_REGISTRY}LogService/BatchGetDocuments": Permission(_roles("auditor", "admin"), everywhere=True),
+    f"{_REGISTRY}LogService/BatchGetDocuments": Permission(
+        _roles("auditor", "archivist", "admin"), everywhere=True
+    ),
 }

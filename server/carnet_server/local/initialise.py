@@ -85,6 +85,7 @@ class _Maker:
             name: LogKey.generate(f"{TRUST_DOMAIN}/witness/{name}", key_type=KeyType.COSIGNATURE_V1)
             for name in (SYNC, *plan.environments)
         }
+        self._report_key = SigningKey.generate()
         self._signing_authorities = {name: Authority.create_for_signing(name) for name in plan.environments}
         self._identity_keys = {
             identity.name: SigningKey.generate() for identity in plan.identities if identity.signs
@@ -112,7 +113,7 @@ class _Maker:
         self._signing_keys[name].save(folder / "signing-key.pem")
         self._log_keys[name].save(folder / "log-key.pem")
         self._witness_keys[name].save(folder / WITNESS_KEY_FILE)
-        write_new_file(folder / WITNESS_POLICY_FILE, self._witness_policy(name).encode())
+        write_new_file(folder / WITNESS_POLICY_FILE, self._witness_policy(name, with_addresses=True).encode())
         self._signing_authorities[name].save_for_signing(folder)
         write_new_file(folder / "policy.yaml", shipped_policy(name))
         write_yaml(
@@ -145,17 +146,22 @@ class _Maker:
         )
         sign_documents(self._folder, name)
 
-    def _witness_policy(self, name: str) -> str:
-        """Return the policy file of who witnesses an environment's log: most of all others."""
+    def _witness_policy(self, name: str, *, with_addresses: bool) -> str:
+        """Return the policy file of who witnesses an environment's log: most of all others.
+
+        Args:
+            name: The environment.
+            with_addresses: Whether to say where each is asked, as only the environment itself must know.
+        """
         others = [each for each in (SYNC, *self._plan.environments) if each != name]
+        addresses = {
+            each: f" carnet://{self._endpoints[each]}/{_server_name(each)}" if with_addresses else ""
+            for each in others
+        }
         lines = [
             f"# Who cosigns the checkpoints of {name}, and how many make them final (C2SP tlog-policy).",
             f"log {self._log_keys[name].verifier.vkey}",
-            *(
-                f"witness {each} {self._witness_keys[each].verifier.vkey} "
-                f"carnet://{self._endpoints[each]}/{_server_name(each)}"
-                for each in others
-            ),
+            *(f"witness {each} {self._witness_keys[each].verifier.vkey}{addresses[each]}" for each in others),
             f"group others {len(others) // 2 + 1} {' '.join(others)}",
             "quorum others",
         ]
@@ -184,7 +190,7 @@ class _Maker:
             }
             for identity in identities
         ]
-        bindings.append({"subject": PROMOTION_SERVICE, "roles": ["promoter"]})
+        bindings.append({"subject": PROMOTION_SERVICE, "roles": ["promoter", "archivist"]})
         return {
             "schema": "carnet.trust/v1",
             "environment": name,
@@ -223,6 +229,7 @@ class _Maker:
         folder = self._folder / "sync"
         self._authority.issue(folder, spiffe_id=PROMOTION_SERVICE, server_name=_server_name("sync"))
         self._witness_keys[SYNC].save(folder / WITNESS_KEY_FILE)
+        self._report_key.save(folder / "report-key.pem")
         write_yaml(
             folder / "sync.yaml",
             {
@@ -240,6 +247,7 @@ class _Maker:
                     for name in self._plan.environments
                 },
                 "witness": {"name": self._witness_keys[SYNC].name, "key": WITNESS_KEY_FILE},
+                "compliance": {"trust": f"../{MARKER}", "key": "report-key.pem"},
                 "routes": [
                     {"source": source, "target": target, "transfer": transfer}
                     for source, target, transfer in self._plan.routes
@@ -269,6 +277,8 @@ class _Maker:
                         "log_key": self._log_keys[name].verifier.vkey,
                         "signing_key": self._signing_keys[name].verification_key.pem,
                         "signing_authority": self._signing_authorities[name].pem,
+                        "witness_key": self._witness_keys[name].verifier.vkey,
+                        "witnesses": self._witness_policy(name, with_addresses=False),
                     }
                     for name in self._plan.environments
                 },
@@ -292,7 +302,8 @@ class _Maker:
                     identity.subject: self._identity_keys[identity.name].verification_key.pem
                     for identity in self._plan.identities
                     if identity.signs
-                },
+                }
+                | {PROMOTION_SERVICE: self._report_key.verification_key.pem},
             },
             comment="What a client needs: where the registries are, and the keys that they are pinned to.",
         )
@@ -308,7 +319,7 @@ def _server_name(name: str) -> str:
 
 def _sync_roles(identity: Identity) -> list[str]:
     held = {role for roles in identity.roles.values() for role in roles}
-    return ["reader", *sorted(held & {"requester", "operator"})]
+    return ["reader", *sorted(held & {"requester", "operator", "auditor"})]
 
 
 def _check_names(plan: Plan) -> None:

@@ -22,7 +22,7 @@ from carnet.errors import (
     UnavailableError,
 )
 from carnet.registry.v1 import witness_pb2
-from carnet.sync.v1 import environments_pb2, promotions_pb2
+from carnet.sync.v1 import compliance_pb2, environments_pb2, promotions_pb2
 from carnet_sync.__main__ import main
 from carnet_sync.access import PERMISSIONS
 from carnet_sync.app import SERVICES, SyncApp
@@ -108,7 +108,7 @@ async def test_everybody_may_what_the_table_says_and_nothing_else(
 def test_the_table_names_every_method_of_the_contract() -> None:
     methods = {
         f"/{service.full_name}/{method.name}"
-        for module in (promotions_pb2, environments_pb2, witness_pb2)
+        for module in (compliance_pb2, promotions_pb2, environments_pb2, witness_pb2)
         for service in module.DESCRIPTOR.services_by_name.values()
         for method in service.methods
     }

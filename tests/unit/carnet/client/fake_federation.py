@@ -351,9 +351,11 @@ class FakeFederation:
         }
         (self.folder / "federation.yaml").write_text(yaml.safe_dump(document | overrides, sort_keys=False))
 
-    def publish(self, folder: Path, *, seed: int = 0, version: int = 1, signer: str = "ci") -> Manifest:
+    def publish(
+        self, folder: Path, *, seed: int = 0, version: int = 1, signer: str = "ci", **overrides: Any
+    ) -> Manifest:
         """Put ``dev/risk/fraud@version`` into dev, as if it had been pushed."""
-        folder = make_bundle_directory(folder, seed=seed)
+        folder = make_bundle_directory(folder, seed=seed, **overrides)
         document = read_document(folder / "carnet.yaml")
         manifest = build_manifest(
             document, folder, home="dev", namespace="risk", model="fraud", version=version

@@ -36,6 +36,7 @@ FILES = {
     "sync/tls.pem",
     "sync/tls-key.pem",
     "sync/witness-key.pem",
+    "sync/report-key.pem",
     *(
         f"environments/{name}/{file}"
         for name in ENVIRONMENTS
@@ -101,7 +102,7 @@ def test_every_process_can_read_its_configuration(folder):
         trust = load_trust(config.trust.read_bytes(), environment=name)
         assert load_policy(config.policy.read_bytes()).document.environment == name
         assert {peer for peer in ENVIRONMENTS if trust.peer(peer)} == set(ENVIRONMENTS) - {name}
-        assert trust.roles(PROMOTION_SERVICE, "any") == {"promoter"}
+        assert trust.roles(PROMOTION_SERVICE, "any") == {"promoter", "archivist"}
         listening.add(config.listen)
     sync = load_sync_config(folder / "sync" / "sync.yaml")
     assert len(listening | {sync.listen}) == len(ENVIRONMENTS) + 1
