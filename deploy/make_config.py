@@ -34,6 +34,8 @@ SERVICE_USER = 10001
 DATABASE_PORT = 5432
 DATABASE_NAME = DATABASE_USER = "carnet"
 BLOBS = "file:/var/lib/carnet/blobs"
+COPIES = "/var/lib/carnet/compliance"
+PINS = "trusted-keys.yaml"
 _LISTEN = f"0.0.0.0:{SERVICE_PORT}"
 _SECRETS = ("*-key.pem",)
 _EXIT_USAGE = 2
@@ -79,10 +81,20 @@ def _adapt(folder: Path, published: dict[str, str]) -> None:
         sign_documents(folder, name)
     own = folder / "sync"
     shutil.copyfile(folder / "ca" / "ca.pem", own / "ca.pem")
-    links = yaml.safe_load((own / "sync.yaml").read_text())["environments"]
-    links = {name: link | {"endpoint": _address(name)} for name, link in links.items()}
-    _rewrite(own / "sync.yaml", _service(own, folder / "databases", "sync") | {"environments": links})
+    stated = yaml.safe_load((own / "sync.yaml").read_text())
+    links = {name: link | {"endpoint": _address(name)} for name, link in stated["environments"].items()}
+    compliance = stated["compliance"] | {"trust": PINS, "folder": COPIES}
+    compliance["tls"]["ca"] = "ca.pem"
     _publish(folder / "federation.yaml", published)
+    shutil.copyfile(folder / "federation.yaml", own / PINS)
+    _rewrite(
+        own / "sync.yaml",
+        _service(own, folder / "databases", "sync")
+        | {
+            "environments": links,
+            "compliance": compliance,
+        },
+    )
 
 
 def _readdress_witnesses(path: Path) -> None:

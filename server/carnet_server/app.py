@@ -108,6 +108,7 @@ if TYPE_CHECKING:
 
     import grpc.aio
 
+    from carnet.serving.http.listening import HttpListener
     from carnet_server.config import RegistryConfig
     from carnet_server.environment.state import EnvironmentState
 
@@ -150,6 +151,7 @@ class RegistryApp:
     Attributes:
         address: ``host:port`` that it listens at, once it is started.
         bearer_address: Where it listens for callers with OIDC tokens; empty for nowhere.
+        http_address: Where it listens for HTTP; empty for nowhere.
     """
 
     def __init__(
@@ -162,6 +164,7 @@ class RegistryApp:
     ) -> None:
         self.address = ""
         self.bearer_address = ""
+        self.http_address = ""
         self._config = config
         self._state = state
         named = config.signing_authority
@@ -220,6 +223,7 @@ class RegistryApp:
         self._listener = Listener(scope, SERVICES)
         by_token = BearerCallScope(state.trust, documents=lambda: state.documents, refusals=self._refusals)
         self._bearer_listener = Listener(by_token, SERVICES) if config.bearer_listen else None
+        self._http = self._make_http() if config.http else None
         self._schedule = AsyncIOScheduler(
             timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         )
@@ -294,10 +298,10 @@ class RegistryApp:
         return [
             (
                 models_pb2_grpc.add_ModelServiceServicer_to_server,
-                CountedModelServicer(self._models, state, aliases.resolves),
+                CountedModelServicer(self._models, state, log, aliases.resolves),
             ),
             (search_pb2_grpc.add_SearchServiceServicer_to_server, SearchServicer(search)),
-            (aliases_pb2_grpc.add_AliasServiceServicer_to_server, AliasServicer(aliases, state)),
+            (aliases_pb2_grpc.add_AliasServiceServicer_to_server, AliasServicer(aliases, state, log)),
             (
                 rollouts_pb2_grpc.add_RolloutServiceServicer_to_server,
                 RolloutServicer(self._rollouts),
@@ -326,6 +330,10 @@ class RegistryApp:
             )
             self.bearer_address = self._bearer_listener.address
             logger.info("listening for callers with tokens on %s", self.bearer_address)
+        if self._http is not None and self._config.http is not None:
+            await self._http.start(self._config.http, self._identity)
+            self.http_address = self._http.address
+            logger.info("listening for HTTP on %s", self.http_address)
         self._reload.start()
         self._rollouts.controller.start()
         for tick, seconds in (
@@ -339,6 +347,17 @@ class RegistryApp:
         ):
             self._schedule.add_job(tick, "interval", seconds=seconds)
         self._schedule.start()
+
+    def _make_http(self) -> HttpListener:
+        """Make what serves HTTP: a witness where there is a key for it, the log where that is wanted."""
+        from carnet.serving.http.add_checkpoint import add_checkpoint_route  # noqa: PLC0415  only where wanted
+        from carnet.serving.http.listening import HttpListener  # noqa: PLC0415  as above
+        from carnet_server.log.http import tile_routes  # noqa: PLC0415  as above
+
+        routes = [add_checkpoint_route(self._witness)] if self._witness else []
+        if self._config.http is not None and self._config.http.tiles:
+            routes += tile_routes(self._database, self._log)
+        return HttpListener(routes)
 
     async def _ask_witnesses(self) -> None:
         """Have what is new of the log cosigned."""
@@ -366,7 +385,7 @@ class RegistryApp:
         if self._schedule.running:
             self._schedule.shutdown(wait=False)
         await self._reload.stop()
-        listeners = [each for each in (self._listener, self._bearer_listener) if each is not None]
+        listeners = [each for each in (self._listener, self._bearer_listener, self._http) if each is not None]
         await asyncio.gather(*(each.stop(grace_seconds=grace_seconds) for each in listeners))
         await self._rollouts.close()
         await self._refusals.flush()

@@ -12,6 +12,7 @@ from carnet.client.channel import TlsIdentity
 from carnet.documents import read_document
 from carnet.serving.engine import resolve_database_url
 from carnet.serving.fields import DatabaseUrl, checked_by
+from carnet.serving.http.document import HttpDocument
 from carnet.signing.document_signers import SignersDocument  # noqa: TC001  pydantic reads it
 from carnet.signing.key_reference import KeyDocument  # noqa: TC001  pydantic reads it
 from carnet_policies.schema_fields import Duration  # noqa: TC001  pydantic reads it
@@ -63,6 +64,12 @@ class SigningAuthorityDocument(_Strict):
     )
 
 
+class RegistryHttpDocument(HttpDocument):
+    """Where a registry listens for HTTP, and whether it serves its log there to whoever asks."""
+
+    tiles: bool = False
+
+
 class EnvironmentDocument(_Strict):
     """The schema of ``environment.yaml``; paths are relative to the file."""
 
@@ -70,6 +77,7 @@ class EnvironmentDocument(_Strict):
     name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*([-_][a-z0-9]+)*$", max_length=63)]
     listen: Address
     bearer_listen: Address | None = None
+    http: RegistryHttpDocument | None = None
     database: DatabaseUrl
     blobs: Annotated[str, checked_by(resolve_blobs_url)]
     tls: TlsDocument
@@ -109,6 +117,7 @@ class RegistryConfig:
         name: The environment's name.
         listen: ``host:port``; port 0 for any that is free.
         bearer_listen: Where callers with OIDC tokens are served, ``host:port``; None for nowhere.
+        http: Where HTTP is served, and what; None for nowhere.
         database_url: The metadata database.
         blobs_url: The store of blobs.
         certificate: The server's certificate chain.
@@ -140,6 +149,7 @@ class RegistryConfig:
     policy: Path
     trust: Path
     bearer_listen: str | None = None
+    http: RegistryHttpDocument | None = None
     signing_authority: SigningAuthorityConfig | None = None
     document_signers: DocumentSigners | None = None
     witness_name: str = ""
@@ -173,6 +183,7 @@ def load_config(path: Path) -> RegistryConfig:
         name=document.name,
         listen=document.listen,
         bearer_listen=document.bearer_listen,
+        http=document.http,
         database_url=resolve_database_url(document.database, folder),
         blobs_url=resolve_blobs_url(document.blobs, folder),
         certificate=folder / document.tls.certificate,

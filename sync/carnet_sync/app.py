@@ -44,6 +44,7 @@ from carnet_sync.witnessing.witness import Witness
 if TYPE_CHECKING:
     import grpc.aio
 
+    from carnet.serving.http.listening import HttpListener
     from carnet_sync.config import SyncConfig
 
 SERVICES = (
@@ -65,11 +66,13 @@ class SyncApp:
     Attributes:
         address: ``host:port`` that it listens at, once it is started.
         bearer_address: Where it listens for callers with OIDC tokens; empty for nowhere.
+        http_address: Where it listens for HTTP; empty for nowhere.
     """
 
     def __init__(self, config: SyncConfig) -> None:
         self.address = ""
         self.bearer_address = ""
+        self.http_address = ""
         self._config = config
         self._identity = FollowedIdentity(config.tls_identity())
         callers = CallersStore(config.read_callers())
@@ -88,10 +91,11 @@ class SyncApp:
         self._promotions = PromotionServicer(service, self._changes)
         self._environments = EnvironmentServicer(self._links)
         cosigner = config.cosigner_key()
-        self._witness = WitnessServicer(
-            Witness(self._database, cosigner, config.logs()) if cosigner else None
-        )
-        self._compliance = ComplianceServicer(Reports(self._links, config.compliance))
+        witness = Witness(self._database, cosigner, config.logs()) if cosigner else None
+        self._witness = WitnessServicer(witness)
+        self._reports = Reports.of(config)
+        self._compliance = ComplianceServicer(self._reports)
+        self._http = _make_http(witness) if config.http else None
         self._reload = CallersReload(config, callers, self._identity)
         self._listener = Listener(SyncCallScope(callers, identity=self._identity), SERVICES)
         self._bearer_listener = (
@@ -130,6 +134,10 @@ class SyncApp:
             )
             self.bearer_address = self._bearer_listener.address
             logger.info("listening for callers with tokens on %s", self.bearer_address)
+        if self._http is not None and self._config.http is not None:
+            await self._http.start(self._config.http, self._identity)
+            self.http_address = self._http.address
+            logger.info("listening for HTTP on %s", self.http_address)
         self._reload.start()
         self._follower.start(self._config.environments)
         self._schedule.start()
@@ -150,9 +158,18 @@ class SyncApp:
         self._changes.close()
         self._schedule.stop()
         await self._reload.stop()
-        listeners = [each for each in (self._listener, self._bearer_listener) if each is not None]
+        listeners = [each for each in (self._listener, self._bearer_listener, self._http) if each is not None]
         await asyncio.gather(*(each.stop(grace_seconds=grace_seconds) for each in listeners))
         await self._follower.stop()
         await self._worker.stop()
         await self._links.close()
+        await self._reports.close()
         await asyncio.to_thread(self._database.close)
+
+
+def _make_http(witness: Witness | None) -> HttpListener:
+    """Make what serves HTTP: the witness, where there is a key for it."""
+    from carnet.serving.http.add_checkpoint import add_checkpoint_route  # noqa: PLC0415  only where wanted
+    from carnet.serving.http.listening import HttpListener  # noqa: PLC0415  as above
+
+    return HttpListener([add_checkpoint_route(witness)] if witness else [])

@@ -17,6 +17,7 @@ import pytest
 from carnet.audit.export import ExportWriter
 from carnet.audit.pins import Pins
 from carnet.audit.verify import verify_export
+from carnet.canonical import sha256_hex
 from carnet.errors import (
     AlreadyExistsError,
     BlobsMissingError,
@@ -397,6 +398,29 @@ async def test_admission_refuses_what_the_carrier_withholds(quiet):
         await quiet.admit(admission.promotion, manifest, evidence=[failed])
     assert kinds(await quiet.staging.entries(start)) == ["evidence.added", "decision.made=FAILED"]
     assert await quiet.staging.version() is None
+
+
+async def test_stamps_are_taken_in_exactly_as_the_source_names_them(quiet):
+    manifest, _, given = await brought(quiet)
+    admission = await quiet.evaluate(given)
+    await quiet.transfer(manifest)
+    released = await quiet.release(admission.promotion, manifest)
+    fresh = {"release": released.envelope}
+    arrival, *_ = released.stamps
+    async with nothing_stored(quiet, StatementInvalidError, "withheld stamp"):
+        await quiet.admit(admission.promotion, manifest, **fresh, stamps=[])
+    async with nothing_stored(quiet, StatementInvalidError, "withheld stamp"):
+        await quiet.admit(admission.promotion, manifest, **fresh, stamps=[arrival + b"\n"])
+    async with nothing_stored(quiet, StatementInvalidError, "none that dev names"):
+        await quiet.admit(admission.promotion, manifest, **fresh, stamps=[arrival, given.request])
+    assert await stored_document(quiet, arrival) is None
+    view, _ = await quiet.admit(admission.promotion, manifest, **fresh, stamps=[arrival, arrival])
+    assert view.admission.state is ADMITTED
+    assert await stored_document(quiet, arrival) == arrival
+
+
+async def stored_document(world, data: bytes) -> bytes | None:
+    return await world.staging.log.document(sha256_hex(data))
 
 
 async def test_a_promotion_id_cannot_be_used_for_something_else(world):

@@ -11,7 +11,7 @@ import asyncio
 import base64
 import contextlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -76,6 +76,7 @@ class Brought:
     subject_name: str
     bundle_digest: str
     given: admission_pb2.AdmissionInput
+    stamps: list[bytes] = field(default_factory=list)
 
     @property
     def blobs(self) -> list[blobs_pb2.BlobRef]:
@@ -175,6 +176,7 @@ class Carrier:
             evidence_pb2.ListEvidenceRequest(parent=brought.name, bundle_digest=brought.bundle_digest),
         )
         brought.given.release = stated.release
+        brought.stamps = list(stated.stamps)
         brought.given.source_receipt.CopyFrom(stated.receipt)
         del brought.given.evidence[:]
         brought.given.evidence.extend(each.envelope for each in held.evidence)
@@ -208,6 +210,7 @@ class Carrier:
             name=f"admissions/{brought.promotion}",
             release=brought.given.release,
             evidence=brought.given.evidence,
+            stamps=brought.stamps,
             epoch=epoch,
         )
         return (await self.call(brought.target, "admission", "Admit", request)).admission

@@ -36,6 +36,7 @@ from carnet.registry.v1 import (
     retention_pb2,
     rollouts_pb2,
     search_pb2,
+    stamps_pb2,
     witness_pb2,
 )
 from carnet.sync.v1 import compliance_pb2, environments_pb2, promotions_pb2
@@ -54,6 +55,7 @@ REGISTRY_FILES = (
     retention_pb2,
     rollouts_pb2,
     search_pb2,
+    stamps_pb2,
     witness_pb2,
 )
 SYNC_FILES = (compliance_pb2, environments_pb2, promotions_pb2)

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import shutil
 import time
+from dataclasses import replace
 
 import pytest
 import yaml
 
-from carnet.errors import CarnetError, UnavailableError
-from carnet.registry.v1 import environment_pb2, log_pb2, witness_pb2
-from carnet.translog.checkpoint import parse_checkpoint
-from carnet.translog.keys import LogVerifier
+from carnet.audit.export import ExportWriter
+from carnet.errors import CarnetError, ConflictError, UnavailableError
+from carnet.registry.v1 import environment_pb2, log_pb2
+from carnet.translog.checkpoint import Checkpoint, parse_checkpoint, sign_checkpoint, unverified_checkpoint
+from carnet.translog.entry import parse_entry
+from carnet.translog.finality import Finality
+from carnet.translog.keys import LogKey, LogVerifier
+from carnet.translog.tiles import entry_bundles, parse_bundle
+from carnet.translog.tree import leaf_hash, root_of
 from carnet.translog.witness_policy import parse_witness_policy
+from carnet.translog.witness_request import WitnessRequest
+from carnet_server.config import load_config
+from carnet_server.witnessing.links import open_link
 from tests.support.federation import LocalFederation
 
 WITHIN_SECONDS = 60.0
@@ -102,25 +113,9 @@ def test_a_forged_checkpoint_is_cosigned_by_nobody(witnessed, environment):
     held = ask(witnessed, "dev", "log", "GetCheckpoint", log_pb2.GetCheckpointRequest()).checkpoint
     forged = held.replace("\n", "\n9", 1)  # another size under the same signature
 
-    async def add(text):
-        folder = witnessed.folder / "environments" / environment
-        policy = parse_witness_policy(
-            (witnessed.folder / "environments" / "dev" / "witnesses.policy").read_bytes(), name="p"
-        )
-        from carnet_server.config import load_config
-        from carnet_server.witnessing.links import GrpcWitness
-
-        url = policy.witnesses[environment].url.removeprefix("carnet://")
-        endpoint, _, server_name = url.partition("/")
-        identity = load_config(folder.parent / "dev" / "environment.yaml").tls_identity()
-        link = GrpcWitness(environment, endpoint, server_name, identity)
-        try:
-            return await link._call("AddCheckpoint", witness_pb2.AddCheckpointRequest(checkpoint=text))
-        finally:
-            await link.close()
-
     with pytest.raises(CarnetError) as caught:
-        asyncio.run(add(forged))
+        request = WitnessRequest(0, (), forged)
+        asyncio.run(as_dev(witnessed, environment, lambda link: link.add_checkpoint(request, anchor=False)))
     assert caught.value.reason == "PROOF_INVALID"
 
 
@@ -161,6 +156,187 @@ def test_an_older_database_is_not_served_and_one_that_went_on_adds_nothing(tmp_p
         assert environment_of(federation, "dev").log_size  # reading goes on
     finally:
         federation.stop()
+
+
+def anchored_by(federation, environment, index):
+    """Whether another environment's log anchors an entry of dev's."""
+    told = [
+        json.loads(bytes(entry))["change"]["new"].split()
+        for (entry,) in federation.query(environment, "SELECT entry FROM log_entries")
+        if b'"type":"anchor.recorded"' in bytes(entry)
+    ]
+    return any(origin.endswith("/dev") and int(size) > index for origin, size in told)
+
+
+def rewritten(export, key, index, *, keep_witnessed):
+    """Change an entry of dev's log in an export, as whoever holds the log's key may, who signs it all anew."""
+    place = export / "dev"
+    size = unverified_checkpoint((place / "checkpoint").read_text()).size
+    entries = [
+        entry
+        for bundle in entry_bundles(size)
+        for entry in parse_bundle((place / bundle.path).read_bytes(), width=bundle.width)
+    ]
+    changed = parse_entry(entries[index])
+    actor = replace(changed.actor, subject="spiffe://carnet.internal/service/somebody-else")
+    entries[index] = replace(changed, actor=actor).to_bytes()
+    head = Checkpoint(key.name, size, root_of(map(leaf_hash, entries)))
+    documents = [each.read_bytes() for each in (place / "envelopes").iterdir()]
+    witnessed = (place / "checkpoint.witnessed").read_text()
+    with ExportWriter(export).environment("dev") as writer:
+        for entry in entries:
+            writer.append_entry(entry)
+        for document in documents:
+            writer.add_document(document)
+        writer.finish_log(sign_checkpoint(head, key), witnessed if keep_witnessed else "")
+
+
+def test_an_export_shows_what_is_final_and_anchors_name_a_log_that_its_own_key_rewrote(witnessed, tmp_path):
+    reference = witnessed.publish(tmp_path, "risk/rewritten")
+    with witnessed.client("ci") as ci:
+        index = ci.resolve(str(reference)).receipt.receipt.index
+        until(
+            lambda: ci.resolve(str(reference)).receipt.finality is Finality.FINAL,
+            "the client itself finds the publication final",
+        )
+    for environment in ("staging", "prod"):
+        until(lambda name=environment: anchored_by(witnessed, name, index), f"{environment} anchors it")
+    export, trust = tmp_path / "export", str(witnessed.folder / "federation.yaml")
+    witnessed.cli("audit", "export", str(export), identity="dave")
+    verify = ("audit", "verify", "--offline", str(export), "--trust", trust)
+    report = witnessed.cli_json(*verify)
+    assert report["ok"]
+    assert report["environments"]["dev"]["final_size"] > index
+    assert (export / "dev" / "checkpoint.witnessed").exists()
+
+    folder = witnessed.folder / "environments" / "dev"
+    origin = yaml.safe_load((folder / "environment.yaml").read_text())["log"]["origin"]
+    key = LogKey.load(origin, folder / "log-key.pem")
+    kept, stripped = tmp_path / "kept", tmp_path / "stripped"
+    shutil.copytree(export, kept)
+    shutil.copytree(export, stripped)
+
+    # Whoever rewrites it leaves the checkpoint that was witnessed, or takes it away: the anchors stay.
+    rewritten(kept, key, index, keep_witnessed=True)
+    rewritten(stripped, key, index, keep_witnessed=False)
+    for place in (kept, stripped):
+        report = witnessed.cli_json(*verify[:3], str(place), *verify[4:], check=6)
+        found = [each for each in report["findings"] if each["verdict"] == "tampered"]
+        assert {each["environment"] for each in found} == {"dev"}
+        told = " ".join(each["message"] for each in found)
+        assert "of staging's log anchors" in told
+        assert "of prod's log anchors" in told
+        assert all(each["index"] is None or each["index"] <= index for each in found)
+        assert report["environments"]["dev"]["final_size"] == 0
+    assert any(each["verdict"] == "incomplete" for each in report["findings"]), "nothing is witnessed there"
+
+
+def test_a_promotion_is_waited_for_until_it_is_final(witnessed, tmp_path):
+    reference = witnessed.publish(tmp_path, "risk/promoted")
+    witnessed.evaluate(reference)
+    done = witnessed.cli_json("promote", str(reference), "--to", "staging", "--final", "--timeout", "60s")
+    assert done["state"] == "SUCCEEDED"
+    assert done["receipt"]["finality"] == "final"
+    assert witnessed.cli_json("promotions", "show", done["id"])["receipt"]["finality"] == "final"
+
+
+def test_status_and_answers_say_what_is_final(witnessed, tmp_path):
+    reference = witnessed.publish(tmp_path, "risk/told")
+    alias = f"dev/{reference.namespace}/{reference.model}@live"
+    moved = witnessed.cli_json("alias", "set", alias, "1")
+    assert moved["receipt"]["finality"] == "committed", "a change comes back before any witness saw it"
+    until(lambda: witnessed.cli_json("alias", "show", alias)["alias"]["finality"] == "final", "it is final")
+    (listed,) = witnessed.cli_json("alias", "ls", f"dev/{reference.namespace}/{reference.model}")["aliases"]
+    (move,) = witnessed.cli_json("alias", "history", alias)["moves"]
+    assert (listed["finality"], move["finality"]) == ("final", "final")
+    assert witnessed.cli_json("show", alias)["receipt"]["finality"] == "final"
+    told = witnessed.cli_json("status", "--dir", str(witnessed.folder))["environments"]
+    (dev,) = [each for each in told if each["name"] == "dev"]
+    assert dev["log_size"] >= dev["final_size"] > listed["log_index"]
+    assert {each["name"] for each in dev["witnesses"]} == {"sync", "staging", "prod"}
+    assert dev["alarms"] == []
+
+
+def test_nothing_waits_for_witnesses_that_are_away(witnessed, tmp_path):
+    """Moves and rollbacks come back committed while nobody can cosign; what was final before stays so."""
+    reference = witnessed.publish(tmp_path / "one", "risk/alone", seed=1)
+    witnessed.publish(tmp_path / "two", "risk/alone", seed=2)
+    alias = f"dev/{reference.namespace}/{reference.model}@live"
+    with witnessed.client("ci") as ci:
+        ci.set_alias(alias, 1)
+        until(lambda: ci.alias(alias).finality is Finality.FINAL, "the first move is final")
+        with contextlib.ExitStack() as held:
+            for name in ("staging", "prod", "sync"):
+                held.enter_context(witnessed.frozen(name))
+            moved = ci.set_alias(alias, 2)
+            assert moved.receipt.finality is Finality.COMMITTED
+            back = ci.rollback(alias, "metric-degradation")
+            assert (back.alias.version, back.receipt.finality) == (1, Finality.COMMITTED)
+            newest, *_, first = ci.alias_history(alias)
+            assert (newest.finality, first.finality) == (Finality.COMMITTED, Finality.FINAL)
+        until(lambda: ci.alias(alias).finality is Finality.FINAL, "the witnesses are back")
+
+
+def test_two_histories_by_one_key_are_alarmed_in_log_status_and_every_audit(tmp_path):
+    federation = LocalFederation(tmp_path / "carnet")
+    federation.start()
+    try:
+        reference = federation.publish(tmp_path, "risk/fraud")
+        with federation.client("ci") as ci:
+            until(
+                lambda: ci.resolve(str(reference)).receipt.finality is Finality.FINAL,
+                "the publication is witnessed",
+            )
+        folder = federation.folder / "environments"
+        config = load_config(folder / "dev" / "environment.yaml")
+        key = LogKey.load(config.log_origin, config.log_key)
+        held = until(lambda: witnessed_by(federation, "staging", key), "staging holds a checkpoint of dev")
+        size = unverified_checkpoint(held).size
+        fork = sign_checkpoint(Checkpoint(key.name, size, b"\1" * 32), key)
+        request = WitnessRequest(size, (), fork)
+        with pytest.raises(ConflictError, match="two histories"):
+            asyncio.run(
+                as_dev(federation, "staging", lambda link: link.add_checkpoint(request, anchor=False))
+            )
+
+        (alarm,) = environment_of(federation, "staging").alarms
+        assert (alarm.kind, alarm.origin) == ("equivocation", key.name)
+        shown = federation.cli("status", "--dir", str(federation.folder))
+        assert f"ALARM in staging: equivocation of {key.name}" in shown.stderr
+        assert f"equivocation of {key.name}" in federation.cli("environments").stdout
+        assert "alarm:" in federation.processes["staging"].log_file.read_text()
+
+        report = federation.cli_json("audit", "verify", identity="dave", check=6)
+        (finding,) = report["findings"]
+        assert (finding["verdict"], finding["environment"]) == ("tampered", "dev")
+        assert f"the alarm in entry {alarm.log_index} of staging's log" in finding["message"]
+        assert (b"\1" * 32).hex() in finding["message"]
+
+        # It stands after a start, and the same two checkpoints are told once.
+        with pytest.raises(ConflictError):
+            asyncio.run(
+                as_dev(federation, "staging", lambda link: link.add_checkpoint(request, anchor=False))
+            )
+        federation.processes["staging"].stop()
+        federation.start("staging")
+        assert len(environment_of(federation, "staging").alarms) == 1
+    finally:
+        federation.stop()
+
+
+def witnessed_by(federation, environment, key):
+    return asyncio.run(as_dev(federation, environment, lambda link: link.newest(key.name)))
+
+
+async def as_dev(federation, environment, act):
+    """Speak to another environment's witness as dev's registry does."""
+    config = load_config(federation.folder / "environments" / "dev" / "environment.yaml")
+    policy = parse_witness_policy(config.witnesses.read_bytes(), name="witnesses.policy")
+    link = open_link(policy.witnesses[environment], config.tls_identity())
+    try:
+        return await act(link)
+    finally:
+        await link.close()
 
 
 def test_the_cosigner_key_and_the_log_key_are_different_keys(witnessed):

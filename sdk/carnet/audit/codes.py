@@ -97,5 +97,8 @@ class Code(StrEnum):
     NOT_FINAL = "not-final"
     EQUIVOCATION = "equivocation"
     ALARM_UNFOUNDED = "alarm-unfounded"
+    # Policies that are replayed.
+    DECISION_NOT_REPLAYED = "decision-not-replayed"
+    DECISION_UNFOUNDED = "decision-unfounded"
     # A live database.
     TABLE_MISMATCH = "table-mismatch"

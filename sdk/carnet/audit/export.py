@@ -16,7 +16,7 @@ import shutil
 from itertools import islice
 from typing import TYPE_CHECKING, Self
 
-from carnet.audit.layout import CHECKPOINT, ENVELOPES, WITNESSED_CHECKPOINT
+from carnet.audit.layout import BUNDLES, CHECKPOINT, ENVELOPES, WITNESSED_CHECKPOINT
 from carnet.canonical import sha256_hex
 from carnet.errors import CarnetError, FileUnreadableError, InvalidInputError, StorageFullError
 from carnet.references import check_name
@@ -178,6 +178,17 @@ class EnvironmentExport:
         digest = sha256_hex(data)
         self._write(f"{ENVELOPES}/{digest}", data)
         return digest
+
+    def add_bundle(self, manifest: bytes, signature: bytes) -> None:
+        """Write a bundle's manifest and its model signature, under the manifest's digest.
+
+        Raises:
+            StorageFullError: The disk is full.
+            FileUnreadableError: A file cannot be written.
+        """
+        place = f"{BUNDLES}/{sha256_hex(manifest)}"
+        self._write(f"{place}.json", manifest)
+        self._write(f"{place}.sig", signature)
 
     def _write_bundle(self) -> None:
         tile = Tile(ENTRIES_LEVEL, self._bundles, len(self._bundle))

@@ -24,12 +24,14 @@ class FormState:
 
     Attributes:
         latest: The newest time of all entries.
+        last: The time of the last one.
         published: How many versions were published.
         admitted: How many were admitted.
         refused: How many decisions said no.
     """
 
     latest: datetime | None = None
+    last: datetime | None = None
     published: int = 0
     admitted: int = 0
     refused: int = 0
@@ -56,6 +58,7 @@ class FormJudge(Judge):
             self.violated(
                 record, Code.ENTRY_FOREIGN, f"the entry is of the environment {entry.environment!r}"
             )
+        state.last = entry.time
         if state.latest is None or entry.time > state.latest:
             state.latest = entry.time
         elif entry.time < state.latest - CLOCK_SKEW:

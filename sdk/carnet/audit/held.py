@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from carnet.audit.layout import read_checkpoint, read_document, read_tile
+from carnet.audit.layout import read_bundle, read_checkpoint, read_document, read_tile
 from carnet.errors import CarnetError
 from carnet.translog.checkpoint import unverified_checkpoint
 from carnet.translog.tiles import entry_bundles, parse_bundle
@@ -49,5 +49,12 @@ class HeldCopy:
         """Return a document; None for one that is not there whole."""
         try:
             return read_document(self._directory, digest)
+        except CarnetError:
+            return None
+
+    def bundle(self, digest: str) -> tuple[bytes, bytes] | None:
+        """Return a bundle's manifest and signature; None where they are not there whole."""
+        try:
+            return read_bundle(self._directory, digest)
         except CarnetError:
             return None

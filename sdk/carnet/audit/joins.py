@@ -88,13 +88,22 @@ class JoinJudge(Judge):
     """One walk along a log, noting what the join with others needs."""
 
     NAME = "joins"
+    TYPES = frozenset(
+        {
+            EntryType.VERSION_PUBLISHED,
+            EntryType.VERSION_ADMITTED,
+            EntryType.DECISION_MADE,
+            EntryType.PROMOTION_RECORDED,
+            EntryType.DOSSIER_ISSUED,
+            EntryType.PROMOTION_REQUESTED,
+        }
+    )
     STATE = JoinState
     state: JoinState
 
     def step(self, record: Record) -> None:
         """Note the next record."""
         entry, state = record.entry, self.state
-        state.last_time = entry.time
         match entry.type:
             case EntryType.VERSION_PUBLISHED:
                 state.held.add(_deed(record)[1])

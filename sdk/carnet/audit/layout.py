@@ -1,8 +1,8 @@
 """The layout of an export, and how its files are read.
 
 Responsible for where things lie below ``<directory>/<environment>/`` (``checkpoint``,
-``checkpoint.witnessed``, ``tile/…``, ``envelopes/<digest>``) and for reading them without trusting whoever
-made the copy: regular files only, no links, bounded in size.
+``checkpoint.witnessed``, ``tile/…``, ``envelopes/<digest>``, ``bundles/<digest>.json`` and ``.sig``) and for
+reading them without trusting whoever made the copy: regular files only, no links, bounded in size.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ CHECKPOINT = "checkpoint"
 WITNESSED_CHECKPOINT = "checkpoint.witnessed"
 TILES = "tile"
 ENVELOPES = "envelopes"
+BUNDLES = "bundles"
 DOCUMENT_MAX_BYTES = 64 * 1024 * 1024
 
 
@@ -80,6 +81,26 @@ def read_document(environment: Path, digest: str) -> bytes:
             f"the document {digest[:16]}… was changed: its bytes hash to {sha256_hex(data)}"
         )
     return data
+
+
+def read_bundle(environment: Path, digest: str) -> tuple[bytes, bytes]:
+    """Read a bundle's manifest, and insist on its digest; and its model signature, as it was handed out.
+
+    Raises:
+        NotFoundError: One of them is not in the export.
+        FileUnreadableError: One of them cannot be read.
+        DigestMismatchError: The manifest is another.
+    """
+    try:
+        manifest = _read(f"{environment}/{BUNDLES}/{digest}.json", max_bytes=DOCUMENT_MAX_BYTES)
+        signature = _read(f"{environment}/{BUNDLES}/{digest}.sig", max_bytes=DOCUMENT_MAX_BYTES)
+    except LogTamperedError as error:
+        raise DigestMismatchError(error.message) from error
+    if sha256_hex(manifest) != digest:
+        raise DigestMismatchError(
+            f"the manifest {digest[:16]}… was changed: it hashes to {sha256_hex(manifest)}"
+        )
+    return manifest, signature
 
 
 def files_below(directory: Path) -> list[str]:

@@ -98,8 +98,6 @@ class MeaningJudge(Judge):
     def step(self, record: Record) -> None:
         """Judge the next record."""
         entry = record.entry
-        if self.state.unlogged and entry.envelope_digest is not None:
-            self.state.unlogged.pop(entry.envelope_digest, None)
         if record.statement is not None:
             self._check_statement(record)
         match entry.type:
@@ -122,7 +120,7 @@ class MeaningJudge(Judge):
         """Tell of evidence that never came, and of a broken glass that no entry tells of."""
         missing: dict[bytes, list[str]] = {}
         for digest, dossiers in self.state.unlogged.items():
-            for reference in dossiers:
+            for reference in () if self.log.is_named(digest) else dossiers:
                 missing.setdefault(reference, []).append(digest)
         for reference, digests in missing.items():
             message = f"the dossier names evidence that the log does not have: {', '.join(digests)}"

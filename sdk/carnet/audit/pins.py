@@ -124,6 +124,8 @@ class Pins:
                 if self._persons_by_subject.setdefault(subject, person.name) != person.name:
                     raise InvalidInputError(f"pins: the subject {subject!r} belongs to two people")
 
+        self.all_keys: dict[str, VerificationKey] = self.environment_keys | self.people_keys
+
     @classmethod
     def from_mapping(cls, data: Any) -> Self:
         """Read pins from parsed JSON or YAML.
@@ -161,11 +163,6 @@ class Pins:
     def authorities(self) -> tuple[SigningAuthority, ...]:
         """The pinned authorities of jobs' keys."""
         return tuple(each.authority for each in self.environments.values() if each.authority is not None)
-
-    @property
-    def all_keys(self) -> dict[str, VerificationKey]:
-        """Every pinned signing key, by key id."""
-        return self.environment_keys | self.people_keys
 
     def holder_of(self, key_id: str) -> str:
         """Return who holds a pinned key, for a message."""

@@ -122,7 +122,8 @@ class RolloutJudge(Judge):
         elif entry.type in _MOVES:
             self._step_move(record)
         elif entry.type is not EntryType.VERSION_STAGE_CHANGED:
-            self._settle()
+            if self.state.followed is not None:
+                self._settle()
             if entry.type is EntryType.POLICY_CHANGED and entry.new is not None:
                 self.state.policies.add(entry.new)
             elif entry.type is EntryType.DECISION_MADE and entry.new == "PASSED":

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _Name = tuple[str, str, int]
 _ARRIVALS = frozenset({EntryType.VERSION_PUBLISHED, EntryType.VERSION_ADMITTED})
+_STAGES: dict[str | None, Stage] = {str(each): each for each in Stage}
 _MOVES = frozenset({EntryType.ALIAS_MOVED, EntryType.ALIAS_REMOVED})
 
 
@@ -83,13 +84,15 @@ class StageJudge(Judge):
             self.state.strict = True
             self._change(record)
             return
-        self._settle()
-        name = _version_of(entry)
+        if self.state.mover is not None:
+            self._settle()
         if entry.type in _MOVES:
             self._move_alias(record)
-        elif name is None:
             return
-        elif entry.type in _ARRIVALS:
+        name = _version_of(entry)
+        if name is None:
+            return
+        if entry.type in _ARRIVALS:
             self.state.stages.setdefault(name, Stage.REGISTERED)
         elif entry.type is EntryType.DECISION_MADE and entry.new == "PASSED":
             self.state.decided[_decision_key(entry)] = entry.envelope_digest
@@ -208,7 +211,7 @@ class StageJudge(Judge):
 
 def _version_of(entry: Entry) -> _Name | None:
     subject = entry.subject
-    if not {"namespace", "model", "version"} <= set(subject):
+    if "namespace" not in subject or "model" not in subject or "version" not in subject:
         return None
     return str(subject["namespace"]), str(subject["model"]), int(subject["version"])
 
@@ -218,4 +221,4 @@ def _decision_key(entry: Entry) -> tuple[str, str]:
 
 
 def _stage(value: str | None) -> Stage | None:
-    return Stage(value) if value in set(Stage) else None
+    return _STAGES.get(value)

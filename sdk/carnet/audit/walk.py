@@ -159,6 +159,7 @@ class LogWalk(JudgedLog):
 
     def finish(self) -> None:
         """Have the judges say what the end of the log leaves open, and gather all findings."""
+        self.judges.joins.state.last_time = self.judges.form.state.last
         for judge in self.judges:
             judge.finish()
             self.findings += judge.findings

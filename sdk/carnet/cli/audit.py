@@ -65,18 +65,18 @@ audit.add_command(bom)
 )
 @_ENVIRONMENTS
 @click.option(
-    "--report",
-    "reported",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Verify a report, JSON: its signature, and every row, derived again from the logs.",
-)
-@click.option(
     "--database",
     "databases",
     multiple=True,
     metavar="ENV=URL",
     help="Compare the tables of an environment's live database with its log; may be given several times.",
+)
+@click.option(
+    "--report",
+    "reported",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Verify a report, JSON: its signature, and every row, derived again from the logs.",
 )
 @click.pass_context
 @pass_settings
@@ -87,8 +87,8 @@ def verify(
     offline: Path | None,
     trust: Path | None,
     environments: tuple[str, ...],
-    reported: Path | None,
     databases: tuple[str, ...],
+    reported: Path | None,
 ) -> None:
     """Verify every entry, document, signature and decision against the pinned keys.
 
@@ -99,8 +99,8 @@ def verify(
     Examples:
       carnet audit verify --as dave
       carnet audit verify --offline ./export --trust pins.json
-      carnet audit verify --report changes.json --offline ./export --trust pins.json
       carnet audit verify --as dave --database prod=postgresql://auditor@db.internal/prod
+      carnet audit verify --report changes.json --offline ./export --trust pins.json
     """
     if reported is not None:
         if environments or databases:

@@ -27,6 +27,7 @@ KNOWN: dict[str, tuple[str, str]] = {
     "identity": ("Make, list and revoke identities.", "server"),
     "migrate": ("Move metadata, log and blobs to other storage.", "server"),
     "policy": ("Check, test and explain policies.", "policies"),
+    "replay": ("Replay the policies of an audit's export.", "server"),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -111,7 +112,13 @@ def _show_receipt(settings: Settings, path: Path, keys: PinnedKeys) -> None:
             ),
         )
 
-    emit(settings, found, show)
+    answer = {
+        "environment": found.environment,
+        "log_index": receipt.index,
+        "tree_size": receipt.tree_size,
+        "entry": json.loads(receipt.entry_bytes),
+    }
+    emit(settings, answer, show)
 
 
 def _show_bundle(page: Console, found: VerifiedBundle) -> None:

@@ -16,7 +16,7 @@ from carnet.bundle.paths import RESERVED_NAMES, SIGNATURE_NAME
 from carnet.client.audit_memory import federation_pins, read_pins
 from carnet.client.results import VerifiedBundle, VerifiedReceipt
 from carnet.documents import read_file
-from carnet.errors import FileUnreadableError, IntegrityError, StatementInvalidError
+from carnet.errors import IntegrityError, StatementInvalidError
 from carnet.stamps.folder import folder_of, read_folder
 from carnet.stamps.stamp import STAMP_MAX_BYTES, read_receipt
 from carnet.stamps.verify import check_receipt_alone, verify_list, verify_stamps
@@ -191,7 +191,7 @@ def _require(path: Path, folder: Path, verified: VerifiedStamps | None, environm
     if not environment:
         return
     if verified is None:
-        raise FileUnreadableError(
+        raise IntegrityError(
             f"{path} has no stamps ({folder} is missing), so nothing shows that it was admitted to "
             f"{environment}: pull it again"
         )

@@ -40,8 +40,8 @@ class LogCopy:
         export: Where it is written.
         held: An earlier copy, of which nothing is fetched again but documents that entries call erased; None
             for fetching everything.
-        manifests: Whether the manifests of the versions that arrived are copied as documents too, as far as
-            this identity may read them.
+        manifests: Whether the manifests of the versions that arrived are copied too, with their signatures,
+            as far as this identity may read them.
         cut: Up to where the log is copied; None for its newest checkpoint.
         progress: Told of the stage ``copying ENV``, in entries.
 
@@ -63,8 +63,8 @@ class LogCopy:
         self._registry = registry
         self._export = export
         self._held = held
-        self._manifests = manifests
         self._cut = cut
+        self._manifests = manifests
         self._progress = progress
         self._entries = 0
         self._wanted: dict[str, None] = {}
@@ -125,11 +125,11 @@ class LogCopy:
         """Take over the manifests that are held, and return the versions whose are not."""
         missing = []
         for version, digest in self._arrived.items():
-            data = None if self._held is None else self._held.document(digest)
-            if data is None:
+            bundle = None if self._held is None else self._held.bundle(digest)
+            if bundle is None:
                 missing.append(version)
             else:
-                self._export.add_document(data)
+                self._export.add_bundle(*bundle)
         return missing
 
     async def _fetch_manifest(self, version: str) -> None:
@@ -140,8 +140,9 @@ class LogCopy:
             )
         except (NotFoundError, PermissionDeniedError):
             return
+        found = answer.version
         # It lies under its own digest: one that is not the version's is found by nobody who looks for that.
-        await asyncio.to_thread(self._export.add_document, answer.version.canonical_manifest)
+        await asyncio.to_thread(self._export.add_bundle, found.canonical_manifest, found.signature)
 
     async def _fetch_entries(self, size: int) -> None:
         while self._entries < size:

@@ -96,10 +96,7 @@ class Pulling(Stamping):
         already_there = await asyncio.to_thread(os.path.lexists, target)
         if already_there:
             await asyncio.to_thread(self._check_same, target, resolved)
-        else:
-            await self._fetch_files(resolved, target, progress)
-        if fetched is not None:
-            await asyncio.to_thread(_keep_stamps, target, fetched)
+        await self._bring(resolved, target, fetched, already_there=already_there, progress=progress)
         return PulledBundle(
             reference=resolved.reference,
             path=target,
@@ -111,6 +108,28 @@ class Pulling(Stamping):
             stamps_path=folder_of(target) if fetched else None,
             stamps_problem=fetched.problem if fetched else problem,
         )
+
+    async def _bring(
+        self,
+        resolved: ResolvedVersion,
+        target: Path,
+        stamps: FetchedStamps | None,
+        *,
+        already_there: bool,
+        progress: Progress | None,
+    ) -> None:
+        """Fetch the files where they are not there, and put the stamps beside them, written before."""
+        staged_stamps = None
+        if stamps is not None:
+            staged_stamps = await asyncio.to_thread(_stage_stamps, target, stamps)
+        try:
+            if not already_there:
+                await self._fetch_files(resolved, target, progress)
+            if staged_stamps is not None:
+                await asyncio.to_thread(_put_stamps, target, staged_stamps)
+        finally:
+            if staged_stamps is not None:
+                await asyncio.to_thread(shutil.rmtree, staged_stamps, ignore_errors=True)
 
     async def _fetch_files(self, resolved: ResolvedVersion, target: Path, progress: Progress | None) -> None:
         staging, files = await asyncio.to_thread(_make_staging, target, resolved.manifest)
@@ -249,9 +268,15 @@ def _put_in_place(staging: Path, target: Path, resolved: ResolvedVersion) -> Non
         _sync_folder(target.parent)
 
 
-def _keep_stamps(target: Path, stamps: FetchedStamps) -> None:
+def _stage_stamps(target: Path, stamps: FetchedStamps) -> Path:
     with _typed_errors(folder_of(target)):
-        put_stamps(target, stage_stamps(target, stamps))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return stage_stamps(target, stamps)
+
+
+def _put_stamps(target: Path, staging: Path) -> None:
+    with _typed_errors(folder_of(target)):
+        put_stamps(target, staging)
         _sync_folder(folder_of(target).parent)
 
 

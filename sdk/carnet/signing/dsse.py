@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 MAX_ENVELOPE_BYTES = 1 << 20
 MAX_SIGNATURES = 16
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
+_PLAIN = re.compile(
+    rb'\{"payload":"([A-Za-z0-9+/]*={0,2})","payloadType":"([a-z0-9.+/-]+)",'
+    rb'"signatures":\[\{"keyid":"([0-9a-f]*)","sig":"([A-Za-z0-9+/]*={0,2})"\}\]\}'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +139,25 @@ def parse_envelope(data: bytes, *, max_bytes: int = MAX_ENVELOPE_BYTES) -> Envel
         SignatureInvalidError: The bytes are not an envelope, are too many, have duplicate keys, or more
             than 16 signatures.
     """
+    envelope = _plain_envelope(data, max_bytes) or _any_envelope(data, max_bytes)
+    object.__setattr__(envelope, "_received", bytes(data))
+    return envelope
+
+
+def _plain_envelope(data: bytes, max_bytes: int) -> Envelope | None:
+    """Read an envelope in the form in which ours are written, with one signature; None for any other."""
+    found = _PLAIN.fullmatch(data) if len(data) <= max_bytes else None
+    if found is None:
+        return None
+    payload, kind, keyid, sig = (each.decode("ascii") for each in found.groups())
+    try:
+        signature = Signature(keyid, decode_base64(sig, what="a signature's sig"))
+        return Envelope(decode_base64(payload, what="the envelope's payload"), kind, (signature,))
+    except SignatureInvalidError:
+        return None
+
+
+def _any_envelope(data: bytes, max_bytes: int) -> Envelope:
     value = parse_json_object(data, what="the envelope", max_bytes=max_bytes)
     signatures = value.get("signatures")
     if not isinstance(signatures, list) or not 1 <= len(signatures) <= MAX_SIGNATURES:
@@ -141,13 +165,11 @@ def parse_envelope(data: bytes, *, max_bytes: int = MAX_ENVELOPE_BYTES) -> Envel
     payload_type = value.get("payloadType")
     if not isinstance(payload_type, str) or not payload_type:
         raise SignatureInvalidError("the envelope has no payloadType")
-    envelope = Envelope(
+    return Envelope(
         payload=decode_base64(value.get("payload"), what="the envelope's payload"),
         payload_type=payload_type,
         signatures=tuple(_parse_signature(each) for each in signatures),
     )
-    object.__setattr__(envelope, "_received", bytes(data))
-    return envelope
 
 
 def verify_envelope(envelope: Envelope, keys: Mapping[str, VerificationKey]) -> str:

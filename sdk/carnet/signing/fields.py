@@ -67,8 +67,14 @@ def _digest(value: str) -> str:
     return value
 
 
+def _has_unprinted(value: str, but: str = "") -> bool:
+    if value.isprintable():
+        return False
+    return any(unicodedata.category(each) in _UNPRINTED and each not in but for each in value)
+
+
 def _line(value: str) -> str:
-    if not value.strip() or any(unicodedata.category(character) in _UNPRINTED for character in value):
+    if not value.strip() or _has_unprinted(value):
         raise problem("should be one line of text, and not an empty one")
     return value
 
@@ -78,7 +84,7 @@ def _optional_line(value: str) -> str:
 
 
 def _text(value: str) -> str:
-    if any(unicodedata.category(each) in _UNPRINTED and each not in "\n\t" for each in value):
+    if _has_unprinted(value, but="\n\t"):
         raise problem("should be text without control characters")
     return value
 

@@ -66,12 +66,13 @@ class VerificationKey:
     Make one with ``from_pem``, or take a signing key's ``verification_key``.
     """
 
-    __slots__ = ("_key", "key_id", "pem")
+    __slots__ = ("_key", "_scheme", "key_id", "pem")
 
     def __init__(self, key: ec.EllipticCurvePublicKey) -> None:
         _require_supported_curve(key)
         spki = key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
         self._key = key
+        self._scheme = ec.ECDSA(_HASHES[key.curve.name])
         self.pem: str = spki.decode("ascii")
         self.key_id: str = sha256_hex(spki)
 
@@ -112,7 +113,7 @@ class VerificationKey:
             SignatureInvalidError: It is not this key's signature of these bytes.
         """
         try:
-            self._key.verify(signature, data, ec.ECDSA(_HASHES[self._key.curve.name]))
+            self._key.verify(signature, data, self._scheme)
         except InvalidSignature as error:
             raise SignatureInvalidError(
                 f"the signature is not one by key {self.key_id[:16]}… over these bytes",

@@ -7,6 +7,7 @@ predicate means is said in its own module, and whether its signer is trusted, no
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
@@ -18,8 +19,15 @@ from carnet.signing.problems import describe, field_of
 from carnet.signing.statement import Statement, sign_statement
 
 if TYPE_CHECKING:
+    from carnet.references import Reference
     from carnet.signing.dsse import Envelope, OneTimeSigner
     from carnet.signing.keys import SigningKey
+
+
+@lru_cache(1024)
+def _version_named(name: str) -> Reference:
+    """Parse the name of a version; many statements are about the same one."""
+    return parse_reference(name, want="version")
 
 
 class Predicate(FrozenModel):
@@ -90,15 +98,16 @@ class Predicate(FrozenModel):
         """
         name = statement.subject_name
         try:
-            subject = parse_reference(name, want="version")
+            subject = _version_named(name)
         except InvalidInputError as error:
             raise StatementInvalidError(
                 f"the statement's subject {name[:160]!r} is not HOME/NAMESPACE/MODEL@VERSION",
                 metadata={"field": "subject[0].name"},
             ) from error
+        fields = type(self).model_fields
         named = {
-            "model": getattr(self, "model", subject.model),
-            "version": getattr(self, "version", subject.version),
+            "model": self.model if "model" in fields else subject.model,
+            "version": self.version if "version" in fields else subject.version,
         }
         if named != {"model": subject.model, "version": subject.version} or not subject.version:
             raise StatementInvalidError(

@@ -39,13 +39,11 @@ def parse_json_object(
     if len(data) > max_bytes:
         raise error(f"{what} has {len(data)} bytes; at most {max_bytes} are taken")
     try:
-        value = json.loads(
-            data.decode("utf-8"),
-            object_pairs_hook=_unique_keys,
-            parse_constant=_refuse_constant,
-            parse_int=_number,
-        )
-        _check_values(value)
+        text = data.decode("utf-8")
+        value = _DECODER.decode(text)
+        # Only an escape can bring a lone surrogate, and only brackets nest.
+        if "\\u" in text or text.count("{") + text.count("[") > MAX_DEPTH:
+            _check_values(value)
     except (ValueError, RecursionError) as problem:
         raise error(f"{what} is not well-formed JSON: {problem}") from problem
     if not isinstance(value, dict):
@@ -86,8 +84,15 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _number(text: str) -> int | float:
     """Read an integer as what RFC 8785 takes it for: beyond 2**53 - 1, the nearest double."""
     if len(text) > 17 or abs(int(text)) > MAX_SAFE_INTEGER:
-        return float(text)
+        return _finite(text)
     return int(text)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if value in (float("inf"), float("-inf")):
+        raise ValueError("a number out of range")
+    return value
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -106,5 +111,8 @@ def _check_values(value: Any) -> None:
             pending.extend((child, depth + 1) for child in item)
         elif isinstance(item, str):
             item.encode("utf-8")
-        elif isinstance(item, float) and item in (float("inf"), float("-inf")):
-            raise ValueError("a number out of range")
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_unique_keys, parse_constant=_refuse_constant, parse_int=_number, parse_float=_finite
+)

@@ -256,6 +256,11 @@ class _Judge:
             | {"result": said.verification_result},
             {"by": environment, "promotion": promotion, "about": uri, "result": "PASSED"},
         )
+        open_rules = [each.rule for each in said.rules if each.status not in {"PASSED", "SKIPPED"}]
+        if open_rules:
+            raise StatementInvalidError(
+                f"{environment}'s decision says PASSED although {open_rules[0]} did not"
+            )
         return said
 
     def _request(self, leg: Leg, asked: Mapping[str, object]) -> str:

@@ -21,10 +21,13 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from carnet.canonical import check_digest, parse_canonical_json
 from carnet.errors import CarnetError, InvalidInputError
 from carnet.references import check_name, check_version_number
+from carnet.translog.plain_entry import match_plain_entry, read_pairs
 from carnet.translog.tiles import ENTRY_MAX_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from carnet.translog.plain_entry import PlainEntry
 
 SCHEMA_VERSION: Final = 1
 SUBJECT_KEYS: Final = frozenset(
@@ -184,9 +187,10 @@ class Entry:
     @property
     def documents(self) -> tuple[str, ...]:
         """The digests of the documents kept with it: what it rests on, and who signed a changed document."""
-        signed = self.type in _KEEPS_SIGNATURES
-        named = (self.envelope_digest, self.request_digest if signed else None)
-        return tuple(digest for digest in named if digest is not None)
+        named = () if self.envelope_digest is None else (self.envelope_digest,)
+        if self.request_digest is None or self.type not in _KEEPS_SIGNATURES:
+            return named
+        return (*named, self.request_digest)
 
     def to_bytes(self) -> bytes:
         """Return the entry's bytes: canonical JSON, absent parts left out."""
@@ -213,7 +217,7 @@ class Entry:
         return _encode(document)
 
 
-_FIELDS: Final = tuple(each.name for each in fields(Entry))
+_PUT: Final = tuple(getattr(Entry, each.name).__set__ for each in fields(Entry))
 
 
 def parse_entry(data: bytes) -> Entry:
@@ -230,6 +234,47 @@ def parse_entry(data: bytes) -> Entry:
     """
     if len(data) > ENTRY_MAX_BYTES:
         raise InvalidInputError(f"log entry: {len(data)} bytes; at most {ENTRY_MAX_BYTES} fit")
+    plain = match_plain_entry(data)
+    return (_from_plain(plain) if plain else None) or _parse_any(data)
+
+
+def _from_plain(plain: PlainEntry) -> Entry | None:
+    """Make an entry of what the pattern found; None where a part needs the careful reader."""
+    kind = _TYPES.get(plain.type)
+    try:
+        time = datetime.fromisoformat(plain.time)
+        environment = _known_name(plain.environment, "environment")
+        subject = _known_subject(plain.subject)
+        actor = _actor(plain.actor, plain.issuer, plain.method)
+    except (ValueError, CarnetError):
+        return None
+    if kind is None or subject is None or time.isoformat() != plain.time:
+        return None
+    envelope = plain.envelope_digest
+    return _made(
+        plain.event_id,
+        kind,
+        environment,
+        time.replace(tzinfo=UTC),
+        actor,
+        dict(subject),
+        plain.old,
+        plain.new,
+        _known_digest(envelope, "envelope_digest") if envelope else None,
+        plain.request_digest,
+    )
+
+
+def _made(*values: Any) -> Entry:
+    """Make an entry of parts that are checked: it is not written again to be measured."""
+    entry = object.__new__(Entry)
+    for put, value in zip(_PUT, values, strict=True):
+        put(entry, value)
+    return entry
+
+
+def _parse_any(data: bytes) -> Entry:
+    """Read any entry, and say what is wrong with what is none."""
     document = _parse_document(data)
     if not isinstance(document, dict):
         raise InvalidInputError("log entry: a JSON object is wanted")
@@ -243,16 +288,6 @@ def parse_entry(data: bytes) -> Entry:
 
 
 def _parse_document(data: bytes) -> Any:
-    """Read canonical JSON. An audit reads millions of entries: what is written as ``_encode`` does, is quick.
-
-    That form is the canonical one for texts and small integers, and an entry has nothing else.
-    """
-    try:
-        document = json.loads(data)
-        if _encode(document) == data:
-            return document
-    except (ValueError, TypeError, RecursionError, InvalidInputError):
-        pass  # Told by the reader of canonical JSON, in its words.
     try:
         return parse_canonical_json(data, what="log entry")
     except RecursionError as error:
@@ -285,35 +320,32 @@ def _from_document(document: dict[str, Any]) -> Entry:
     optional = {key: document[key] for key in ("envelope_digest", "request_digest") if key in document}
     if None in optional.values() or (change and None in change.values()):
         raise InvalidInputError("log entry: it is not in the one form that an entry has")
-    values = (
+    entry = _made(
         document["event_id"],
         _parse_type(document["type"]),
         document["environment"],
         _parse_time(document["time"]),
-        _parse_actor(document["actor"]),
+        Actor.parse(document["actor"]),
         document["subject"],
         change.get("old") if change else None,
         change.get("new") if change else None,
         optional.get("envelope_digest"),
         optional.get("request_digest"),
     )
-    entry = object.__new__(Entry)
-    for name, value in zip(_FIELDS, values, strict=True):
-        object.__setattr__(entry, name, value)
     entry._check()
     return entry
 
 
-def _parse_actor(value: Any) -> Actor:
-    if isinstance(value, dict) and len(value) == 3 and all(type(each) is str for each in value.values()):
-        return _actor(tuple(value.items()))
-    return Actor.parse(value)
-
-
 # Names, digests and actors come again and again, and near each other: each is checked once, and kept once.
 @lru_cache(_CHECKED_MAX)
-def _actor(items: tuple[tuple[str, str], ...]) -> Actor:
-    return Actor.parse(dict(items))
+def _actor(subject: str, issuer: str, method: str) -> Actor:
+    return Actor(subject, issuer, method)
+
+
+@lru_cache(_CHECKED_MAX)
+def _known_subject(pairs: str) -> Mapping[str, str | int] | None:
+    subject = read_pairs(pairs)
+    return None if subject is None else _check_subject(subject)
 
 
 @lru_cache(_CHECKED_MAX)

@@ -133,7 +133,7 @@ def _read_promotion(
     for each in words.breaking:
         each.signed()  # What was skipped cannot be told from less than all of them.
     wish = PromotionRequest.parse(parse_statement(parse_envelope(admission.request)))
-    return PastFacts(decision, facts, dossier, words.breaking, wish.emergency, _revocation(decision))
+    return PastFacts(decision, facts, dossier, words.breaking, wish.emergency, revocation_found(decision))
 
 
 def _read_publication(
@@ -180,7 +180,7 @@ def _believed(
     return SignatureFact(signer.key_id, signer.subject, signer.person), signer.party
 
 
-def _revocation(decision: Decision) -> RuleResult | None:
+def revocation_found(decision: Decision) -> RuleResult | None:
     """Return what was found of revocations then: a fact of that time, whichever policy is asked."""
     found = next((each for each in decision.rules if each.rule == REVOCATION), None)
     if found is None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from carnet.serving.call_scope import ServicerContext
     from carnet_server.aliases.resolves import ResolveCounts
     from carnet_server.environment.state import EnvironmentState
+    from carnet_server.log.service import LogService
     from carnet_server.models.service import ModelsService
 
 
@@ -21,11 +22,14 @@ class CountedModelServicer(ModelServicer):
     Args:
         models: The use cases of models.
         state: The environment's policy.
+        log: The environment's log.
         resolves: Where it is counted.
     """
 
-    def __init__(self, models: ModelsService, state: EnvironmentState, resolves: ResolveCounts) -> None:
-        super().__init__(models, state)
+    def __init__(
+        self, models: ModelsService, state: EnvironmentState, log: LogService, resolves: ResolveCounts
+    ) -> None:
+        super().__init__(models, state, log)
         self._resolves = resolves
 
     async def ResolveVersion(  # noqa: N802  the name of the contract

@@ -18,7 +18,7 @@ from carnet_server.aliases.proto import (
     watched_to_proto,
 )
 from carnet_server.aliases.serving import REPORT_TTL
-from carnet_server.log.proto import receipt_to_proto
+from carnet_server.log.proto import finality_to_proto, receipt_to_proto
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection
@@ -26,16 +26,18 @@ if TYPE_CHECKING:
     from carnet.references import ResourceName
     from carnet.serving.call_scope import ServicerContext
     from carnet_server.aliases.domain import Alias
-    from carnet_server.aliases.service import AliasesService
+    from carnet_server.aliases.service import AliasesService, AliasState
     from carnet_server.environment.state import EnvironmentState
+    from carnet_server.log.service import LogService
 
 
 class AliasServicer(aliases_pb2_grpc.AliasServiceServicer):
     """Answers AliasService's calls."""
 
-    def __init__(self, aliases: AliasesService, state: EnvironmentState) -> None:
+    def __init__(self, aliases: AliasesService, state: EnvironmentState, log: LogService) -> None:
         self._aliases = aliases
         self._state = state
+        self._log = log
 
     async def GetAlias(
         self, request: aliases_pb2.GetAliasRequest, context: ServicerContext
@@ -43,7 +45,7 @@ class AliasServicer(aliases_pb2_grpc.AliasServiceServicer):
         """Read one alias."""
         state = await self._aliases.get_state(_alias_name(request.name), warm=request.warm)
         return aliases_pb2.GetAliasResponse(
-            alias=state_to_proto(state, protected=self._protected),
+            alias=self._told(state),
             warm=[
                 aliases_pb2.WarmVersion(version=version, bundle_digest=digest)
                 for version, digest in state.warm
@@ -59,10 +61,7 @@ class AliasServicer(aliases_pb2_grpc.AliasServiceServicer):
             parent, page_size=request.page_size, page_token=request.page_token
         )
         return aliases_pb2.ListAliasesResponse(
-            aliases=[
-                state_to_proto(each, protected=self._protected)
-                for each in await self._aliases.describe(parent, page)
-            ],
+            aliases=[self._told(each) for each in await self._aliases.describe(parent, page)],
             next_page_token=token,
         )
 
@@ -215,9 +214,10 @@ class AliasServicer(aliases_pb2_grpc.AliasServiceServicer):
             page_size=request.page_size,
             page_token=request.page_token,
         )
-        return aliases_pb2.ListAliasMovesResponse(
-            moves=[move_to_proto(move) for move in page], next_page_token=token
-        )
+        moves = [move_to_proto(move) for move in page]
+        for message in moves:
+            message.finality = finality_to_proto(self._log.finality(message.log_index))
+        return aliases_pb2.ListAliasMovesResponse(moves=moves, next_page_token=token)
 
     def WatchAlias(
         self, request: aliases_pb2.WatchAliasRequest, context: ServicerContext
@@ -227,6 +227,11 @@ class AliasServicer(aliases_pb2_grpc.AliasServiceServicer):
 
     def _watched(self, alias: Alias) -> aliases_pb2.WatchAliasResponse:
         return watched_to_proto(alias, protected=alias.alias in self._protected)
+
+    def _told(self, state: AliasState) -> aliases_pb2.Alias:
+        message = state_to_proto(state, protected=self._protected)
+        message.finality = finality_to_proto(self._log.finality(message.log_index))
+        return message
 
     def _message(self, alias: Alias) -> aliases_pb2.Alias:
         return alias_to_proto(alias, protected=self._protected)

@@ -6,21 +6,24 @@ import json
 import signal
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 from rich.table import Table
 
+from carnet import connect
+from carnet.cli.json_form import as_json
 from carnet_server.local.health import look, start_all
 from carnet_server.local.initialise import DEFAULT_BASE_PORT, initialise
 from carnet_server.local.processes import processes_of, reap, stop_all
 from carnet_server.local.stores import BlobsKind, DatabaseKind, Stores
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import FrameType
 
+    from carnet.client.results import Environment
     from carnet_server.local.health import Health
     from carnet_server.local.processes import Process
 
@@ -173,23 +176,63 @@ def down(folder: Path, output: str) -> None:
 @_output_option
 @click.pass_context
 def status(context: click.Context, folder: Path, output: str) -> None:
-    """Show how a federation's processes fare. Exits with 8 unless all of them serve."""
+    """Show how a federation's processes fare, how much of each log is final, and what alarms.
+
+    Final is what a quorum of the pinned witnesses cosigned. Exits with 8 unless all of the processes serve.
+    """
     found = look(processes_of(folder))
-    _show(found, output)
+    environments: Sequence[Environment] = ()
+    if any(health.serving for health in found):
+        with connect(folder) as client:
+            environments = client.environments()
+    _show(found, output, environments)
     if not all(health.serving for health in found):
         click.echo(f"not everything serves: start it with `carnet up --dir {folder}`", err=True)
         context.exit(_NOT_SERVING)
 
 
-def _show(found: list[Health], output: str) -> None:
+def _show(found: list[Health], output: str, environments: Sequence[Environment] = ()) -> None:
     if output == "json":
         rows = [
             {"name": each.name, "endpoint": each.endpoint, "pid": each.pid, "state": each.state}
             for each in found
         ]
-        click.echo(json.dumps({"processes": rows}))
+        logs = [_log_of(each) for each in environments]
+        click.echo(json.dumps({"processes": rows} | ({"environments": logs} if logs else {})))
         return
     table = Table("process", "endpoint", "state", "pid")
     for each in found:
         table.add_row(each.name, each.endpoint, each.state, "-" if each.pid is None else str(each.pid))
     Console().print(table)
+    for environment in environments:
+        if environment.reachable:
+            click.echo(_told_of_log(environment))
+        for alarm in environment.alarms:
+            what = f"{alarm.kind} of {alarm.origin}: {alarm.message}"
+            click.echo(f"ALARM in {environment.name}: {what}", err=True)
+
+
+def _log_of(environment: Environment) -> dict[str, Any]:
+    """Return how it stands with an environment's log, as JSON."""
+    return {
+        "name": environment.name,
+        "problem": environment.problem,
+        **as_json(
+            {
+                "log_size": environment.log_size,
+                "final_size": environment.final_size,
+                "witnesses": environment.witnesses,
+                "alarms": environment.alarms,
+            }
+        ),
+    }
+
+
+def _told_of_log(environment: Environment) -> str:
+    size, final_size = environment.log_size, environment.final_size
+    if final_size is None:
+        return f"{environment.name}: {size} log entries; no quorum of witnesses is pinned"
+    silent = [f"{each.name} ({each.problem})" for each in environment.witnesses if each.problem]
+    without = f"; not asked: {', '.join(silent)}" if silent else ""
+    reached = "" if final_size else "; no quorum was reached yet"
+    return f"{environment.name}: witnessed up to entry {final_size} of {size}{reached}{without}"

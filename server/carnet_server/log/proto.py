@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from carnet.registry.v1 import log_pb2
 from carnet.translog.receipt import Receipt
+
+if TYPE_CHECKING:
+    from carnet.translog.finality import Finality
 
 
 def receipt_to_proto(receipt: Receipt) -> log_pb2.Receipt:
@@ -14,8 +19,13 @@ def receipt_to_proto(receipt: Receipt) -> log_pb2.Receipt:
         tree_size=receipt.tree_size,
         proof=receipt.proof,
         checkpoint=receipt.checkpoint,
-        finality=log_pb2.Finality.Value(f"FINALITY_{receipt.finality.upper()}"),
+        finality=finality_to_proto(receipt.finality),
     )
+
+
+def finality_to_proto(finality: Finality) -> log_pb2.Finality.ValueType:
+    """Return whether something is final, as messages have it."""
+    return log_pb2.Finality.Value(f"FINALITY_{finality.upper()}")
 
 
 def receipt_from_proto(message: log_pb2.Receipt) -> Receipt:

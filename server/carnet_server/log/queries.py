@@ -72,6 +72,15 @@ READ_LEAF_HASHES = (
     .where(ENTRIES.c.index >= bindparam("first"), ENTRIES.c.index < bindparam("end"))
     .order_by(ENTRIES.c.index)
 )
+READ_NODE_RANGE = (
+    select(NODES.c.hash)
+    .where(
+        NODES.c.level == bindparam("of_level"),
+        NODES.c.index >= bindparam("first"),
+        NODES.c.index < bindparam("end"),
+    )
+    .order_by(NODES.c.index)
+)
 _READ_LEAVES = select(ENTRIES.c.index, ENTRIES.c.leaf_hash).where(
     ENTRIES.c.index.in_(bindparam("wanted", expanding=True))
 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from carnet.errors import InvalidInputError, NotFoundError, OffsetOutOfRangeError, UnavailableError
 from carnet.serving.paging import page_limit
 from carnet.translog.checkpoint import Checkpoint, unverified_checkpoint
-from carnet.translog.finality import finality_at
+from carnet.translog.finality import Finality, finality_at
 from carnet.translog.receipt import Receipt
 from carnet.translog.tree import (
     consistency_nodes,
@@ -175,6 +175,13 @@ class LogService:
         """The log's origin."""
         return self.head.origin
 
+    def finality(self, index: int) -> Finality:
+        """Tell whether an entry is final: witnessed by a quorum."""
+        if not self.demands_witnesses:
+            return Finality.UNSPECIFIED
+        checkpoint = self.witnessed()
+        return finality_at(index, unverified_checkpoint(checkpoint).size if checkpoint else 0)
+
     async def receipt(self, index: int, *, witnessed: bool = False) -> Receipt:
         """Prove that an entry is in the log.
 
@@ -192,7 +199,6 @@ class LogService:
         """
         checkpoint = self.witnessed()
         size = unverified_checkpoint(checkpoint).size if checkpoint else 0
-        finality = finality_at(index, size if self.demands_witnesses else None)
         if index >= size and witnessed and index < self.size:
             raise NotFoundError(
                 f"no quorum of witnesses has cosigned entry {index} yet: what is witnessed has {size} "
@@ -208,7 +214,7 @@ class LogService:
         def query(connection: Connection) -> Receipt:
             (row,) = connection.execute(queries.READ_ENTRIES, {"first": index, "end": index + 1})
             proof = _proof(connection, inclusion_nodes(index, size), inclusion_proof, index, size)
-            return Receipt(row.entry, index, size, proof, checkpoint, finality)
+            return Receipt(row.entry, index, size, proof, checkpoint, self.finality(index))
 
         return await self._database.read(query)
 

@@ -11,7 +11,7 @@ from carnet.registry.v1 import models_pb2, models_pb2_grpc
 from carnet_server.access.permissions import ALL_NAMESPACES
 from carnet_server.access.scope import current_caller
 from carnet_server.aliases.proto import alias_to_proto
-from carnet_server.log.proto import receipt_to_proto
+from carnet_server.log.proto import finality_to_proto, receipt_to_proto
 from carnet_server.models.archival_rules import ArchivalRule
 from carnet_server.models.proto import (
     archived_to_proto,
@@ -27,15 +27,18 @@ if TYPE_CHECKING:
 
     from carnet.serving.call_scope import ServicerContext
     from carnet_server.environment.state import EnvironmentState
+    from carnet_server.log.service import LogService
+    from carnet_server.models.domain import Version
     from carnet_server.models.service import ModelsService
 
 
 class ModelServicer(models_pb2_grpc.ModelServiceServicer):
     """Answers ModelService's calls."""
 
-    def __init__(self, models: ModelsService, state: EnvironmentState) -> None:
+    def __init__(self, models: ModelsService, state: EnvironmentState, log: LogService) -> None:
         self._models = models
         self._state = state
+        self._log = log
 
     async def GetModel(
         self, request: models_pb2.GetModelRequest, context: ServicerContext
@@ -64,7 +67,7 @@ class ModelServicer(models_pb2_grpc.ModelServiceServicer):
         """Read one version."""
         name = parse_resource_name(request.name, field="name", want="version")
         version = await self._models.get_version(name)
-        return models_pb2.GetVersionResponse(version=version_to_proto(version))
+        return models_pb2.GetVersionResponse(version=self._told(version))
 
     async def ListVersions(
         self, request: models_pb2.ListVersionsRequest, context: ServicerContext
@@ -77,7 +80,7 @@ class ModelServicer(models_pb2_grpc.ModelServiceServicer):
             stage=stage_from_proto(request.stage, field="stage"),
         )
         return models_pb2.ListVersionsResponse(
-            versions=[version_to_proto(version) for version in page], next_page_token=token
+            versions=[self._told(version) for version in page], next_page_token=token
         )
 
     async def ResolveVersion(
@@ -86,9 +89,12 @@ class ModelServicer(models_pb2_grpc.ModelServiceServicer):
         """Answer what a name points at."""
         name = parse_resource_name(request.name, field="name", want="version or alias")
         found = await self._models.resolve(name)
+        alias = alias_to_proto(found.alias, protected=self._protected) if found.alias else None
+        if alias is not None:
+            alias.finality = finality_to_proto(found.receipt.finality)
         return models_pb2.ResolveVersionResponse(
-            version=version_to_proto(found.version),
-            alias=alias_to_proto(found.alias, protected=self._protected) if found.alias else None,
+            version=self._told(found.version),
+            alias=alias,
             receipt=receipt_to_proto(found.receipt),
         )
 
@@ -170,6 +176,11 @@ class ModelServicer(models_pb2_grpc.ModelServiceServicer):
         return models_pb2.ArchiveVersionsResponse(
             versions=[archived_to_proto(each) for each in archived], next_page_token=token
         )
+
+    def _told(self, version: Version) -> models_pb2.Version:
+        message = version_to_proto(version)
+        message.finality = finality_to_proto(self._log.finality(message.log_index))
+        return message
 
     @property
     def _protected(self) -> Collection[str]:

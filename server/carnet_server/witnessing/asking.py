@@ -175,7 +175,7 @@ class Asking:
         due = [name for name in self._links if self.standing[name].size < size and self.standing[name].is_due]
         answers = await asyncio.gather(*(self._ask(name, checkpoint, size) for name in due))
         lines = {name: line for name, line in zip(due, answers, strict=True) if line}
-        if lines:
+        if lines and not self.alarms:  # Nothing is added any more to a log that one of them contradicts.
             await self._keep(checkpoint, size, lines)
 
     async def _has_news(self, size: int) -> bool:

@@ -117,6 +117,14 @@ class Witness:
         )
         return Cosigned(str(parse_note(cosigned).signatures[-1]), index)
 
+    def read(self, checkpoint: str) -> Checkpoint:
+        """Return a checkpoint that its log signed; see ``CosigningWitness``."""
+        return parse_checkpoint(checkpoint, self._verifier(checkpoint))
+
+    async def cosign(self, request: WitnessRequest) -> str:
+        """Cosign a checkpoint without an anchor; see ``CosigningWitness``."""
+        return (await self.add_checkpoint(request, anchor=False)).line
+
     async def witnessed(self, origin: str) -> str:
         """Return the newest checkpoint of a log that was cosigned here.
 

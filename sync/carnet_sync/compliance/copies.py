@@ -1,7 +1,7 @@
 """The copies of the environments' logs that reports are derived from.
 
-Responsible for bringing each up to date as an auditor would, over gRPC and with this service's certificate,
-and for forgetting one that turned out not to be what its log was. Each environment must give this service the
+Responsible for bringing each up to date as an auditor would, over gRPC and with a certificate for that alone,
+and for forgetting one that turned out not to be what its log was. Each environment must give its holder the
 role ``archivist``; without it the log is read, and its documents are not. Verifies nothing (``deriving``).
 """
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from carnet.audit.export import ExportWriter
 from carnet.audit.held import HeldCopy
+from carnet.client.audit_cut import cut_of, newest
 from carnet.client.log_copy import LogCopy, copy_environment
 from carnet_sync.environments.registry import reaching
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from carnet.client.audit_cut import Cut
     from carnet_sync.environments.links import Links
 
 
@@ -40,21 +42,39 @@ class Copies:
         """The environments whose logs are copied."""
         return tuple(sorted(self._links.environments))
 
-    async def refresh(self, environment: str) -> None:
+    async def cuts(self) -> dict[str, Cut]:
+        """Choose up to where each log is copied, so that the copies fit together.
+
+        Raises:
+            UnavailableError: A registry cannot be reached; ``metadata["environment"]`` names it.
+            CarnetError: A call failed; the class says how.
+        """
+        registries = {name: self._links.registry(name).connection for name in self.environments}
+        for name, registry in registries.items():
+            with reaching(name):
+                await newest(registry)
+        return await cut_of(registries, witnessed=frozenset())
+
+    async def refresh(self, environment: str, cut: Cut) -> None:
         """Bring a copy up to date, or leave it as it was.
+
+        Args:
+            environment: Whose log it is.
+            cut: Up to where it is copied.
 
         Raises:
             UnavailableError: The registry cannot be reached; ``metadata["environment"]`` names it.
-            PermissionDeniedError: The environment does not give this service the role ``archivist``.
+            PermissionDeniedError: The environment does not give this holder the role ``archivist``.
             StorageFullError: The disk is full.
             CarnetError: A call failed; the class says how.
         """
         await asyncio.to_thread(self.folder.mkdir, mode=0o700, parents=True, exist_ok=True)
         connection = self._links.registry(environment).connection
-        # What is missing without a word may have been erased meanwhile: the second copy has the entry for it.
-        for _ in range(2):
+        # What is missing without a word may have been erased meanwhile: the newest entries say so.
+        for end in (cut, None):
             export = ExportWriter(self.folder).environment(environment)
-            copy = LogCopy(connection, export, held=HeldCopy(self.folder / environment))
+            held = HeldCopy(self.folder / environment)
+            copy = LogCopy(connection, export, held=held, cut=end, manifests=True)
             with reaching(environment):
                 await copy_environment(copy, export)
             if not copy.lacks_documents:

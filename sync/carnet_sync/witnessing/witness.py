@@ -87,11 +87,9 @@ class Witness:
             InvalidInputError: The old size is above the checkpoint's.
             ConflictError: Another size is held (``metadata["size"]``), or the log signed two histories.
         """
-        origin = unverified_checkpoint(request.checkpoint).origin
-        verifier = self._logs.get(origin)
-        if verifier is None:
-            raise NotFoundError(f"the log {origin[:200]!r} is none of the environments' that are known here")
+        verifier = self._verifier(request.checkpoint)
         newer = parse_checkpoint(request.checkpoint, verifier)
+        origin = newer.origin
         now = self._clock()
         cosigned = cosign_checkpoint(request.checkpoint, verifier, self._key, timestamp=int(now.timestamp()))
 
@@ -109,6 +107,21 @@ class Witness:
                 logger.error("alarm: %s", error.message)  # noqa: TRY400  the message says it all
             raise
         return str(parse_note(cosigned).signatures[-1])
+
+    def read(self, checkpoint: str) -> Checkpoint:
+        """Return a checkpoint that its log signed; see ``CosigningWitness``."""
+        return parse_checkpoint(checkpoint, self._verifier(checkpoint))
+
+    async def cosign(self, request: WitnessRequest) -> str:
+        """Cosign a checkpoint; see ``CosigningWitness``."""
+        return await self.add_checkpoint(request)
+
+    def _verifier(self, checkpoint: str) -> LogVerifier:
+        origin = unverified_checkpoint(checkpoint).origin
+        verifier = self._logs.get(origin)
+        if verifier is None:
+            raise NotFoundError(f"the log {origin[:200]!r} is none of the environments' that are known here")
+        return verifier
 
     async def witnessed(self, origin: str) -> str:
         """Return the newest checkpoint of a log that was cosigned here.

@@ -9,10 +9,11 @@ wanted all the same, it states every finding. Only entries that the stated check
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from carnet.audit.layout import read_document
+from carnet.audit.layout import read_bundle, read_document
 from carnet.audit.reports import columns
 from carnet.audit.reports.derivation import Sources
 from carnet.audit.reports.drift import Drift
@@ -170,10 +171,11 @@ class _Gone:
 
 def _reader(directory: Path) -> Callable[[str, str], bytes | None]:
     def read(environment: str, digest: str) -> bytes | None:
-        try:
+        with contextlib.suppress(CarnetError):
             return read_document(directory / environment, digest)
-        except CarnetError:
-            return None  # The verifier has told of it, where an entry rests on it.
+        with contextlib.suppress(CarnetError):
+            return read_bundle(directory / environment, digest)[0]
+        return None  # The verifier has told of it, where an entry rests on it.
 
     return read
 

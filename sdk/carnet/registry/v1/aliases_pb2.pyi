@@ -106,6 +106,7 @@ class Alias(message.Message):
     MARK_TIME_FIELD_NUMBER: builtins.int
     MARKED_BY_FIELD_NUMBER: builtins.int
     MARK_NOTE_FIELD_NUMBER: builtins.int
+    FINALITY_FIELD_NUMBER: builtins.int
     name: builtins.str
     """`namespaces/{namespace}/models/{model}/aliases/{alias}`."""
     version: builtins.int
@@ -124,6 +125,8 @@ class Alias(message.Message):
     """The subject that marked it."""
     mark_note: builtins.str
     """The note that was given with the mark."""
+    finality: log_pb2.Finality.ValueType
+    """Whether its last move is final, as the registry says; in answers of GetAlias, ListAliases and ResolveVersion."""
     @builtins.property
     def update_time(self) -> timestamp_pb2.Timestamp:
         """When it was last moved."""
@@ -156,10 +159,11 @@ class Alias(message.Message):
         mark_time: timestamp_pb2.Timestamp | None = ...,
         marked_by: builtins.str = ...,
         mark_note: builtins.str = ...,
+        finality: log_pb2.Finality.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["last_drill_time", b"last_drill_time", "mark_time", b"mark_time", "serving", b"serving", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["bundle_digest", b"bundle_digest", "last_drill_time", b"last_drill_time", "log_index", b"log_index", "mark_note", b"mark_note", "mark_time", b"mark_time", "marked_by", b"marked_by", "marked_version", b"marked_version", "name", b"name", "protected", b"protected", "revision", b"revision", "serving", b"serving", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["bundle_digest", b"bundle_digest", "finality", b"finality", "last_drill_time", b"last_drill_time", "log_index", b"log_index", "mark_note", b"mark_note", "mark_time", b"mark_time", "marked_by", b"marked_by", "marked_version", b"marked_version", "name", b"name", "protected", b"protected", "revision", b"revision", "serving", b"serving", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -244,6 +248,7 @@ class AliasMove(message.Message):
     CREATE_TIME_FIELD_NUMBER: builtins.int
     LOG_INDEX_FIELD_NUMBER: builtins.int
     ACCEPTED_UNTESTED_FIELD_NUMBER: builtins.int
+    FINALITY_FIELD_NUMBER: builtins.int
     revision: builtins.int
     """The alias's revision after the move."""
     kind: AliasMoveKind.ValueType
@@ -264,6 +269,8 @@ class AliasMove(message.Message):
     """The index of its entry in the log."""
     accepted_untested: builtins.bool
     """Whether it was rolled back to a version without the smoke test that the policy requires, since that was accepted."""
+    finality: log_pb2.Finality.ValueType
+    """Whether the move is final, as the registry says."""
     @builtins.property
     def create_time(self) -> timestamp_pb2.Timestamp:
         """When it moved."""
@@ -282,10 +289,11 @@ class AliasMove(message.Message):
         create_time: timestamp_pb2.Timestamp | None = ...,
         log_index: builtins.int = ...,
         accepted_untested: builtins.bool = ...,
+        finality: log_pb2.Finality.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["accepted_untested", b"accepted_untested", "actor", b"actor", "create_time", b"create_time", "kind", b"kind", "log_index", b"log_index", "new_version", b"new_version", "note", b"note", "old_version", b"old_version", "promotion", b"promotion", "reason_code", b"reason_code", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["accepted_untested", b"accepted_untested", "actor", b"actor", "create_time", b"create_time", "finality", b"finality", "kind", b"kind", "log_index", b"log_index", "new_version", b"new_version", "note", b"note", "old_version", b"old_version", "promotion", b"promotion", "reason_code", b"reason_code", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -138,6 +138,7 @@ class Version(message.Message):
     STAGE_LOG_INDEX_FIELD_NUMBER: builtins.int
     PURGE_TIME_FIELD_NUMBER: builtins.int
     PURGE_LOG_INDEX_FIELD_NUMBER: builtins.int
+    FINALITY_FIELD_NUMBER: builtins.int
     name: builtins.str
     """`namespaces/{namespace}/models/{model}/versions/{version}`."""
     version: builtins.int
@@ -172,6 +173,8 @@ class Version(message.Message):
     """The index of the entry that put it there."""
     purge_log_index: builtins.int
     """The index of the entry that purged it; 0 while its files are kept."""
+    finality: log_pb2.Finality.ValueType
+    """Whether its arrival is final, as the registry says; in answers of GetVersion, ListVersions and ResolveVersion."""
     @builtins.property
     def create_time(self) -> timestamp_pb2.Timestamp:
         """When it was published or admitted here."""
@@ -212,10 +215,11 @@ class Version(message.Message):
         stage_log_index: builtins.int = ...,
         purge_time: timestamp_pb2.Timestamp | None = ...,
         purge_log_index: builtins.int = ...,
+        finality: log_pb2.Finality.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time", "manifest", b"manifest", "purge_time", b"purge_time", "stage_time", b"stage_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["bundle_digest", b"bundle_digest", "canonical_manifest", b"canonical_manifest", "create_time", b"create_time", "description", b"description", "file_count", b"file_count", "home", b"home", "log_index", b"log_index", "manifest", b"manifest", "name", b"name", "promotion", b"promotion", "publisher", b"publisher", "purge_log_index", b"purge_log_index", "purge_time", b"purge_time", "semantic_version", b"semantic_version", "signature", b"signature", "size_bytes", b"size_bytes", "source", b"source", "stage", b"stage", "stage_log_index", b"stage_log_index", "stage_time", b"stage_time", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["bundle_digest", b"bundle_digest", "canonical_manifest", b"canonical_manifest", "create_time", b"create_time", "description", b"description", "file_count", b"file_count", "finality", b"finality", "home", b"home", "log_index", b"log_index", "manifest", b"manifest", "name", b"name", "promotion", b"promotion", "publisher", b"publisher", "purge_log_index", b"purge_log_index", "purge_time", b"purge_time", "semantic_version", b"semantic_version", "signature", b"signature", "size_bytes", b"size_bytes", "source", b"source", "stage", b"stage", "stage_log_index", b"stage_log_index", "stage_time", b"stage_time", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -53,6 +53,7 @@ from carnet.signing.predicate import DigestSet
 from carnet.signing.statement import parse_statement
 from carnet.signing.test_result import TestResult
 from carnet.translog.checkpoint import Checkpoint, sign_checkpoint
+from carnet.translog.cosignature import cosign_checkpoint
 from carnet.translog.entry import Actor, Entry, EntryType
 from carnet.translog.keys import LogKey
 from carnet.translog.tree import inclusion_proof, leaf_hash, root_of
@@ -77,6 +78,7 @@ class FakeLog:
         self.environment = environment
         self.key = LogKey.generate(f"carnet.internal/{environment}")
         self.entries: list[bytes] = []
+        self.cosigners: list[LogKey] = []
         self.documents: dict[str, bytes] = {}
 
     def append(self, kind: EntryType, subject: dict[str, Any], **parts: Any) -> int:
@@ -90,7 +92,10 @@ class FakeLog:
 
     def checkpoint(self) -> str:
         root = root_of(leaf_hash(each) for each in self.entries)
-        return sign_checkpoint(Checkpoint(self.key.name, len(self.entries), root), self.key)
+        text = sign_checkpoint(Checkpoint(self.key.name, len(self.entries), root), self.key)
+        for each in self.cosigners:
+            text = cosign_checkpoint(text, self.key.verifier, each, timestamp=1_772_000_000)
+        return text
 
     def receipt(self, index: int) -> log_pb2.Receipt:
         leaves = [leaf_hash(each) for each in self.entries]
@@ -682,7 +687,9 @@ def _told(statement: Statement) -> tuple[EntryType, str, str]:
 
 class FakeLogService(_Servicer, log_pb2_grpc.LogServiceServicer):
     def GetCheckpoint(self, request, context):
-        return log_pb2.GetCheckpointResponse(checkpoint=self.here.log.checkpoint())
+        checkpoint = self.here.log.checkpoint()
+        witnessed = checkpoint if self.here.log.cosigners else ""
+        return log_pb2.GetCheckpointResponse(checkpoint=checkpoint, witnessed_checkpoint=witnessed)
 
     def ListEntries(self, request, context):
         entries = self.here.log.entries[request.start_index :][: min(request.page_size, 3)]

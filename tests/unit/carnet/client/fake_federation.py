@@ -115,6 +115,9 @@ class _Answers(grpc.ServerInterceptor):
     def intercept_service(self, continuation, details):
         handler = continuation(details)
         name = details.method.rsplit("/", 1)[-1]
+        if handler is None:
+            # A service that this registry is too old for: gRPC answers UNIMPLEMENTED.
+            return None
         self._calls.append(name)
         if handler.response_streaming:
             return handler._replace(unary_stream=self._stream(name, handler.unary_stream))

@@ -26,6 +26,7 @@ def _loaded_by(code: str) -> set[str]:
         "from carnet import CarnetError, Reference, parse_reference, Federation, PushResult",
         "from carnet.client.audit_memory import verify_offline, federation_pins",
         "from carnet.cli.application import build; import carnet.cli.audit",
+        "import carnet.client.folders, carnet.stamps.verify",
     ],
 )
 def test_no_grpc_and_no_protobuf(code):

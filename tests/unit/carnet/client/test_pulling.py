@@ -27,6 +27,29 @@ async def test_what_was_pulled_verifies_by_itself(federation, client, fraud, tmp
     assert [each.name for each in bundle.path.parent.iterdir()] == ["b"]
 
 
+async def test_a_registry_that_is_older_than_stamps_gives_none_and_the_client_says_so(
+    client, fraud, tmp_path
+):
+    bundle = await client.pull("dev/risk/fraud@1", tmp_path / "fraud")
+    assert (bundle.stamps, bundle.stamps_path) == (None, None)
+    assert "older than stamps" in bundle.stamps_problem
+    quiet = await client.pull("dev/risk/fraud@1", tmp_path / "other", stamps=False)
+    assert quiet.stamps_problem == ""
+
+
+async def test_a_directory_without_stamps_verifies_and_fails_only_where_they_are_asked_for(
+    client, fraud, tmp_path
+):
+    bundle = await client.pull("dev/risk/fraud@1", tmp_path / "fraud")
+    assert (await client.verify(bundle.path)).stamps is None
+    with pytest.raises(errors.IntegrityError, match="no stamps"):
+        await client.verify(bundle.path, require="dev")
+    with pytest.raises(errors.FileUnreadableError):
+        await client.verify(bundle.path, stamps=tmp_path / "nowhere")
+    with pytest.raises(errors.InvalidInputError, match="in a registry"):
+        await client.verify("dev/risk/fraud@1", require="dev")
+
+
 async def test_pulling_again_changes_nothing(client, fraud, tmp_path):
     first = await client.pull("dev/risk/fraud@1", tmp_path / "fraud")
     stamp = (first.path / "model.bin").stat().st_mtime_ns

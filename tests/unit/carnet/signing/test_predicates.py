@@ -31,6 +31,7 @@ from carnet.signing.promotion_request import PromotionRequest
 from carnet.signing.provenance import Provenance
 from carnet.signing.release import Release
 from carnet.signing.spoken import SpokenPredicate
+from carnet.signing.stamp_list import StampList
 from carnet.signing.statement import Statement, parse_statement
 from carnet.signing.test_result import TestResult
 from carnet.signing.verification_result import VerificationResult
@@ -53,6 +54,21 @@ EXAMPLES: dict[type[Predicate], dict[str, Any]] = {
         "evidence": [A, B],
         "revoked": False,
         "log_origin": "carnet.internal/dev",
+        "log_size": 17,
+        "issued_at": NOW,
+    },
+    StampList: {
+        "environment": "prod",
+        "namespace": "risk",
+        "model": "fraud",
+        "version": NAMED["version"],
+        "alias": "champion",
+        "signature": C,
+        "evidence": [A, B],
+        "statements": [B],
+        "receipts": [],
+        "revoked": False,
+        "log_origin": "carnet.internal/prod",
         "log_size": 17,
         "issued_at": NOW,
     },
@@ -241,6 +257,13 @@ def test_request_dossier_and_decision_say_that_a_promotion_is_by_rollout(kind: t
     assert "by_rollout=True" in repr(predicate)
 
 
+def test_a_release_names_stamps_where_there_are_any() -> None:
+    predicate = Release.parse(statement_of(Release, stamps=[A, B]))
+
+    assert predicate.to_predicate() == EXAMPLES[Release] | {"stamps": [A, B]}
+    assert Release.parse(statement_of(Release)).stamps == ()
+
+
 @pytest.mark.parametrize("kind", PAYLOADS_BEFORE)
 def test_without_a_rollout_what_is_signed_is_to_the_byte_what_it_was(kind: type[Predicate]) -> None:
     payload = kind.parse(statement_of(kind)).sign(*SUBJECT, KEY).payload
@@ -365,6 +388,7 @@ BAD = [
     (Release, "evidence", [B, A]),
     (Release, "evidence", [A, A]),
     (Release, "evidence", ["A" * 64]),
+    (Release, "stamps", [B, A]),
     (Release, "revoked", "false"),
     (Release, "revoked", 0),
     (Release, "log_size", -1),
@@ -563,6 +587,7 @@ def test_the_examples_of_the_documentation_are_valid() -> None:
     kinds = {
         "Promotion request": PromotionRequest,
         "Release": Release,
+        "List of stamps": StampList,
         "Dossier": Dossier,
         "Approval": Approval,
         "Break-glass": BreakGlass,

@@ -6,6 +6,7 @@ import pytest
 
 from carnet.errors import InvalidInputError, NotFoundError, ReferenceInvalidError, SignatureInvalidError
 from carnet.registry.v1 import admission_pb2, blobs_pb2, policy_pb2
+from carnet.translog.entry import EntryType, parse_entry
 from carnet_server.access.scope import enter_scope
 from carnet_server.admission.servicer import AdmissionServicer
 from carnet_server.log.proto import receipt_from_proto, receipt_to_proto
@@ -90,12 +91,16 @@ async def test_approval_and_admission_are_told_with_receipts(world, servicer):
     assert receipt_from_proto(kept.receipt).index == world.staging.log.size - 1
     await world.transfer(manifest)
     enter_scope(world.staging.caller("sync"))
-    release = (await world.release(admission.promotion, manifest)).envelope
-    asked = admission_pb2.AdmitRequest(name=admission.name, release=release, epoch=1)
+    released = await world.release(admission.promotion, manifest)
+    asked = admission_pb2.AdmitRequest(
+        name=admission.name, release=released.envelope, stamps=released.stamps, epoch=1
+    )
     admitted = await servicer.Admit(asked, CONTEXT)
     assert admitted.admission.state == admission_pb2.ADMISSION_STATE_ADMITTED
     assert admitted.admission.decision
     assert admitted.admission.HasField("receipt")
+    decided = parse_entry(receipt_from_proto(admitted.admission.decision_receipt).entry_bytes)
+    assert (decided.type, decided.new) == (EntryType.DECISION_MADE, "PASSED")
     assert not admitted.already_admitted
     assert (await servicer.Admit(asked, CONTEXT)).already_admitted
 

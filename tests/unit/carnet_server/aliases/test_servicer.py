@@ -19,7 +19,7 @@ CHAMPION = "namespaces/risk/models/fraud/aliases/champion"
 async def servicer(registry):
     for number in (1, 2):
         await registry.add_version(number)
-    return AliasServicer(registry.aliases, registry.state)
+    return AliasServicer(registry.aliases, registry.state, registry.log)
 
 
 async def test_set_get_list_roll_back_and_delete(registry, servicer):
@@ -64,7 +64,7 @@ async def test_protection_is_shown(registry, servicer):
     enter_scope(registry.caller(OPERATOR))
     await servicer.SetAlias(pb.SetAliasRequest(name=CHAMPION, version=1), None)
     registry.set_policy(protected_aliases=["champion"])
-    servicer = AliasServicer(registry.aliases, registry.state)
+    servicer = AliasServicer(registry.aliases, registry.state, registry.log)
     assert (await servicer.GetAlias(pb.GetAliasRequest(name=CHAMPION), None)).alias.protected
 
 

@@ -25,7 +25,7 @@ VERSION = f"{PARENT}/versions/1"
 @pytest.fixture
 async def servicer(registry):
     enter_scope(registry.caller(CI))
-    return ModelServicer(registry.models, registry.state)
+    return ModelServicer(registry.models, registry.state, registry.log)
 
 
 async def test_propose_publish_read_resolve_and_revoke(registry, servicer):
