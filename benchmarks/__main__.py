@@ -22,11 +22,13 @@ from benchmarks import (
     deciding,
     features,
     guardrails,
+    log_growth,
     memory,
     object_storage,
     promotion_speed,
     rollback,
     rollouts,
+    verification,
 )
 from benchmarks.registries import BenchmarkFailedError
 from benchmarks.sizes import GIB, in_words
@@ -44,11 +46,13 @@ BENCHMARKS: dict[str, Callable[..., Report]] = {
     "deciding": deciding.run,
     "features": features.run,
     "guardrails": guardrails.run,
+    "log_growth": log_growth.run,
     "memory": memory.run,
     "object_storage": object_storage.run,
     "promotion_speed": promotion_speed.run,
     "rollouts": rollouts.run,
     "rollback": rollback.run,
+    "verification": verification.run,
 }
 RESULTS = Path(__file__).parent / "results"
 _ROOM_BYTES = 12 * GIB

@@ -1,10 +1,10 @@
 """Two environments' logs of any length for an auditor, with real signatures, as a busy federation makes them.
 
-A version is published in dev and evaluated twice, becomes a candidate, and takes an alias there; it is promoted
-to prod: request, evidence, dossier, two approvals, decision, admission, alias. In both, aliases then move back
-and forth, as they do when rollbacks are drilled; now and then an alias is marked, and calls are refused. So of
-34 entries of one version 10 rest on a signed statement, a few more on a document that nobody signs, and most on
-none. Everything is drawn from one seed but the signatures, which are never the same twice.
+A version is published in dev and evaluated twice, becomes a candidate, and takes an alias there; it is
+promoted to prod: request, evidence, dossier, two approvals, decision, admission, alias. In both, aliases then
+move back and forth, as they do when rollbacks are drilled, with the changes of stages that this makes, and
+now and then calls are refused. So of about 37 entries of a version 10 rest on a signed statement of their
+own. Everything is drawn from one seed but the signatures, which are never the same twice.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from carnet.audit.export import EnvironmentExport, ExportWriter
+from carnet.audit.layout import ENVELOPES, read_tile
 from carnet.audit.pins import Pins
 from carnet.canonical import sha256_hex
 from carnet.signing.approval import Approval
@@ -31,6 +32,7 @@ from carnet.translog.checkpoint import Checkpoint, LogKey, sign_checkpoint
 from carnet.translog.entry import Actor, Entry, EntryType
 from carnet.translog.refused_calls import RefusedCalls
 from carnet.translog.tile_builder import TileBuilder
+from carnet.translog.tiles import entry_bundles, parse_bundle
 from carnet.translog.tree import leaf_hash
 
 if TYPE_CHECKING:
@@ -131,6 +133,7 @@ class Clock:
         self.now = START
 
     def tick(self) -> datetime:
+        """Return the time of the next entry."""
         self.now += STEP
         return self.now
 
@@ -143,7 +146,8 @@ class Federation:
 
     Attributes:
         statements: How many signed statements were written.
-        entries: How many entries both logs have.
+        sizes: How many entries each log has.
+        sizes_before: How many they had when the last hundredth of them was still to come.
     """
 
     def __init__(self, seed: int = 1) -> None:
@@ -151,6 +155,8 @@ class Federation:
         self.keys = {name: _key(self.clock.seed) for name in ("dev", "prod", *_PEOPLE)}
         self.log_keys = {name: LogKey.generate(f"example.com/{name}") for name in ("dev", "prod")}
         self.statements = 0
+        self.sizes: dict[str, int] = {}
+        self.sizes_before: dict[str, int] = {}
 
     def pins_data(self) -> dict[str, Any]:
         """Return what an auditor of these logs trusts, as a file has it."""
@@ -183,12 +189,30 @@ class Federation:
             while dev.tree.size + prod.tree.size < entries:
                 self._bring(dev, prod, f"model-{number % MODELS}", number // MODELS + 1)
                 number += 1
+                self.sizes = {log.name: log.tree.size for log in (dev, prod)}
+                if not self.sizes_before and sum(self.sizes.values()) >= entries * 99 // 100:
+                    self.sizes_before = self.sizes
             for log in (dev, prod):
                 key = self.log_keys[log.name]
                 log.export.finish_log(
                     sign_checkpoint(Checkpoint(key.name, log.tree.size, log.tree.root()), key)
                 )
         return dev.tree.size + prod.tree.size
+
+    def cut_back(self, export: Path, directory: Path) -> None:
+        """Write the export as it was before the last hundredth, with the documents of all."""
+        for name, size in self.sizes_before.items():
+            with ExportWriter(directory).environment(name) as copy:
+                tree = TileBuilder()
+                for bundle in entry_bundles(self.sizes[name]):
+                    data = read_tile(export / name, bundle)
+                    entries = parse_bundle(data, width=bundle.width)[: max(size - bundle.first_index, 0)]
+                    tree.extend([leaf_hash(entry) for entry in entries])
+                    for entry in entries:
+                        copy.append_entry(entry)
+                key = self.log_keys[name]
+                copy.finish_log(sign_checkpoint(Checkpoint(key.name, size, tree.root()), key))
+            (directory / name / ENVELOPES).symlink_to(export / name / ENVELOPES)
 
     def _bring(self, dev: _Log, prod: _Log, model: str, number: int) -> None:
         digest = f"{self.clock.seed.getrandbits(256):064x}"

@@ -1,8 +1,8 @@
-"""What a full offline verification costs, against a bare loop that hashes and verifies as much; and its memory.
+"""What a full offline verification costs against a bare loop that hashes and verifies as much; its memory.
 
 The peer, in the same run: reading and hashing (SHA-256) every file of the export, and verifying the very same
-signatures with ``cryptography``, out of envelopes that were parsed for it in time that is not counted. Both are
-timed by the processor's clock in a process of their own, which others on the machine disturb least. The
+signatures with ``cryptography``, out of envelopes that were parsed for it in time that is not counted. Both
+are timed by the processor's clock in a process of their own, which others on the machine disturb least. The
 verifier's peak is that of its process, with the interpreter and all libraries in it.
 """
 
@@ -23,14 +23,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from benchmarks.audited_logs import Federation
+from benchmarks.peaks import peak_bytes
 from benchmarks.registries import BenchmarkFailedError
 from benchmarks.report import Report, Row
 from benchmarks.sizes import MIB, in_words
-from carnet.client.audit_memory import read_pins
+from carnet.client.audit_memory import read_pins, verify_offline, verify_remembering
 from carnet.signing.dsse import pae, parse_envelope
 
 ENTRIES = 1_000_000
-QUICK_ENTRIES = 30_000
+QUICK_ENTRIES = 20_000
 LIMIT_RATIO = 3.0
 LIMIT_BYTES = 200 * MIB
 _TIMEOUT_SECONDS = 3600
@@ -40,17 +41,15 @@ _BATCH = 1000
 def run(work: Path, *, quick: bool) -> Report:
     """Measure; ``work`` is an empty folder with room for the export."""
     federation = Federation()
-    export, memory = work / "export", work / "verified"
-    entries = QUICK_ENTRIES if quick else ENTRIES
-    most = entries - entries // 100
-    federation.write(export, most)
+    entries = federation.write(work / "export", QUICK_ENTRIES if quick else ENTRIES)
+    federation.cut_back(work / "export", work / "before")
+    most = sum(federation.sizes_before.values())
     (work / "pins.json").write_text(json.dumps(federation.pins_data()), encoding="utf-8")
-    _ask("verify", work, "keep")
-    entries = federation.go_on(entries)
-    peer = _ask("peer", work, str(federation.statements))
-    resumed = _ask("verify", work, "continue")
-    full = _ask("verify", work, "full")
-    if not (resumed["ok"] and full["ok"] and resumed["verified_from"] and not full["verified_from"]):
+    peer = _ask("peer", work)
+    full = _ask("full", work)
+    _ask("before", work)
+    resumed = _ask("resumed", work)
+    if not (resumed["ok"] and full["ok"] and resumed["verified_from"] == most and not full["verified_from"]):
         raise BenchmarkFailedError(f"the export did not verify: {full}, {resumed}")
     ratio = full["seconds"] / peer["seconds"]
     rows = [
@@ -77,27 +76,27 @@ def run(work: Path, *, quick: bool) -> Report:
     ]
     return Report(
         name="verification",
-        question=f"Verifying an export of {entries:,} entries and {federation.statements:,} signatures offline",
+        question=f"Verifying an export of {entries:,} entries and {peer['signatures']:,} signatures offline",
         rows=rows,
         figures={
             "entries": entries,
-            "signatures": federation.statements,
-            "state_bytes": sum(each.stat().st_size for each in memory.iterdir()),
+            "signatures": peer["signatures"],
+            "state_bytes": sum(each.stat().st_size for each in (work / "verified").iterdir()),
             "peer": peer,
             "full": full,
             "resumed": resumed,
         },
         notes=[
             "seconds are of the processor; both sides read every file",
-            f"{federation.statements / entries:.0%} of the entries rest on a signature of their own",
+            f"{peer['signatures'] / entries:.0%} of the entries rest on a signature of their own",
         ],
     )
 
 
-def _ask(what: str, work: Path, how: str) -> dict[str, Any]:
+def _ask(what: str, work: Path) -> dict[str, Any]:
     """Do one thing in a process of its own, and return what it says."""
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.verification", what, str(work), how],
+        [sys.executable, "-m", "benchmarks.verification", what, str(work)],
         capture_output=True,
         text=True,
         timeout=_TIMEOUT_SECONDS,
@@ -105,7 +104,7 @@ def _ask(what: str, work: Path, how: str) -> dict[str, Any]:
         check=False,
     )
     if done.returncode:
-        raise BenchmarkFailedError(f"{what} {how}: {done.stderr}")
+        raise BenchmarkFailedError(f"{what}: {done.stderr}")
     said: dict[str, Any] = json.loads(done.stdout)
     return said
 
@@ -147,14 +146,15 @@ def _hash_and_verify(work: Path) -> dict[str, Any]:
     }
 
 
-def _verify(work: Path, how: str) -> dict[str, Any]:
-
-    from benchmarks.peaks import peak_bytes  # noqa: PLC0415  not in the peer
-    from carnet.client.audit_memory import read_pins, verify_offline  # noqa: PLC0415
-
-    pins = read_pins(work / "pins.json")
+def _verify(work: Path, what: str) -> dict[str, Any]:
+    """Verify in full, or what was there before the last hundredth, or from there on."""
+    pins, memory = read_pins(work / "pins.json"), work / "verified"
     began = time.process_time()
-    report = verify_offline(work / "export", pins)
+    if what == "full":
+        report = verify_offline(work / "export", pins)
+    else:
+        export = work / ("before" if what == "before" else "export")
+        report = verify_remembering(export, pins, memory, resume=what == "resumed")
     seconds = time.process_time() - began
     return {
         "ok": report.ok,
@@ -165,9 +165,8 @@ def _verify(work: Path, how: str) -> dict[str, Any]:
 
 
 def _main() -> None:
-    what, work, how = sys.argv[1:]
-    said = _hash_and_verify(Path(work), int(how)) if what == "peer" else _verify(Path(work), how)
-    print(json.dumps(said))
+    what, work = sys.argv[1], Path(sys.argv[2])
+    print(json.dumps(_hash_and_verify(work) if what == "peer" else _verify(work, what)))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from carnet.errors import MustBeKeptError, NotFoundError
+from carnet.errors import IllegalTransitionError, MustBeKeptError, NotFoundError
 from carnet.translog.entry import EntryType
 from carnet_policies.engine import PolicyEngine
 from carnet_server.admission.dossier import read_dossier
@@ -143,6 +143,31 @@ async def test_a_replay_says_that_an_approval_was_erased(world):
     assert "was erased" in one.problem
 
 
+async def test_a_replay_says_that_what_broke_the_glass_was_erased(world):
+    view = await broken(world)
+    await review(world, view.admission)
+    world.clock.ahead = MONTHS
+    (digest, _) = await named_by(world, EntryType.BREAK_GLASS_RECORDED)
+    await erase(world, digest)
+    replayed, _ = await world.staging.admission.replay(
+        POLICIES["staging"] + TERMS, page_size=10, page_token=""
+    )
+    (one,) = [each for each in replayed if each.past.text("promotion") == view.admission.promotion]
+    assert (one.evaluation, "was erased" in one.problem) == (None, True)
+
+
+async def test_an_approval_is_kept_while_a_rollout_may_rest_on_it(world):
+    manifest, admission = await asked(world, by_rollout=True)
+    await world.submit(admission, by="bob", reason=REASON)
+    await world.transfer(manifest)
+    await world.admit(admission.promotion, manifest)
+    (digest,) = await named_by(world, EntryType.APPROVAL_RECORDED)
+    said = await refused(world, digest, "rollout")
+    assert f"promotion {admission.promotion} permits a rollout until" in said
+    world.clock.ahead = MONTHS
+    await erase(world, digest)
+
+
 async def test_what_others_judge_by_is_never_erased(world):
     view = await approved(world)
     world.clock.ahead = MONTHS
@@ -173,6 +198,26 @@ async def test_what_broke_the_glass_is_kept_until_that_was_reviewed(world):
     world.clock.ahead = MONTHS
     for digest in digests:
         await erase(world, digest)
+
+
+async def test_a_cancellation_bars_its_promotion_after_its_words_were_erased(world, tmp_path):
+    manifest = await world.publish()
+    request = world.parties.request(manifest, alias="champion")
+    admission = await world.evaluate(await world.bring(manifest, request))
+    given = world.parties.cancellation(request, manifest, reason=REASON)
+    caller, promotion = world.staging.caller("ci"), admission.promotion
+    first = await world.staging.admission.cancel(caller, promotion, given)
+    world.clock.ahead = MONTHS
+    (digest,) = await named_by(world, EntryType.PROMOTION_CANCELLED)
+    await erase(world, digest)
+    again = await world.staging.admission.cancel(caller, promotion, given)
+    assert again.index == first.index
+    assert await world.staging.log.document(digest) is None
+    with pytest.raises(IllegalTransitionError):
+        await world.admit(promotion, manifest)
+    report = await audited(world, tmp_path / "after")
+    assert report.ok, report.findings
+    assert [each.unjudged[0].partition(";")[0] for each in report.erasures] == ["its signature"]
 
 
 async def test_an_audit_of_erased_approvals_passes_and_tells_what_it_could_not_judge(world, tmp_path):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from sqlalchemy import select
@@ -14,9 +15,19 @@ from sqlmodel import SQLModel
 
 from carnet.errors import AlreadyExistsError, ErasedError, InvalidInputError, MustBeKeptError, NotFoundError
 from carnet.references import ResourceName
-from carnet.translog.entry import EntryType
+from carnet.serving.engine import resolve_database_url
+from carnet.serving.moving.copying import move_database
+from carnet.serving.moving.source import hold_source
+from carnet.serving.moving.target import inspect_target
+from carnet.translog.entry import Actor, EntryType
 from carnet.translog.receipt import verify_receipt
+from carnet_server.database.engine import Database
+from carnet_server.log.service import LogService
+from carnet_server.log.transaction import EntryDraft
 from carnet_server.models.notes import ERASED, read_note
+from carnet_server.moving.registry import SCHEMA
+from carnet_server.retention.erasing import Erasing
+from carnet_server.retention.erasure_queries import read_start
 from tests.support.registry import OPERATOR
 from tests.support.rollouts import CHAMPION, RolloutRegistry
 
@@ -219,6 +230,59 @@ async def test_what_was_erased_does_not_come_back(registry):
         await registry.writer.commit(lambda tx: tx.store_document(data, "text/plain"))
     assert caught.value.metadata == {"digest": digest, "log_index": str(gone.receipt.index)}
     assert await registry.log.document(digest) is None
+
+
+async def test_a_moved_database_has_forgotten_it_too(registry, tmp_path):
+    _, digest = await noted(registry)
+    data = await registry.log.document(digest)
+    registry.clock.now += 2 * DAY
+    gone = await erase(registry, digest)
+    url = resolve_database_url("sqlite:///moved.db", tmp_path)
+    with hold_source(registry.database.url, [SCHEMA], label="FROM") as source:
+        move_database(source, inspect_target(source, url, label="TO"), progress=lambda *_: None)
+    moved = Database(url)
+    log = LogService(moved)
+    writer = registry.open_writer(moved, log)
+    assert await log.document(digest) is None
+    with pytest.raises(ErasedError, match=f"erased by entry {gone.receipt.index}"):
+        await writer.commit(lambda tx: tx.store_document(data, "text/plain"))
+    again = await Erasing(moved, writer, log, registry.state).erase(
+        registry.caller(DPO), digest, reason_code="person-request"
+    )
+    assert (again.erased_before, again.receipt.index) == (True, gone.receipt.index)
+    writer.stop()
+    moved.close()
+
+
+async def test_a_log_of_thousands_of_entries_is_looked_through_from_where_a_document_was_stored(registry):
+    """Entries of before the document, of a day of then, and after it: on several pages, and in one commit."""
+    registry.follows_log = False
+    for number in range(3):
+        await registry.writer.commit(partial(fill_log, count=900, number=number))
+        registry.clock.now += 2 * DAY
+    _, digest = await noted(registry)
+    size = registry.log.size
+    await registry.writer.commit(partial(fill_log, count=1500, number=4))
+    (start,) = await asyncio.gather(
+        registry.database.read(lambda connection: read_start(connection, registry.clock.now, size))
+    )
+    assert 2700 < start <= size - 1, "what is older by more than a day was looked at"
+    registry.clock.now += 2 * DAY
+    await registry.writer.commit(partial(rest_on, digest=digest))
+    with pytest.raises(MustBeKeptError, match=r"policy\.changed, rests on it"):
+        await erase(registry, digest)
+
+
+def fill_log(tx, *, count, number):
+    actor = Actor(DPO, "", "mtls")
+    for _ in range(count):
+        tx.append(EntryDraft(EntryType.ALIAS_REMOVED, actor, {"alias": f"a{number}"}))
+
+
+def rest_on(tx, *, digest):
+    tx.append(
+        EntryDraft(EntryType.POLICY_CHANGED, Actor(DPO, "", "mtls"), {}, new=digest, envelope_digest=digest)
+    )
 
 
 async def test_policies_and_what_nothing_rests_on_are_kept(registry):

@@ -28,6 +28,7 @@ from carnet.translog.entry import EntryType
 from carnet.translog.receipt import format_receipt, verify_receipt
 from carnet_policies.engine import PolicyEngine
 from carnet_server.admission.states import AdmissionState
+from carnet_server.stamps import gathering
 from carnet_server.stamps.service import StampsService
 from tests.contract.test_admission import brought, nothing_stored
 from tests.contract.test_break_glass import admitted as admitted_by_breaking
@@ -196,6 +197,14 @@ async def test_a_version_from_before_stamps_were_kept_is_admitted_and_has_none(q
     assert view.admission.state is AdmissionState.ADMITTED
     with pytest.raises(PreconditionFailedError, match="before stamps were kept"):
         await stamps_of(quiet, quiet.staging, VERSION)
+
+
+async def test_stamps_that_no_message_takes_stop_no_promotion(quiet, monkeypatch):
+    await quiet.promote(await attested(quiet))
+    monkeypatch.setattr(gathering, "MAX_BYTES", 1000)
+    with pytest.raises(PreconditionFailedError, match="a message takes 1000"):
+        await stamps_of(quiet, quiet.staging, VERSION)
+    assert (await verified(quiet, quiet.dev, VERSION)).environment == "dev"
 
 
 async def test_a_source_that_names_no_whole_way_is_refused(quiet):

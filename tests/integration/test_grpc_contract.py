@@ -279,7 +279,9 @@ ROLES = {
 
 def permitted(server: str, path: str) -> str:
     wanted = PERMISSIONS[path].roles if server == "dev" else carnet_sync.access.PERMISSIONS[path]
-    return next(caller for caller, held in ROLES[server].items() if held & wanted)
+    # Nobody administers a federation as it is made: what only an administrator may do is refused to the auditor.
+    allowed = (caller for caller, held in ROLES[server].items() if held & wanted)
+    return "dave" if wanted == {"admin"} else next(allowed)
 
 
 def filled(message, depth: int = 0):

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 
+import carnet
 from carnet.bundle.manifest import parse_manifest
 from carnet.canonical import sha256_hex
 from carnet.client.federation import Federation
@@ -52,6 +54,23 @@ class Lived:
         return SigningKey.load(self.federation.folder / "environments" / environment / "signing-key.pem")
 
 
+def pull_pinning_prod_alone(federation: LocalFederation, folder: Path) -> None:
+    """Pull as a host would that knows prod and no other environment."""
+    known = folder / "known"
+    known.mkdir()
+    for name in ("ca", "identities"):
+        shutil.copytree(federation.folder / name, known / name)
+    document = yaml.safe_load((federation.folder / "federation.yaml").read_text())
+    document["environments"] = {"prod": document["environments"]["prod"]}
+    (known / "federation.yaml").write_text(yaml.safe_dump(document))
+    with carnet.connect(known, identity="ci") as host:
+        first = host.pull("prod/risk/fraud@champion", folder / "partial")
+        again = host.pull("prod/risk/fraud@champion", folder / "partial")
+    assert (first.already_there, again.already_there) == (False, True)
+    assert first.stamps is None
+    assert "'dev' is not pinned" in first.stamps_problem
+
+
 def promote_to_prod(federation: LocalFederation, version: str, alias: str) -> str:
     with federation.client("ci") as ci:
         promotion = ci.promote(version, "prod", alias=alias).id
@@ -90,6 +109,7 @@ def lived(tmp_path_factory) -> Lived:
             ):
                 pulled = ci.pull(reference, folder / name)
                 assert (pulled.stamps_problem, pulled.stamps_path) == ("", folder / f"{name}.carnet")
+        pull_pinning_prod_alone(federation, folder)
         with federation.client("dave") as operator:
             operator.revoke("dev/risk/fraud@2", "bad data")
         with federation.client("ci") as ci:
@@ -125,6 +145,15 @@ def test_the_whole_way_is_told_with_no_server(lived):
     page = lived.federation.cli("verify", str(lived.folder / "champion")).stdout
     for told in ("last admitted to prod", "approved by bob, carol", "cannot be seen offline", "as of"):
         assert told in page
+
+
+def test_what_a_host_pulled_that_pins_prod_alone_is_whole_and_verifies_where_all_are_pinned(lived):
+    assert lived.verify(lived.folder / "partial", require="prod").stamps.environment == "prod"
+    known = PinnedKeys.of_federation(Federation.load(lived.folder / "known"))
+    with pytest.raises(KeyUntrustedError, match="'dev' is not pinned"):
+        verify_bundle_folder(lived.folder / "partial", known)
+    left = [each.name for each in lived.folder.iterdir() if each.name.startswith(".")]
+    assert left == []
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ from carnet.translog.entry import parse_entry
 from carnet.translog.keys import LogKey
 from carnet.translog.tree import Frontier, leaf_hash
 from carnet_server.demo.tampering import copy_environment, serving
+from carnet_server.replaying.command import replay
 from tests.support.bundles import make_bundle_directory
 from tests.support.federation import LocalFederation
 
@@ -406,6 +407,18 @@ def edit_file(path: Path, change) -> None:
 
 def test_a_genuine_export_verifies_without_any_server(export):
     assert audit_offline(export) == ExitCode.DONE
+
+
+def test_every_decision_in_a_genuine_export_is_what_its_policy_says(export, capsys):
+    asked = [str(export), "--trust", str(export.parent / "pins.yaml"), "-o", "json"]
+    assert replay.main(asked, standalone_mode=False) is None
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["ok"]
+    assert all(count > 0 for count in answer["replayed"].values())
+    assert set(answer["replayed"]) == {"dev", "staging", "prod"}
+    shutil.rmtree(export / "prod" / "bundles")
+    assert replay.main(asked[:-2], standalone_mode=False) == ExitCode.INTEGRITY
+    assert "is not in the export" in capsys.readouterr().out
 
 
 def test_an_entry_that_was_changed_in_an_export_is_named(story, export, capsys):

@@ -17,12 +17,14 @@ from pathlib import Path
 from unittest import mock
 
 import psutil
+import yaml
 from sqlalchemy import URL, make_url
 
 import carnet
 from carnet.client.channel import TlsIdentity
 from carnet.client.connection import RegistryConnection
 from carnet.client.federation import Federation
+from carnet.translog.witness_policy import parse_witness_policy
 from carnet_server.config import load_config
 from carnet_server.local import processes
 from carnet_server.local.document_signing import sign_documents
@@ -45,6 +47,8 @@ GOOD_METRICS = [
     {"name": "recall", "value": 0.97, "direction": "higher_is_better"},
 ]
 
+
+NO_QUORUM = "quorum none\n"
 
 # Waits for a word that all is in order; where none comes, whoever would have said it is gone.
 _WATCHMAN = """
@@ -78,12 +82,29 @@ class LocalFederation:
             shutil.copy(migrated_file("sync" if name == "sync" else "registry"), path)
 
     def start(self, *names: str) -> None:
+        """Start some processes; all where none is named.
+
+        Where only some are started at first, logs for which they are no quorum ask nobody to witness them.
+        """
+        if names and self._watchman is None:
+            self._excuse_absent_witnesses(frozenset(names))
         chosen = [self.processes[name] for name in names or self.processes]
         with warnings.catch_warnings(), mock.patch.object(processes, "subprocess", _STARTING):
             # They outlive whoever starts them, which Python warns of.
             warnings.simplefilter("ignore", ResourceWarning)
             self._watch()
             start_all(chosen)
+
+    def _excuse_absent_witnesses(self, present: frozenset[str]) -> None:
+        path = self.folder / "federation.yaml"
+        document = yaml.safe_load(path.read_text())
+        for name in present & document["environments"].keys():
+            pinned = document["environments"][name]
+            policy = parse_witness_policy(pinned["witnesses"].encode(), name="witnesses")
+            if not policy.is_met_by(present):
+                pinned["witnesses"] = NO_QUORUM
+                (self.folder / "environments" / name / "witnesses.policy").write_text(NO_QUORUM)
+        path.write_text(yaml.safe_dump(document, sort_keys=False))
 
     def _watch(self) -> None:
         """See to it that nothing runs on when the tests are killed."""

@@ -117,6 +117,8 @@ def verify_chain(
         chain.add(Verdict.TAMPERED, Code.CHECKPOINT_INVALID, None, error.message)
     if chain.checkpoint is None:
         return chain
+    if verified and verified.size > chain.checkpoint.size:
+        chain.start, verified = 0, None  # The log was cut: it is looked at from its beginning.
     reading = Reading(directory, chain, chain.checkpoint, earlier, verified or TileBuilder())
     reading.run(progress)
     _judge(chain, reading)

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from carnet.translog.entry import Entry
 
-_KEPT_MAX: Final = 256
-_KEPT_MAX_BYTES: Final = 64 * 1024
+_KEPT_MAX: Final = 512
+_KEPT_MAX_BYTES: Final = 16 * 1024
 
 
 class Documents:

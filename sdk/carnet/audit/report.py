@@ -6,6 +6,7 @@ Responsible for the four verdicts, the findings and their JSON form. Draws no co
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime  # noqa: TC003  read by state_codec
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,6 @@ from carnet.translog.entry import format_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
     from carnet.audit.codes import Code
     from carnet.translog.entry import Entry

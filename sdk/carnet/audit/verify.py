@@ -11,8 +11,8 @@ an environment without pins is ``cannot_verify``.
 from __future__ import annotations
 
 import os
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from carnet.audit.anchors import AnchorJudge
 from carnet.audit.chain import verify_chain
@@ -20,6 +20,8 @@ from carnet.audit.codes import Code
 from carnet.audit.documents import Documents
 from carnet.audit.joins import judge_joins
 from carnet.audit.report import AuditReport, EnvironmentSummary, Finding, Verdict
+from carnet.audit.resume import KeptState, read_state, states_of, write_state
+from carnet.audit.state_codec import to_plain
 from carnet.audit.walk import LogWalk
 from carnet.audit.witnessing import LogHead
 from carnet.errors import FileUnreadableError
@@ -41,6 +43,8 @@ def verify_export(
     earlier: Mapping[str, Checkpoint] | None = None,
     progress: Callable[[str, int, int], None] | None = None,
     watch: Callable[[str, Record], None] | None = None,
+    resume: Mapping[str, bytes] | None = None,
+    keep: Callable[[str, bytes], None] | None = None,
 ) -> AuditReport:
     """Verify an export with nothing but pinned keys.
 
@@ -53,18 +57,41 @@ def verify_export(
             there are; in a large log before that for the first pass, as ``ENV: hashes``, which only hashes.
         watch: Is called with the environment and each record of a chain that is intact, in order; what was
             found wrong with a record is in the report only.
+        resume: What earlier audits left of logs, by environment, as ``keep`` was given it. Only what came
+            after is verified of such a log, and that it still begins as it did; with a note, all of it where
+            that cannot be. ``earlier`` must have its checkpoint.
+        keep: Is called with each environment and what a later audit can go on from, if nothing was wrong.
 
     Returns:
         The report; ``ok`` only if there was something to verify and all of it was verified.
 
     Raises:
         FileUnreadableError: The directory cannot be read at all.
+        DocumentInvalidError: What an earlier audit left is damaged, or of another log.
     """
-    audit = _Audit(directory, pins, earlier or {}, progress, watch)
+    states = {
+        name: read_state(data, name, pins)
+        for name, data in (resume or {}).items()
+        if name in pins.environments
+    }
+    audit = _Audit(directory, pins, earlier=earlier or {}, states=states, progress=progress, watch=watch)
     present = _environments(directory)
     for name in present:
-        audit.verify(name)
-    return audit.report(present)
+        audit.verify(name, will_keep=keep is not None)
+    report = audit.report(present)
+    if keep and report.ok:
+        audit.keep(keep)
+    return report
+
+
+@dataclass(frozen=True, slots=True)
+class _Walked:
+    """A log that was walked, with what its judges knew at its end."""
+
+    walk: LogWalk
+    chain: Chain
+    checkpoint: Checkpoint
+    known: dict[str, Any]
 
 
 class _Audit:
@@ -74,34 +101,37 @@ class _Audit:
         self,
         directory: Path,
         pins: Pins,
+        *,
         earlier: Mapping[str, Checkpoint],
+        states: Mapping[str, KeptState],
         progress: Callable[[str, int, int], None] | None,
         watch: Callable[[str, Record], None] | None,
     ) -> None:
         self._directory = directory
         self._pins = pins
         self._earlier = earlier
+        self._states = states
         self._progress = progress
         self._watch = watch
         self._findings: list[Finding] = []
         self._summaries: dict[str, EnvironmentSummary] = {}
-        self._walks: dict[str, LogWalk] = {}
+        self._walks: dict[str, _Walked] = {}
         self._anchors = AnchorJudge(directory, pins)
         self._heads: dict[str, LogHead] = {}
+        self._notes: list[str] = []
 
-    def verify(self, name: str) -> None:
+    def verify(self, name: str, *, will_keep: bool) -> None:
         """Verify one environment by itself."""
         if name not in self._pins.environments:
             message = f"no keys are pinned for {name}"
             self._add(Verdict.CANNOT_VERIFY, Code.ENVIRONMENT_UNPINNED, _printable(name), message)
             return
         folder = self._directory / name
-        chain = verify_chain(
-            folder,
-            self._pins.environments[name],
-            earlier=self._earlier.get(name),
-            progress=self._teller(f"{name}: hashes"),
-        )
+        state = self._fit_state(name)
+        chain = self._chain(name, state)
+        if state is not None and (why := _why_not_on(chain)):
+            self._notes.append(f"{name} {why}: all of it was verified")
+            state, chain = None, self._chain(name, None)
         self._findings += chain.findings
         if chain.checkpoint is None or not chain.intact:
             self._findings += Documents(folder, name).finish()
@@ -109,8 +139,11 @@ class _Audit:
                 self._summaries[name] = _unjudged(chain, chain.checkpoint)
             return
         walk = LogWalk(folder, chain, chain.checkpoint, self._pins)
+        if state is not None:
+            state.restore(walk)
         if walk.run(self._take, self._teller(name)):
-            self._walks[name] = walk
+            known = states_of(walk) if will_keep else {}
+            self._walks[name] = _Walked(walk, chain, chain.checkpoint, known)
         walk.finish()
         self._findings += walk.findings
         summary = self._summaries[name] = walk.summary()
@@ -124,18 +157,44 @@ class _Audit:
         if not present:
             message = f"{self._directory} holds no environment"
             self._add(Verdict.INCOMPLETE, Code.EXPORT_EMPTY, "", message)
-        self._findings += judge_joins({name: walk.judges.joins.state for name, walk in self._walks.items()})
+        walks = {name: each.walk for name, each in self._walks.items()}
+        self._findings += judge_joins({name: walk.judges.joins.state for name, walk in walks.items()})
         self._findings += self._anchors.finish(self._heads)
         for name, final_size in self._anchors.final_sizes.items():
             self._summaries[name] = replace(self._summaries[name], final_size=final_size)
-        uses = [use for walk in self._walks.values() for use in walk.judges.meaning.broken_glass]
-        erasures = [each for walk in self._walks.values() for each in walk.judges.erasures.erasures]
+        uses = [use for walk in walks.values() for use in walk.judges.meaning.broken_glass]
+        findings = tuple(sorted(self._findings, key=_order))
+        erasures = [each for walk in walks.values() for each in walk.judges.erasures.erasures]
         return AuditReport(
-            self._summaries,
-            tuple(sorted(self._findings, key=_order)),
-            tuple(uses),
-            erasures=tuple(erasures),
+            self._summaries, findings, tuple(uses), notes=tuple(self._notes), erasures=tuple(erasures)
         )
+
+    def keep(self, keep: Callable[[str, bytes], None]) -> None:
+        """Hand out what a later audit can go on from."""
+        for name, each in self._walks.items():
+            joins = each.walk.judges.joins
+            known = each.known | {joins.NAME: to_plain(joins.STATE, joins.state)}
+            keep(name, write_state(each.walk, each.chain, each.checkpoint, known, self._pins))
+
+    def _chain(self, name: str, state: KeptState | None) -> Chain:
+        return verify_chain(
+            self._directory / name,
+            self._pins.environments[name],
+            earlier=self._earlier.get(name),
+            verified=state.tree if state else None,
+            progress=self._teller(f"{name}: hashes"),
+        )
+
+    def _fit_state(self, name: str) -> KeptState | None:
+        """Return what an earlier audit left of a log, if this one can go on from it; else say why not."""
+        state = self._states.get(name)
+        if state is None:
+            return None
+        problem = state.unfit(self._pins, self._earlier.get(name))
+        if problem:
+            self._notes.append(f"{name} was verified in full, and not from the kept state: {problem}")
+            return None
+        return state
 
     def _take(self, name: str, record: Record) -> None:
         self._anchors.step(name, record)
@@ -156,6 +215,16 @@ def _environments(directory: Path) -> list[str]:
             return sorted(each.name for each in items if each.is_dir() and not each.name.startswith("."))
     except OSError as error:
         raise FileUnreadableError(f"the export {directory} cannot be read: {error.strerror}") from error
+
+
+def _why_not_on(chain: Chain) -> str:
+    """Say why what an earlier audit verified cannot be gone on from; empty if it can."""
+    if chain.start == 0 or not chain.intact:
+        return "does not go on from what was verified"
+    if chain.erased:
+        # Entries before, which rest on those documents, were judged by them: now they are by what is left.
+        return "says of documents that they were erased"
+    return ""
 
 
 def _unjudged(chain: Chain, checkpoint: Checkpoint) -> EnvironmentSummary:

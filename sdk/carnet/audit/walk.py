@@ -1,4 +1,4 @@
-"""The second pass over a log: every entry of an intact chain, once, past every judge.
+"""The second pass over a log: every entry of an intact chain, once, past every judge, bundle by bundle.
 
 Responsible for reading the same bytes that the first pass hashed, for joining each entry with its documents
 and its statement, and for handing the record to whoever watches and to every judge that wants its type. What
@@ -22,7 +22,7 @@ from carnet.audit.layout import read_tile
 from carnet.audit.report import EnvironmentSummary, Finding, Verdict
 from carnet.audit.statements import Statements
 from carnet.errors import CarnetError, InvalidInputError, LogTamperedError
-from carnet.translog.entry import EntryType, parse_entry
+from carnet.translog.entry import parse_entry
 from carnet.translog.tiles import ENTRIES_LEVEL, TILE_WIDTH, Tile, parse_bundle
 from carnet.translog.tree import leaf_hash
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from carnet.audit.pins import Pins
     from carnet.audit.statements import Record
     from carnet.translog.checkpoint import Checkpoint
+    from carnet.translog.entry import Entry
 
 _RECALLED_MAX: Final = 1024
 
@@ -63,12 +64,8 @@ class LogWalk(JudgedLog):
         self.judges = Judges(self, pins)
         self.findings: list[Finding] = []
         self._statements = Statements(chain.environment, pins, self.documents)
-        self._steps: dict[EntryType, list[Callable[[Record], None]]] = {
-            kind: [judge.step for judge in self.judges if judge.TYPES is None or kind in judge.TYPES]
-            for kind in EntryType
-        }
         self._recalled: dict[bytes, Record] = {}
-        self._now: tuple[int, bytes] = (-1, b"")
+        self._first, self._bundle = 0, list[bytes]()
 
     # --- what judges ask ------------------------------------------------------------------------------------
 
@@ -82,9 +79,8 @@ class LogWalk(JudgedLog):
 
     def remember(self, record: Record) -> bytes:
         """Return a reference to the record that is being judged."""
-        index, data = self._now
-        assert index == record.index
-        reference = index.to_bytes(INDEX_BYTES, "big") + leaf_hash(data)
+        data = self._bundle[record.index - self._first]
+        reference = record.index.to_bytes(INDEX_BYTES, "big") + leaf_hash(data)
         self._keep(reference, record)
         return reference
 
@@ -103,7 +99,7 @@ class LogWalk(JudgedLog):
             entry = parse_bundle(data, width=width)[index % TILE_WIDTH]
             if leaf_hash(entry) != reference[INDEX_BYTES:]:
                 raise LogTamperedError(f"entry {index} is another than it was when it was verified")
-            record, _ = self._statements.record(index, parse_entry(entry))
+            (record,), _ = self._statements.records([(index, parse_entry(entry))])
             self._keep(reference, record)
         return record
 
@@ -131,10 +127,8 @@ class LogWalk(JudgedLog):
                 data = read_tile(self._directory, bundle)
                 if hashlib.sha256(data).digest() != next(digests, b""):
                     raise LogTamperedError(f"{bundle.path} was changed while it was being verified")
-                entries = parse_bundle(data, width=bundle.width)
-                for index, entry in enumerate(entries, bundle.first_index):
-                    if index >= self._chain.start:
-                        self._pass(index, entry, watch)
+                self._first, self._bundle = bundle.first_index, parse_bundle(data, width=bundle.width)
+                self._pass(watch)
             except CarnetError as error:
                 self.findings.append(
                     Finding(
@@ -165,21 +159,27 @@ class LogWalk(JudgedLog):
             self.findings += judge.findings
         self.findings += self.documents.finish()
 
-    def _pass(self, index: int, data: bytes, watch: Callable[[str, Record], None] | None) -> None:
-        try:
-            entry = parse_entry(data)
-        except InvalidInputError as error:
-            self.judges.form.refuse(index, error.message)
-            return
-        self._now = index, data
-        self.documents.take(index, entry)
-        record, finding = self._statements.record(index, entry)
-        if finding is not None:
-            self.findings.append(finding)
+    def _pass(self, watch: Callable[[str, Record], None] | None) -> None:
+        """Have the entries of one bundle judged, by one judge after the other: none depends on another."""
+        entries: list[tuple[int, Entry]] = []
+        for index, data in enumerate(self._bundle, self._first):
+            if index >= self._chain.start:
+                try:
+                    entries.append((index, parse_entry(data)))
+                except InvalidInputError as error:
+                    self.judges.form.refuse(index, error.message)
+        for index, entry in entries:
+            self.documents.take(index, entry)
+        records, findings = self._statements.records(entries)
+        self.findings += findings
         if watch:
-            watch(self.environment, record)
-        for step in self._steps[entry.type]:
-            step(record)
+            for record in records:
+                watch(self.environment, record)
+        for judge in self.judges:
+            types, step = judge.TYPES, judge.step
+            for record in records:
+                if types is None or record.entry.type in types:
+                    step(record)
 
     def summary(self) -> EnvironmentSummary:
         """Return what was verified."""

@@ -63,6 +63,18 @@ audit.add_command(bom)
     type=click.Path(path_type=Path),
     help="The pinned keys, YAML or JSON; else those of federation.yaml.",
 )
+@click.option(
+    "--continue",
+    "resume",
+    is_flag=True,
+    help="Verify only what came after the last audit, and that the logs still begin as they did then.",
+)
+@click.option(
+    "--verified",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="What is kept between audits; else verified/ in the federation's folder.",
+)
 @_ENVIRONMENTS
 @click.option(
     "--database",
@@ -89,6 +101,8 @@ def verify(
     environments: tuple[str, ...],
     databases: tuple[str, ...],
     reported: Path | None,
+    resume: bool,
+    verified: Path | None,
 ) -> None:
     """Verify every entry, document, signature and decision against the pinned keys.
 
@@ -101,6 +115,7 @@ def verify(
       carnet audit verify --offline ./export --trust pins.json
       carnet audit verify --as dave --database prod=postgresql://auditor@db.internal/prod
       carnet audit verify --report changes.json --offline ./export --trust pins.json
+      carnet audit verify --offline ./export --trust pins.json --verified ./verified --continue
     """
     if reported is not None:
         if environments or databases:
@@ -115,10 +130,20 @@ def verify(
             from carnet.client import audit_memory as memory  # noqa: PLC0415  loads the verifier
 
             pins = memory.read_pins(trust) if trust else memory.federation_pins(settings.federation())
-            report = memory.verify_offline(offline, pins, progress=progress)
+            if resume or verified is not None:
+                kept = verified or settings.federation().directory / "verified"
+                report = memory.verify_remembering(offline, pins, kept, resume=resume, progress=progress)
+            else:
+                report = memory.verify_offline(offline, pins, progress=progress)
         else:
             with settings.client() as client:
-                report = client.audit_verify(trust=trust, environments=environments, progress=progress)
+                report = client.audit_verify(
+                    trust=trust,
+                    environments=environments,
+                    resume=resume,
+                    verified=verified,
+                    progress=progress,
+                )
         report = with_databases(report, compared, progress)
     emit(settings, report, lambda page: print_audit(page, report))
     if not report.ok:
@@ -142,9 +167,9 @@ def export(settings: Settings, directory: Path, environments: tuple[str, ...]) -
     emit(settings, result, lambda page: _print_export(page, result))
 
 
+audit.add_command(erase)
 audit.add_command(report_command)
 audit.add_command(at)
-audit.add_command(erase)
 
 
 def _print_export(page: Console, result: ExportResult) -> None:
@@ -216,6 +241,11 @@ def print_audit(page: Console, report: AuditReport) -> None:
             for name, each in report.environments.items()
         ),
     )
+    for name, each in report.environments.items():
+        if each.verified_from:
+            page.print(f"{name}: entries from {each.verified_from} on; those before by an earlier audit")
+    for note in report.notes:
+        page.print(f"note: {note}", soft_wrap=True)
     _print_broken_glass(page, report)
     print_erasures(page, report.erasures)
     if report.ok:
@@ -226,7 +256,12 @@ def print_audit(page: Console, report: AuditReport) -> None:
         page.print(printable(_MEANINGS[str(finding.verdict)]), style="bold red")
         print_fields(
             page,
-            (("where", where), ("what", finding.message), ("affects", ", ".join(finding.affects))),
+            (
+                ("where", where),
+                ("what", finding.message),
+                ("affects", ", ".join(finding.affects)),
+                ("code", str(finding.code)),
+            ),
         )
     page.print(_conclusion(report))
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from carnet.canonical import sha256_hex
 from carnet.client.evidence import EvidenceOperations
@@ -38,6 +37,7 @@ from carnet.signing import approval as approvals
 from carnet.signing.dossier import Dossier
 from carnet.signing.dsse import parse_envelope, verify_envelope
 from carnet.signing.evidence_set import evidence_set_digest
+from carnet.signing.nonce import new_nonce
 from carnet.signing.statement import parse_statement
 from carnet.translog.entry import EntryType
 
@@ -196,7 +196,7 @@ class Approvals(EvidenceOperations, Promotions):
             reason=reason,
             signed_at=now,
             expires_at=dossier.expires_at,
-            nonce=uuid4().hex,
+            nonce=new_nonce(),
         )
         return await self._signed(said, shown.dossier_subject, shown.bundle_digest)
 

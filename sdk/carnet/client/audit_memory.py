@@ -1,13 +1,15 @@
 """What an auditor keeps between audits: the pinned keys, and the checkpoints that were verified.
 
 Responsible for ``verified/ENV.checkpoint`` in the federation's folder, the signed checkpoint of the last
-audit that found nothing wrong, and for the pins out of ``federation.yaml`` or a file of their own.
+audit that found nothing wrong, for ``verified/ENV.state.json`` beside it, from which the next can go on, and
+for the pins out of ``federation.yaml`` or a file of their own.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -18,7 +20,7 @@ from carnet.errors import DocumentInvalidError, FileUnreadableError, InvalidInpu
 from carnet.translog.checkpoint import parse_checkpoint, unverified_checkpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from carnet.audit.report import AuditReport
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from carnet.translog.checkpoint import Checkpoint
 
 _SUFFIX = ".checkpoint"
+_STATE_SUFFIX = ".state.json"
 
 
 def federation_pins(federation: Federation) -> Pins:
@@ -115,12 +118,66 @@ def verify_offline(
     Raises:
         FileUnreadableError: The export cannot be read at all.
     """
+    return verify_export(directory, pins, earlier=earlier, progress=_teller(progress))
 
+
+def verify_remembering(
+    directory: Path,
+    pins: Pins,
+    memory: Path,
+    *,
+    environments: Sequence[str] = (),
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> AuditReport:
+    """Verify an export against what was kept of earlier audits, and keep what the next one needs.
+
+    Args:
+        directory: The export.
+        pins: The keys.
+        memory: The folder of what is kept.
+        environments: The environments that are in the export; none for all.
+        resume: Whether to go on where the last audit ended, and verify only what came after.
+        progress: Told of the stages ``verifying ENV``, in entries.
+
+    Raises:
+        FileUnreadableError: The export or what was kept cannot be read.
+        DocumentInvalidError: The state that was kept is damaged, or of another log.
+        ProofInvalidError: A checkpoint that was kept is damaged.
+        KeyUntrustedError: It is signed by another key than is pinned now.
+    """
+    earlier = earlier_checkpoints(memory, pins)
+    if environments:
+        earlier = {name: kept for name, kept in earlier.items() if name in environments}
+    states: dict[str, bytes] = {}
+    report = verify_export(
+        directory,
+        pins,
+        earlier=earlier,
+        progress=_teller(progress),
+        resume=_kept_states(memory, earlier) if resume else None,
+        keep=states.__setitem__,
+    )
+    if resume:
+        missing = [name for name in report.environments if not (memory / f"{name}{_STATE_SUFFIX}").exists()]
+        notes = [f"{name} was verified in full: no earlier audit left a state of it" for name in missing]
+        report = replace(report, notes=(*report.notes, *notes))
+    if report.ok:
+        remember(memory, report, states)
+    return report
+
+
+def _kept_states(memory: Path, names: Iterable[str]) -> dict[str, bytes]:
+    paths = {name: memory / f"{name}{_STATE_SUFFIX}" for name in names}
+    return {name: read_file(path, what="kept state") for name, path in paths.items() if path.exists()}
+
+
+def _teller(progress: Progress | None) -> Callable[[str, int, int], None]:
     def tell(environment: str, done: int, total: int) -> None:
         if progress is not None:
             progress(f"verifying {environment}", done, total)
 
-    return verify_export(directory, pins, earlier=earlier, progress=tell)
+    return tell
 
 
 def earlier_checkpoints(memory: Path, pins: Pins) -> dict[str, Checkpoint]:
@@ -140,8 +197,13 @@ def earlier_checkpoints(memory: Path, pins: Pins) -> dict[str, Checkpoint]:
     return kept
 
 
-def remember(memory: Path, report: AuditReport) -> None:
+def remember(memory: Path, report: AuditReport, states: Mapping[str, bytes] | None = None) -> None:
     """Keep the checkpoints of an audit that found nothing wrong; never one older than is kept.
+
+    Args:
+        memory: The folder of what is kept.
+        report: The audit's report.
+        states: What a later audit can go on from, by environment.
 
     Raises:
         FileUnreadableError: The folder cannot be written.
@@ -152,17 +214,24 @@ def remember(memory: Path, report: AuditReport) -> None:
             path = memory / f"{name}{_SUFFIX}"
             if path.exists() and unverified_checkpoint(path.read_bytes()).size > summary.size:
                 continue
-            temporary = memory / f".{name}.{uuid4().hex}"
-            try:
-                with temporary.open("w", encoding="utf-8") as file:
-                    file.write(summary.checkpoint)
-                    file.flush()
-                    os.fsync(file.fileno())
-                temporary.replace(path)
-            finally:
-                with contextlib.suppress(FileNotFoundError):
-                    temporary.unlink()
+            if states and name in states:
+                # Before its checkpoint: a state that is not the checkpoint's is not gone on from.
+                _write(memory / f"{name}{_STATE_SUFFIX}", states[name])
+            _write(path, summary.checkpoint.encode())
     except OSError as error:
         raise FileUnreadableError(
             f"the verified checkpoints cannot be kept in {memory}: {error.strerror or error}"
         ) from error
+
+
+def _write(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            temporary.unlink()

@@ -16,11 +16,10 @@ from carnet.audit.export import ExportWriter
 from carnet.audit.held import HeldCopy
 from carnet.client.audit_cut import cut_of
 from carnet.client.audit_memory import (
-    earlier_checkpoints,
     federation_pins,
     read_pins,
-    remember,
     verify_offline,
+    verify_remembering,
 )
 from carnet.client.log_copy import LogCopy, copy_environment
 from carnet.client.results import ExportResult
@@ -91,18 +90,24 @@ class Auditing(Session):
         offline: str | Path | None = None,
         trust: str | Path | None = None,
         environments: Sequence[str] = (),
+        resume: bool = False,
+        verified: str | Path | None = None,
         progress: Progress | None = None,
     ) -> AuditReport:
         """Verify the logs, and everything that they rest on, against pinned keys.
 
         Checkpoints that were fetched and verified are kept in the federation's folder under ``verified/``,
-        and the next audit insists that the logs still begin with them. An export is judged by itself.
+        and the next audit insists that the logs still begin with them. An export is judged by itself, unless
+        ``resume`` or ``verified`` is given.
 
         Args:
             offline: An export to verify; None to fetch from the registries now.
             trust: A file with the pinned keys (YAML or JSON, as ``federation.yaml`` has them); None for the
                 federation's own.
             environments: The environments to fetch; none for all.
+            resume: Whether to verify only what came after the last audit, and that the logs still begin as
+                they did then.
+            verified: The folder of what is kept between audits; None for the federation's ``verified/``.
             progress: Told of the stages ``copying ENV`` and ``verifying ENV``, in entries.
 
         Returns:
@@ -110,24 +115,24 @@ class Auditing(Session):
 
         Raises:
             FileUnreadableError: The export or the file with the keys cannot be read.
-            DocumentInvalidError: The file with the keys is not one.
+            DocumentInvalidError: The file with the keys is not one, or what an earlier audit left is damaged.
             CarnetError: A registry could not be asked; the class says how.
         """
         pins = await asyncio.to_thread(read_pins, Path(trust)) if trust else federation_pins(self.federation)
-        if offline is not None:
+        if offline is not None and not resume and verified is None:
             return await asyncio.to_thread(verify_offline, Path(offline), pins, progress=progress)
-        memory = self.federation.directory / "verified"
-        earlier = await asyncio.to_thread(earlier_checkpoints, memory, pins)
-        if environments:
-            earlier = {name: kept for name, kept in earlier.items() if name in environments}
+        memory = Path(verified) if verified else self.federation.directory / "verified"
+
+        def verify(export: Path) -> AuditReport:
+            return verify_remembering(
+                export, pins, memory, environments=environments, resume=resume, progress=progress
+            )
+
+        if offline is not None:
+            return await asyncio.to_thread(verify, Path(offline))
         with tempfile.TemporaryDirectory(prefix="carnet-audit-") as folder:
             await self.audit_export(folder, environments=environments, manifests=False, progress=progress)
-            report = await asyncio.to_thread(
-                verify_offline, Path(folder), pins, earlier=earlier, progress=progress
-            )
-        if report.ok:
-            await asyncio.to_thread(remember, memory, report)
-        return report
+            return await asyncio.to_thread(verify, Path(folder))
 
     async def _cuts(self, environments: Sequence[str]) -> dict[str, Cut]:
         pinned = {name: self.federation.environment(name) for name in environments}

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from carnet.client.approvals import Approvals, open_dossier
 from carnet.client.results import Admission
 from carnet.errors import PreconditionFailedError
 from carnet.signing import break_glass as statements
+from carnet.signing.nonce import new_nonce
 from carnet.translog.entry import EntryType
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class BreakGlass(Approvals):
             ticket=ticket,
             signed_at=now,
             expires_at=now + valid_for,
-            nonce=uuid4().hex,
+            nonce=new_nonce(),
         )
         return await self._write_word(
             shown,
@@ -138,7 +138,7 @@ class BreakGlass(Approvals):
             verdict=verdict,
             reason=reason,
             signed_at=datetime.now(UTC),
-            nonce=uuid4().hex,
+            nonce=new_nonce(),
         )
         return await self._write_word(
             shown,

@@ -26,17 +26,16 @@ from carnet.client.paging import all_pages
 from carnet.client.results import Promotion, PromotionState, PromotionUpdate
 from carnet.client.verification import checked_decision, checked_receipt
 from carnet.errors import (
-    DeadlineExceededError,
+    CarnetError,
     InvalidInputError,
-    PermissionDeniedError,
     PreconditionFailedError,
     StatementInvalidError,
-    UnauthenticatedError,
     UnavailableError,
 )
 from carnet.references import Reference
 from carnet.registry.v1 import admission_pb2, log_pb2
 from carnet.signing.cancellation import Cancellation
+from carnet.signing.nonce import new_nonce
 from carnet.signing.promotion_request import PromotionRequest
 from carnet.sync.v1 import promotions_pb2
 from carnet.translog.finality import Finality
@@ -52,6 +51,7 @@ if TYPE_CHECKING:
 _CREATE_SECONDS = 60.0
 _FIRST_PAUSE_SECONDS = 0.2
 _MAX_PAUSE_SECONDS = 2.0
+_NEWER_RECEIPT_SECONDS = 2.0
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -275,7 +275,12 @@ class Promotions(Models):
         """
         current = await self.promotion(promotion)
         resolved = await self.resolve(current.reference)
-        said = Cancellation(promotion=promotion, reason=reason, cancelled_at=datetime.now(UTC))
+        said = Cancellation(
+            promotion=promotion,
+            reason=reason,
+            cancelled_at=datetime.now(UTC),
+            nonce=new_nonce(),
+        )
         envelope = await self._signed(
             said,
             resolved.manifest.subject_name,
@@ -375,12 +380,15 @@ class Promotions(Models):
         receipt = check(admission.receipt)
         if receipt.finality is not Finality.COMMITTED:
             return receipt
-        # The promotion service keeps the receipt of the moment; the target may have been witnessed since.
-        registry = self._registry(found.target)
-        request = log_pb2.GetReceiptRequest(index=receipt.receipt.index)
+        # The promotion service keeps the receipt of the moment; the target may have been witnessed since. Who
+        # may not ask it, or gets no answer, has what was verified.
         try:
-            answer = await registry.call(registry.log.GetReceipt, request)
-        except (UnavailableError, DeadlineExceededError, PermissionDeniedError, UnauthenticatedError):
+            registry = self._registry(found.target)
+            request = log_pb2.GetReceiptRequest(index=receipt.receipt.index)
+            answer = await registry.call(
+                registry.log.GetReceipt, request, deadline_seconds=_NEWER_RECEIPT_SECONDS
+            )
+        except CarnetError:
             return receipt
         return check(answer.receipt)
 

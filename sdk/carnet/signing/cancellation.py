@@ -6,7 +6,7 @@ Signed by the requester or an operator. The target keeps it, so that an admissio
 # ruff: noqa: TC001 - pydantic reads the fields' types at run time
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from carnet.signing.fields import Hex32, Reason, Time
 from carnet.signing.predicate import Predicate
@@ -19,6 +19,8 @@ class Cancellation(Predicate):
         promotion: The promotion that is cancelled.
         reason: Why, in words.
         cancelled_at: When it was signed.
+        nonce: 32 random hexadecimal digits, so that the digest gives a short reason away to nobody; empty in
+            statements of before.
     """
 
     PREDICATE_TYPE: ClassVar[str] = "urn:carnet:cancellation:v1"
@@ -26,3 +28,4 @@ class Cancellation(Predicate):
     promotion: Hex32
     reason: Reason
     cancelled_at: Time
+    nonce: Hex32 | Literal[""] = ""

@@ -106,8 +106,8 @@ class Predicate(FrozenModel):
             ) from error
         fields = type(self).model_fields
         named = {
-            "model": self.model if "model" in fields else subject.model,
-            "version": self.version if "version" in fields else subject.version,
+            name: getattr(self, name) if name in fields else getattr(subject, name)
+            for name in ("model", "version")
         }
         if named != {"model": subject.model, "version": subject.version} or not subject.version:
             raise StatementInvalidError(

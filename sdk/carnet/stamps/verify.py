@@ -317,7 +317,7 @@ class _Judge:
                 raise StatementInvalidError(f"{person} approved what they published or asked for themselves")
         if len(set(people)) < len(people):
             raise StatementInvalidError("the same person is counted twice among those who approved")
-        return tuple(people)
+        return tuple(sorted(people))
 
     def _signer(self, stamp: StatementStamp, keys: Mapping[str, Any]) -> str:
         """Return who signed, by a pinned key or a one-time certificate of a pinned authority."""

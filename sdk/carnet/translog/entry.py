@@ -332,7 +332,7 @@ def _from_document(document: dict[str, Any]) -> Entry:
         optional.get("envelope_digest"),
         optional.get("request_digest"),
     )
-    entry._check()
+    entry._check()  # noqa: SLF001  what the constructor does
     return entry
 
 

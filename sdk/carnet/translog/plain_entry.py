@@ -20,7 +20,8 @@ _DIGEST = r"[0-9a-f]{64}"
 _PAIR = rf'"[a-z_]{{1,20}}":(?:"{_TEXT}"|[1-9][0-9]{{0,9}})'
 _ENTRY: Final = re.compile(
     rf'\{{"actor":\{{"issuer":"({_EMPTY_TOO})","method":"({_EMPTY_TOO})","subject":"({_TEXT})"\}},'
-    rf'(?:"change":\{{(?:"new":"({_EMPTY_TOO})"(?:,"old":"({_EMPTY_TOO})")?|"old":"({_EMPTY_TOO})")\}},)?'
+    rf'(?:"change":\{{(?:"new":"({_EMPTY_TOO})"(?:,"old":"({_EMPTY_TOO})")?'
+    rf'|"old":"({_EMPTY_TOO})")\}},)?'
     rf'(?:"envelope_digest":"({_DIGEST})",)?'
     rf'"environment":"([a-z0-9_-]{{1,63}})","event_id":"({_TEXT})",'
     rf'(?:"request_digest":"({_DIGEST})",)?'
@@ -54,7 +55,8 @@ def match_plain_entry(data: bytes) -> PlainEntry | None:
         data: The entry's bytes.
 
     Returns:
-        Its parts, of which the time is without its ``Z``, and the subject is for ``read_pairs``; None for what is not of that form.
+        Its parts, of which the time is without its ``Z``, and the subject is for ``read_pairs``; None for
+        what is not of that form.
     """
     try:
         found = _ENTRY.fullmatch(data.decode())

@@ -68,6 +68,11 @@ def identity() -> None:
     is_flag=True,
     help="Encrypt its signing key; the passphrase is asked for twice (or CARNET_KEY_PASSPHRASE_FILE has it).",
 )
+@click.option(
+    "--opaque",
+    is_flag=True,
+    help="Give it a random SPIFFE id, and count it as a random person: logs keep both, and no name.",
+)
 @click.option("--environment", default="", help="The environment whose trust.yaml the lines are for.")
 @click.option(
     "--days",
@@ -86,6 +91,7 @@ def create(  # noqa: PLR0917  click names them
     namespaces: tuple[str, ...],
     purposes: tuple[str, ...],
     encrypts: bool,
+    opaque: bool,
     environment: str,
     days: int,
 ) -> None:
@@ -97,6 +103,7 @@ def create(  # noqa: PLR0917  click names them
     Examples:
       carnet identity create nightly --role publisher --namespace risk --purpose bundle --environment dev
       carnet identity create erin --kind person --role approver --purpose approval --passphrase
+      carnet identity create erin --kind person --role approver --purpose approval --opaque
     """
     if encrypts and not purposes:
         raise click.UsageError("--passphrase is for a signing key: say what it is for with --purpose")
@@ -105,12 +112,13 @@ def create(  # noqa: PLR0917  click names them
     wish = Wish(
         name,
         kind,
-        person or (name if kind == "person" else ""),
+        person,
         roles,
         namespaces,
         purposes,
         timedelta(days=days),
         new_passphrase(f"{name}'s signing key") if encrypts else None,
+        opaque,
     )
     made = make_identity(folder, wish)
     answer = {

@@ -6,8 +6,9 @@ it may do stands in trust documents, which people change; the lines for that are
 
 from __future__ import annotations
 
+import secrets
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from carnet.errors import AlreadyExistsError
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
     from carnet.signing.passphrase import Passphrase
 
+_OPAQUE_BYTES = 16
+
 
 @dataclass(frozen=True, slots=True)
 class Wish:
@@ -37,12 +40,14 @@ class Wish:
     Attributes:
         name: Its name, and its folder's below ``identities/``.
         kind: ``person`` or ``service``.
-        person: The person that its acts are counted as; empty for nobody.
+        person: The person that its acts are counted as; where it is empty, a person counts as itself, and
+            anything else as nobody.
         roles: The roles that the lines for trust documents give it.
         namespaces: Where; empty for everywhere.
         purposes: What its signatures are to be believed for; empty for an identity without a signing key.
         valid_for: How long its certificate is valid.
         passphrase: What its signing key is encrypted with; None to write it as it is.
+        opaque: Whether its SPIFFE id, and the person where none is named, are random: logs keep both.
     """
 
     name: str
@@ -53,6 +58,7 @@ class Wish:
     purposes: Sequence[str]
     valid_for: timedelta
     passphrase: Passphrase | None = None
+    opaque: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +106,10 @@ def make_identity(folder: Path, wish: Wish) -> Made:
     key = SigningKey.generate() if wish.purposes else None
     making = place.with_name(f".{wish.name}.making")
     shutil.rmtree(making, ignore_errors=True)
-    subject = f"spiffe://{domain}/{wish.kind}/{wish.name}"
+    called = f"id-{secrets.token_hex(_OPAQUE_BYTES)}" if wish.opaque else wish.name
+    if wish.kind == "person" and not wish.person:
+        wish = replace(wish, person=called)
+    subject = f"spiffe://{domain}/{wish.kind}/{called}"
     authority.issue(making, spiffe_id=subject, valid_for=wish.valid_for)
     if key is not None:
         key.save(making / "signing-key.pem", passphrase=wish.passphrase)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, insert, select, tuple_, update
+from sqlalchemy import and_, bindparam, insert, or_, select, update
 from sqlmodel import SQLModel
 
 from carnet.canonical import canonical_json
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Select
 
 ENTRIES = SQLModel.metadata.tables["log_entries"]
 HEAD = SQLModel.metadata.tables["log_head"]
@@ -84,9 +85,22 @@ READ_NODE_RANGE = (
 _READ_LEAVES = select(ENTRIES.c.index, ENTRIES.c.leaf_hash).where(
     ENTRIES.c.index.in_(bindparam("wanted", expanding=True))
 )
-_READ_NODES = select(NODES.c.level, NODES.c.index, NODES.c.hash).where(
-    tuple_(NODES.c.level, NODES.c.index).in_(bindparam("wanted", expanding=True))
-)
+
+
+@functools.lru_cache(maxsize=128)
+def _read_nodes(count: int) -> Select[Any]:
+    """Return the statement that reads so many nodes, each by its key.
+
+    SQLite reads the whole table for ``(level, index) IN (VALUES …)``, and looks each of these up.
+    """
+    return select(NODES.c.level, NODES.c.index, NODES.c.hash).where(
+        or_(
+            *(
+                and_(NODES.c.level == bindparam(f"level_{n}"), NODES.c.index == bindparam(f"index_{n}"))
+                for n in range(count)
+            )
+        )
+    )
 
 
 def read_nodes(connection: Connection, wanted: Iterable[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
@@ -111,7 +125,9 @@ def read_nodes(connection: Connection, wanted: Iterable[tuple[int, int]]) -> dic
             {(0, index): leaf for index, leaf in connection.execute(_READ_LEAVES, {"wanted": leaves})}
         )
     if above:
-        rows = connection.execute(_READ_NODES, {"wanted": above})
+        parameters = {f"level_{n}": level for n, (level, _) in enumerate(above)}
+        parameters |= {f"index_{n}": index for n, (_, index) in enumerate(above)}
+        rows = connection.execute(_read_nodes(len(above)), parameters)
         found.update({(level, index): value for level, index, value in rows})
     if len(found) != len(places):
         missing = min(places - found.keys())

@@ -13,6 +13,7 @@ from carnet.translog.checkpoint import Checkpoint, unverified_checkpoint
 from carnet.translog.finality import Finality, finality_at
 from carnet.translog.receipt import Receipt
 from carnet.translog.tree import (
+    EMPTY_ROOT,
     consistency_nodes,
     consistency_proof,
     inclusion_nodes,
@@ -114,6 +115,7 @@ class LogService:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._subscriptions: set[Subscription] = set()
         self._recent: deque[Commit] = deque(maxlen=RECENT_COMMITS)
+        self._parsed: tuple[str, Checkpoint] = ("", Checkpoint("none", 0, EMPTY_ROOT))
         self.witnessed: Callable[[], str] = lambda: ""
         self.cosigned: Callable[[str], str] = lambda checkpoint: checkpoint
         self.demands_witnesses = False
@@ -162,8 +164,13 @@ class LogService:
 
     @property
     def head(self) -> Checkpoint:
-        """The newest checkpoint's origin, size and root."""
-        return unverified_checkpoint(self.checkpoint)
+        """The newest checkpoint's origin, size and root; it is parsed once."""
+        text, head = self._parsed
+        if text != self.checkpoint:
+            text = self.checkpoint
+            head = unverified_checkpoint(text)
+            self._parsed = text, head
+        return head
 
     @property
     def size(self) -> int:

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from carnet_server.models.domain import Version
 
 
+MAX_BYTES = 1_500_000
+"""What stamps apart from evidence may come to: they travel in one message with a release and evidence."""
+
+
 class _GapError(Exception):
     """Something is not here; it never leaves this module."""
 
@@ -77,6 +81,7 @@ def gather_stamps(
     promotions = [each for each in (version.promotion, alias_promotion) if each]
     try:
         entries += [_add_leg(connection, gathered, each) for each in dict.fromkeys(promotions)]
+        _require_carriable(gathered)
     except _GapError as gap:
         return Gathered(version, gathered.evidence, {}, {}, (version.log_index,), gap=str(gap))
     if alias_index is not None:
@@ -84,6 +89,12 @@ def gather_stamps(
     return Gathered(
         version, gathered.evidence, gathered.statements, gathered.receipts, tuple(dict.fromkeys(entries))
     )
+
+
+def _require_carriable(gathered: Gathered) -> None:
+    size = sum(map(len, (*gathered.statements.values(), *gathered.receipts.values())))
+    if size > MAX_BYTES:
+        raise _GapError(f"they have {size} bytes, and a message takes {MAX_BYTES} beside all else")
 
 
 def _add_leg(connection: Connection, gathered: Gathered, promotion: str) -> int:

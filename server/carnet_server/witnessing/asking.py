@@ -144,10 +144,21 @@ class Asking:
         def read(connection: Connection) -> tuple[list[Cosignature], tuple[int, str]]:
             return queries.read_cosignatures(connection), queries.read_witnessed_head(connection)
 
-        held, (self.final_size, self.final_checkpoint) = await self._database.read(read)
+        held, (size, checkpoint) = await self._database.read(read)
+        if checkpoint and self._is_final(checkpoint):
+            self.final_size, self.final_checkpoint = size, checkpoint
         for each in held:
             if each.witness in self.standing:
                 self.standing[each.witness].cosigned(each)
+
+    def _is_final(self, checkpoint: str) -> bool:
+        """Whether a stored checkpoint is final by the policy of today, which may name others than before."""
+        try:
+            parse_checkpoint(checkpoint, self._verifier)
+            return self._policy.demands_witnesses and self._policy.is_final(checkpoint)
+        except CarnetError as error:
+            logger.warning("the stored checkpoint that was witnessed counts for nothing: %s", error.message)
+            return False
 
     def cosigned(self, checkpoint: str) -> str:
         """Return a checkpoint of this log with the cosignatures that there are of it."""

@@ -55,12 +55,16 @@ class Copies:
                 await newest(registry)
         return await cut_of(registries, witnessed=frozenset())
 
-    async def refresh(self, environment: str, cut: Cut) -> None:
+    async def refresh(self, environment: str, cut: Cut) -> bool:
         """Bring a copy up to date, or leave it as it was.
 
         Args:
             environment: Whose log it is.
             cut: Up to where it is copied.
+
+        Returns:
+            Whether documents are missing of which no copied entry says that they were erased: a later cut may
+            have the entry.
 
         Raises:
             UnavailableError: The registry cannot be reached; ``metadata["environment"]`` names it.
@@ -70,15 +74,12 @@ class Copies:
         """
         await asyncio.to_thread(self.folder.mkdir, mode=0o700, parents=True, exist_ok=True)
         connection = self._links.registry(environment).connection
-        # What is missing without a word may have been erased meanwhile: the newest entries say so.
-        for end in (cut, None):
-            export = ExportWriter(self.folder).environment(environment)
-            held = HeldCopy(self.folder / environment)
-            copy = LogCopy(connection, export, held=held, cut=end, manifests=True)
-            with reaching(environment):
-                await copy_environment(copy, export)
-            if not copy.lacks_documents:
-                break
+        export = ExportWriter(self.folder).environment(environment)
+        held = HeldCopy(self.folder / environment)
+        copy = LogCopy(connection, export, held=held, cut=cut, manifests=True)
+        with reaching(environment):
+            await copy_environment(copy, export)
+        return copy.lacks_documents
 
     async def forget(self, environments: Iterable[str]) -> None:
         """Remove copies, so that the next report's are fetched anew."""

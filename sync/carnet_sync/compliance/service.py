@@ -37,6 +37,8 @@ WAITING_MAX: Final = 4
 PART_BYTES: Final = 256 * 1024
 """The size of a part, far below what a message may have."""
 _LINE_MAX_BYTES: Final = 1 << 20
+_ROUNDS: Final = 2
+"""How often logs are copied for one report where a document was erased while they were copied."""
 T = TypeVar("T")
 
 
@@ -145,10 +147,15 @@ class Reports:
             if self._making.locked():
                 yield Progress("waiting")
             async with self._turn(deadline):
-                cuts = await deadline.within(copies.cuts())
-                for name, cut in cuts.items():
-                    yield Progress("copying", name)
-                    await deadline.within(copies.refresh(name, cut))
+                for _ in range(_ROUNDS):
+                    lacking = False
+                    cuts = await deadline.within(copies.cuts())
+                    for name, cut in cuts.items():
+                        yield Progress("copying", name)
+                        if await deadline.within(copies.refresh(name, cut)):
+                            lacking = True
+                    if not lacking:
+                        break
                 async for progress in self._derive(job, copies, deadline):
                     yield progress
             # Whoever reads slowly keeps nobody else waiting.

@@ -7,11 +7,16 @@ from typing import Any
 
 import pytest
 
+from carnet.audit.chain import verify_chain
+from carnet.audit.codes import Code
 from carnet.audit.report import Verdict
 from carnet.audit.verify import verify_export
+from carnet.audit.walk import LogWalk
 from carnet.canonical import sha256_hex
 from carnet.translog.checkpoint import Checkpoint, sign_checkpoint
 from carnet.translog.entry import Actor, EntryType, parse_entry
+from carnet.translog.tile_builder import TileBuilder
+from carnet.translog.tree import leaf_hash
 from tests.unit.carnet.audit.conftest import PROMOTED, VERSION, World, subject_of
 
 NOTE = b'{"note":"Jane Doe asked","salt":"00"}'
@@ -90,6 +95,7 @@ def test_bytes_that_are_there_after_all_are_found(tmp_path: Path, world: World, 
     report = world.audit(tmp_path)
     found = only(report)
     assert (found.verdict, found.index) == (Verdict.POLICY_VIOLATED, index)
+    assert found.code is Code.ERASED_DOCUMENT_PRESENT
     assert "its bytes are in the export" in found.message
     assert report.erasures == ()
 
@@ -131,7 +137,7 @@ def test_what_must_be_kept_cannot_be_erased(tmp_path: Path, world: World, kind: 
     about = {} if kind in {EntryType.POLICY_CHANGED, EntryType.TRUST_CHANGED} else SAID_OF
     index = erase(world.prod, data, about)
     found = [each for each in world.audit(tmp_path).findings if each.index == index]
-    assert {each.verdict for each in found} == {Verdict.POLICY_VIOLATED}
+    assert {(each.verdict, each.code) for each in found} == {(Verdict.POLICY_VIOLATED, Code.ERASURE_ILLEGAL)}
     assert f"{kind}, rests on, which must be kept" in found[0].message
 
 
@@ -265,3 +271,77 @@ def test_an_entry_of_a_broken_chain_proves_nothing(tmp_path: Path, world: World,
     report = verify_export(tmp_path, world.pins())
     assert Verdict.TAMPERED in {each.verdict for each in report.findings}
     assert report.erasures == ()
+
+
+def test_what_is_erased_many_bundles_later_is_not_missing(tmp_path: Path, world: World) -> None:
+    approvals = promoted(world, "carol", "dave")
+    for number in range(600):
+        world.prod.add(EntryType.ALIAS_REMOVED, ALIAS | {"alias": f"a{number}"}, old="1")
+    index = erase(world.prod, approvals[0].to_bytes(), SAID_OF)
+    report = world.audit(tmp_path)
+    assert report.ok, report.findings
+    assert [each.index for each in report.erasures] == [index]
+
+
+def test_a_note_that_only_a_document_names_is_found_where_it_is_back(
+    tmp_path: Path, world: World, only: Any
+) -> None:
+    erase(world.prod, NOTE)
+    assert world.audit(tmp_path / "gone").ok
+    world.prod.documents.append(NOTE)
+    found = only(world.audit(tmp_path / "back"))
+    assert (found.verdict, found.code) == (Verdict.POLICY_VIOLATED, Code.ERASED_DOCUMENT_PRESENT)
+
+
+def test_only_documents_that_are_there_are_counted(tmp_path: Path, world: World) -> None:
+    before = world.audit(tmp_path / "before").environments["prod"].documents
+    world.prod.add(EntryType.ALIAS_REMOVED, ALIAS, NOTE, old="1")
+    erase(world.prod, NOTE)
+    assert world.audit(tmp_path / "after").environments["prod"].documents == before
+
+
+def test_a_watcher_is_told_that_what_an_entry_rests_on_was_erased(tmp_path: Path, world: World) -> None:
+    index = world.prod.add(EntryType.ALIAS_REMOVED, ALIAS, NOTE, old="1")
+    erase(world.prod, NOTE)
+    told: dict[int, bool] = {}
+    world.audit(tmp_path, watch=lambda name, record: told.update({record.index: record.erased}))
+    assert [at for at, erased in told.items() if erased] == [index]
+
+
+def walk_on(world: World, directory: Path, before: LogWalk | None = None, size: int = 0) -> LogWalk:
+    """Verify prod's log; where there is an earlier walk, only what came after its entries."""
+    world.export(directory)
+    pins = world.pins()
+    verified = TileBuilder()
+    list(verified.extend([leaf_hash(each) for each in world.prod.entries[:size]]))
+    folder = directory / "prod"
+    chain = verify_chain(folder, pins.environments["prod"], earlier=None, verified=verified)
+    assert chain.checkpoint is not None
+    walk = LogWalk(folder, chain, chain.checkpoint, pins)
+    if before is not None:
+        for judge, known in zip(walk.judges, before.judges, strict=True):
+            judge.state = known.state
+        walk.documents.named |= before.documents.named
+    assert walk.run(None, None)
+    walk.finish()
+    return walk
+
+
+def test_an_audit_that_goes_on_knows_what_was_erased_before(tmp_path: Path, world: World) -> None:
+    world.prod.add(EntryType.ALIAS_REMOVED, ALIAS, NOTE, old="1")
+    first = erase(world.prod, NOTE)
+    size = len(world.prod.entries)
+    before = walk_on(world, tmp_path / "before")
+    world.prod.add(EntryType.ALIAS_REMOVED, ALIAS, old="1")
+    after = walk_on(world, tmp_path / "after", before, size)
+    assert after.findings == []
+    assert after.summary().documents == before.summary().documents
+    assert [each.index for each in after.judges.erasures.erasures] == [first]
+    later = world.prod.add(EntryType.ALIAS_REMOVED, ALIAS, NOTE, old="1")
+    world.prod.documents.remove(NOTE)
+    erase(world.prod, NOTE)
+    wrong = walk_on(world, tmp_path / "wrong", before, size)
+    assert [(each.index, each.code) for each in wrong.findings] == [
+        (later, Code.ERASURE_ILLEGAL),
+        (later + 1, Code.ERASURE_ILLEGAL),
+    ]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from carnet.cli.settings import Settings
+from carnet.errors import PermissionDeniedError
 from carnet.registry.v1 import policy_pb2
+from carnet.translog.keys import KeyType, LogKey
 
 SOURCE = "dev/risk/fraud@1"
 PASSED = policy_pb2.RuleResult(
@@ -85,6 +87,35 @@ def test_json_is_one_object_and_the_steps_go_to_stderr(carnet, federation, fraud
     assert ran.json["receipt"]["environment"] == "staging"
     assert ran.json["rules"][0]["values"] == {"owner": "risk-team"}
     assert "now pending" in ran.err
+
+
+def test_final_waits_until_the_admission_is_witnessed(carnet, federation, fraud):
+    _plan(federation, ["PENDING", "SUCCEEDED"], [PASSED])
+    witness = LogKey.generate("witness.test/one", key_type=KeyType.COSIGNATURE_V1)
+    final = ("promote", SOURCE, "--to", "staging", "--final", "--timeout", "2s")
+
+    unpinned = carnet(*final)
+    assert unpinned.code == 7
+    assert "environments.staging.witnesses" in unpinned.err
+
+    federation.pin_witnesses("staging", {"one": witness})
+    committed = carnet(*final)
+    assert committed.code == 5
+    assert "admitted: staging/risk/fraud@1" in committed.out
+    assert "verified, committed" in committed.out
+
+    def refuse(answer):
+        raise PermissionDeniedError("not yours to ask")
+
+    federation.environments["staging"].lies["GetReceipt"] = refuse
+    shown = carnet("promotions", "show", committed.out.split("promotion ")[1][:32])
+    assert (shown.code, "verified, committed" in shown.out) == (0, True)
+    del federation.environments["staging"].lies["GetReceipt"]
+
+    federation.environments["staging"].log.cosigners = [witness]
+    done = carnet(*final, "-o", "json")
+    assert (done.code, done.json["receipt"]["finality"]) == (0, "final")
+    assert carnet("promotions", "show", done.json["id"]).out.count("verified, final") == 1
 
 
 def test_a_refusal_is_exit_code_5_and_says_what_to_do(carnet, federation, fraud):

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from carnet.bundle.manifest import Manifest
+    from carnet.translog.keys import LogKey
 
 NAMES = ("dev", "staging", "prod")
 SUBJECTS = {
@@ -353,6 +354,19 @@ class FakeFederation:
             },
         }
         (self.folder / "federation.yaml").write_text(yaml.safe_dump(document | overrides, sort_keys=False))
+
+    def pin_witnesses(self, name: str, witnesses: dict[str, LogKey]) -> None:
+        """Have the client want an environment's log witnessed by all of some."""
+        lines = [
+            f"log {self.environments[name].log.key.verifier.vkey}",
+            *(f"witness {witness} {key.verifier.vkey}" for witness, key in witnesses.items()),
+            f"group everybody all {' '.join(witnesses)}",
+            "quorum everybody",
+        ]
+        path = self.folder / "federation.yaml"
+        document = yaml.safe_load(path.read_text())
+        document["environments"][name]["witnesses"] = "\n".join(lines) + "\n"
+        path.write_text(yaml.safe_dump(document))
 
     def publish(
         self, folder: Path, *, seed: int = 0, version: int = 1, signer: str = "ci", **overrides: Any

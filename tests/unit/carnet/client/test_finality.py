@@ -22,16 +22,7 @@ WITNESSES = {
 @pytest.fixture
 def pinned(federation):
     """The federation, whose client wants dev's log witnessed by one and two."""
-    lines = [
-        f"log {federation.dev.log.key.verifier.vkey}",
-        *(f"witness {name} {key.verifier.vkey}" for name, key in WITNESSES.items()),
-        "group both all one two",
-        "quorum both",
-    ]
-    path = federation.folder / "federation.yaml"
-    document = yaml.safe_load(path.read_text())
-    document["environments"]["dev"]["witnesses"] = "\n".join(lines) + "\n"
-    path.write_text(yaml.safe_dump(document))
+    federation.pin_witnesses("dev", WITNESSES)
     return federation
 
 

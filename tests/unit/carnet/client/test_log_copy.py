@@ -84,3 +84,18 @@ async def test_a_document_that_an_entry_calls_erased_is_not_kept(federation, fra
     again, calls = await copy("one", held=True)
     assert f"envelopes/{erased}" not in again
     assert "BatchGetDocuments" in calls
+
+
+@pytest.mark.parametrize("said", [True, False])
+async def test_a_copy_knows_whether_documents_are_missing_without_a_word(
+    federation, client, fraud, tmp_path, said
+):
+    log = federation.dev.log
+    missing = next(iter(log.documents))
+    log.documents.pop(missing)
+    if said:
+        log.append(EntryType.DOCUMENT_ERASED, {"document": missing}, new="person-request")
+    export = ExportWriter(tmp_path).environment("dev")
+    made = LogCopy(client._registry("dev"), export)
+    await copy_environment(made, export)
+    assert made.lacks_documents is not said

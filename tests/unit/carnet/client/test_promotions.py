@@ -184,6 +184,7 @@ async def test_cancelling_is_signed_and_retrying_is_not_repeated(federation, cli
     assert cancelled.state is PromotionState.CANCELLED
     said = federation.sync.cancelled_with
     assert (said.subject_digest, said.predicate["reason"]) == (fraud.digest, "wrong version")
+    assert len(said.predicate["nonce"]) == 32
     assert (await client.retry(promotion.id)).message == "tried again"
     assert [each.id for each in await client.promotions(limit=5)] == [promotion.id]
 

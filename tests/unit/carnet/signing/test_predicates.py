@@ -420,6 +420,8 @@ BAD = [
     (Dossier, "by_rollout", "yes"),
     (Dossier, "open_rules", [{"rule": "a", "status": "PASSED", "message": ""}]),
     (Cancellation, "reason", ""),
+    (Cancellation, "nonce", "x"),
+    (Cancellation, "nonce", "a" * 31),
     (Capability, "holder", "https://carnet.internal/registry/prod"),
     (Capability, "holder", "spiffe://carnet.internal"),
     (Capability, "digests", [B, A]),

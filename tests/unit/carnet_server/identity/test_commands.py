@@ -9,6 +9,8 @@ import click
 import pytest
 import yaml
 from click.testing import CliRunner
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from carnet.cli.settings import Settings
 from carnet.client.federation import Federation
@@ -59,6 +61,25 @@ def run(folder):
 def trust(folder, environment):
     data = (folder / "environments" / environment / "trust.yaml").read_bytes()
     return load_trust(data, environment=environment)
+
+
+def test_an_opaque_identity_is_named_nowhere_that_a_log_keeps(run, folder):
+    made = run("create erin --kind person --role approver --purpose approval --opaque")
+    identifier = made["subject"].rpartition("/")[2]
+    assert made["subject"] == f"spiffe://{TRUST_DOMAIN}/person/{identifier}"
+    assert identifier.startswith("id-")
+    assert len(bytes.fromhex(identifier.removeprefix("id-"))) == 16
+    assert yaml.safe_load(made["trust_lines"])["people"] == [
+        {"name": identifier, "subjects": [made["subject"]]}
+    ]
+    found = Federation.load(folder).identity("erin")
+    assert "erin" not in made["trust_lines"]
+    certificate = x509.load_pem_x509_certificate(found.certificate.read_bytes())
+    assert b"erin" not in certificate.public_bytes(Encoding.DER)
+    named = run("create frida --kind person --person p7 --opaque")
+    assert yaml.safe_load(named["trust_lines"])["people"][0]["name"] == "p7"
+    service = run("create weekly --opaque --role reader")
+    assert "people" not in yaml.safe_load(service["trust_lines"])
 
 
 def test_an_identity_is_made_and_may_do_nothing_before_the_lines_are_pasted(run, folder):

@@ -9,7 +9,7 @@ from carnet.references import ResourceName
 from carnet.registry.v1 import aliases_pb2, log_pb2, models_pb2
 from carnet.translog.checkpoint import Checkpoint, sign_checkpoint
 from carnet.translog.finality import Finality, finality_of
-from carnet.translog.keys import LogKey
+from carnet.translog.keys import KeyType, LogKey
 from carnet.translog.receipt import verify_receipt
 from carnet.translog.witness_policy import parse_witness_policy
 from carnet_server.aliases.servicer import AliasServicer
@@ -18,6 +18,9 @@ from carnet_server.log.servicer import LogServicer
 from carnet_server.models.servicer import ModelServicer
 from carnet_server.witnessing.asking import Asking
 from tests.support.registry import OPERATOR
+
+STRANGER = LogKey.generate("witness.test/new", key_type=KeyType.COSIGNATURE_V1)
+UNMET = f"witness new {STRANGER.verifier.vkey}\nquorum new\n"
 
 
 @pytest.fixture
@@ -35,9 +38,7 @@ def make_asking(registry, witnesses, policy):
             registry.database,
             registry.writer,
             registry.log,
-            policy=policy,
-            links=witnesses,
-            **options,
+            **({"policy": policy, "links": witnesses} | options),
         )
         registry.log.witnessed = lambda: made.final_checkpoint
         registry.log.cosigned = made.cosigned
@@ -126,6 +127,17 @@ async def test_cosignatures_are_taken_up_after_a_start(registry, asking, make_as
     await again.load()
     assert again.final_size == registry.log.size
     assert set(policy.cosigners(again.cosigned(registry.log.checkpoint))) == {"one", "two", "three"}
+
+
+async def test_what_another_policy_called_final_is_not_after_a_start(
+    registry, asking, make_asking, witnesses
+):
+    await asking.tick()
+    assert asking.final_size
+    for text in (f"witness one {witnesses['one'].key.verifier.vkey}\nquorum none\n", UNMET):
+        again = make_asking(policy=parse_witness_policy(text.encode(), name="witnesses.policy"))
+        await again.load()
+        assert (again.final_size, again.final_checkpoint) == (0, "")
 
 
 async def test_where_nobody_is_asked_nothing_is_said_of_finality(registry):
