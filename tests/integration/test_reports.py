@@ -194,6 +194,17 @@ def test_one_json_object_on_stdout_is_the_signed_report(story, tmp_path, capfdbi
         assert b"signed by" in capfdbinary.readouterr().out
 
 
+def test_each_drawing_is_written_where_it_is_wanted(story, tmp_path, capsys):
+    for name, begins in (("duties.html", b"<!"), ("duties.pdf", b"%PDF-")):
+        assert story.make("duties", tmp_path / name, *story.offline).read_bytes()[:8].startswith(begins)
+    folder = story.make("duties", tmp_path / "csv", *story.offline, "--format", "csv")
+    assert any("carol" in each.read_text() for each in folder.iterdir())
+    capsys.readouterr()
+    assert story.run("audit", "verify", "--report", tmp_path / "duties.pdf", *story.offline) == 6
+    assert "Only the JSON of a report can be verified" in capsys.readouterr().err
+    assert story.run(*story.asking("duties"), *story.offline, "--format", "csv") == 2
+
+
 def test_what_is_no_json_object_cannot_be_asked_for_as_one(story, capsys):
     assert story.run(*story.asking("health"), *story.offline, "-o", "json", "--format", "csv") == 2
     assert story.run("audit", "verify", "--report", "x.json", "--environment", "dev", *story.offline) == 2
@@ -277,7 +288,7 @@ def test_there_is_no_report_of_an_edited_log_but_one_that_says_so(story, tmp_pat
     assert value["completeness"][0].startswith("THE LOGS DO NOT VERIFY")
     assert "Nothing is told of prod: its log is not intact." in value["completeness"]
     assert {row[0] for row in rows_of(value, "changes")} == {"dev", "staging"}
-    assert any(row[0] == "tampered" and row[1] == "prod" for row in rows_of(value, "findings"))
+    assert any((row[0], row[2]) == ("tampered", "prod") for row in rows_of(value, "findings"))
     assert story.run("audit", "verify", "--report", out, *where) == 6
 
 

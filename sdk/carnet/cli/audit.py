@@ -118,8 +118,8 @@ def verify(
       carnet audit verify --offline ./export --trust pins.json --verified ./verified --continue
     """
     if reported is not None:
-        if environments:
-            raise click.UsageError("--environment chooses what to verify, and a report names its own")
+        if environments or databases:
+            raise click.UsageError("--report verifies a report, which names its environments, and no more")
         _verify_report(settings, context, reported, offline=offline, trust=trust)
         return
     if offline is not None and environments:

@@ -43,7 +43,7 @@ async def test_an_export_verifies_with_no_server(federation, client, fraud, tmp_
 
 async def test_an_export_has_the_manifests_that_this_identity_may_read(federation, client, fraud, tmp_path):
     (version,) = federation.dev.versions.values()
-    manifest = tmp_path / "export" / "dev" / "envelopes" / version.manifest.digest
+    manifest = tmp_path / "export" / "dev" / "bundles" / f"{version.manifest.digest}.json"
     await client.audit_export(tmp_path / "export", environments=["dev"], manifests=False)
     assert not manifest.exists()
     await client.audit_export(tmp_path / "export", environments=["dev"])

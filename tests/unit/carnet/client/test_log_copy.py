@@ -39,7 +39,7 @@ async def test_nothing_is_fetched_twice(federation, fraud, copy):
     first, calls = await copy("one", held=True)
     assert "ListEntries" in calls
     assert {"BatchGetDocuments", "GetVersion"} <= set(calls)
-    assert f"envelopes/{fraud.digest}" in first
+    assert f"bundles/{fraud.digest}.json" in first
     again, calls = await copy("one", held=True)
     assert again == first
     assert calls == ["GetCheckpoint"]
