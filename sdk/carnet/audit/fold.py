@@ -194,15 +194,14 @@ class LogState:
         if take is not None:
             take(self, entry, Place(index, entry.time, entry.actor.subject))
 
-    def live_aliases(self, name: VersionName) -> tuple[str, ...]:
-        """Return the aliases that point at a version, by name."""
-        return tuple(
-            sorted(
-                alias.alias
-                for alias, state in self.aliases.items()
-                if state.version == name.version and alias[:2] == name[:2]
-            )
-        )
+    def live_aliases(self) -> dict[VersionName, tuple[str, ...]]:
+        """Return the aliases that point at each version that one points at, by name."""
+        found: dict[VersionName, list[str]] = {}
+        for alias, state in self.aliases.items():
+            if state.version:
+                name = VersionName(alias.namespace, alias.model, state.version)
+                found.setdefault(name, []).append(alias.alias)
+        return {name: tuple(sorted(names)) for name, names in found.items()}
 
     def _move_alias(self, entry: Entry, place: Place) -> None:
         name, subject = alias_of(entry), entry.subject

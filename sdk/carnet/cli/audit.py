@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from carnet.cli.audit_report import at
+from carnet.cli.audit_report import report as report_command
 from carnet.cli.bom import bom
 from carnet.cli.exit_codes import ExitCode
 from carnet.cli.output import emit, print_fields, print_table, printable, short, when
@@ -36,7 +38,7 @@ _ENVIRONMENTS = click.option(
 
 @click.group(cls=Group)
 def audit() -> None:
-    """Verify the environments' logs, or copy them for an auditor.
+    """Verify the environments' logs, copy them for an auditor, or derive reports from them.
 
     Example:
       carnet audit verify --as dave
@@ -60,24 +62,39 @@ audit.add_command(bom)
     help="The pinned keys, YAML or JSON; else those of federation.yaml.",
 )
 @_ENVIRONMENTS
+@click.option(
+    "--report",
+    "reported",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Verify a report, JSON: its signature, and every row, derived again from the logs.",
+)
 @click.pass_context
 @pass_settings
 def verify(
     settings: Settings,
     context: click.Context,
+    *,
     offline: Path | None,
     trust: Path | None,
     environments: tuple[str, ...],
+    reported: Path | None,
 ) -> None:
     """Verify every entry, document, signature and decision against the pinned keys.
 
     With --offline no server is asked, and with --trust as well not even a federation's folder is needed. Exit
-    code 6 unless all of it holds.
+    code 6 unless all of it holds, and unless a report says what the logs say.
 
     Examples:
       carnet audit verify --as dave
       carnet audit verify --offline ./export --trust pins.json
+      carnet audit verify --report changes.json --offline ./export --trust pins.json
     """
+    if reported is not None:
+        if environments:
+            raise click.UsageError("--environment chooses what to verify, and a report names its own")
+        _verify_report(settings, context, reported, offline=offline, trust=trust)
+        return
     if offline is not None and environments:
         raise click.UsageError("--environment chooses registries to ask, and --offline asks none")
     with progress_shown(settings, unit="entries") as progress:
@@ -89,7 +106,7 @@ def verify(
         else:
             with settings.client() as client:
                 report = client.audit_verify(trust=trust, environments=environments, progress=progress)
-    emit(settings, report, lambda page: _print_report(page, report))
+    emit(settings, report, lambda page: print_audit(page, report))
     if not report.ok:
         context.exit(ExitCode.INTEGRITY)
 
@@ -111,6 +128,10 @@ def export(settings: Settings, directory: Path, environments: tuple[str, ...]) -
     emit(settings, result, lambda page: _print_export(page, result))
 
 
+audit.add_command(report_command)
+audit.add_command(at)
+
+
 def _print_export(page: Console, result: ExportResult) -> None:
     print_table(
         page,
@@ -120,7 +141,36 @@ def _print_export(page: Console, result: ExportResult) -> None:
     page.print(f"next: carnet audit verify --offline {result.directory}", soft_wrap=True)
 
 
-def _print_report(page: Console, report: AuditReport) -> None:
+def _verify_report(
+    settings: Settings, context: click.Context, reported: Path, *, offline: Path | None, trust: Path | None
+) -> None:
+    from carnet.cli.report_page import print_verdict  # noqa: PLC0415  loads the reports
+    from carnet.documents import read_file  # noqa: PLC0415  as above
+
+    data = read_file(reported, what="report")
+    with progress_shown(settings, unit="entries") as progress:
+        if offline is not None:
+            from carnet.client import audit_memory as memory  # noqa: PLC0415  loads the verifier
+            from carnet.client.reporting import verify_report_offline  # noqa: PLC0415  as above
+
+            pins = memory.read_pins(trust) if trust else memory.federation_pins(settings.federation())
+            verdict = verify_report_offline(data, offline, pins, progress=progress)
+        else:
+            with settings.client() as client:
+                verdict = client.audit_verify_report(data, trust=trust, progress=progress)
+
+    def show(page: Console) -> None:
+        if not verdict.audit.ok:
+            print_audit(page, verdict.audit)
+        print_verdict(page, verdict)
+
+    emit(settings, verdict, show)
+    if not verdict.ok:
+        context.exit(ExitCode.INTEGRITY)
+
+
+def print_audit(page: Console, report: AuditReport) -> None:
+    """Print what an audit found, for people."""
     print_table(
         page,
         ("environment", "entries", "root", "published#", "admitted#", "refused#", "documents#", "last entry"),

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from carnet.client.aliases import Aliases
-from carnet.client.auditing import Auditing
 from carnet.client.break_glass import BreakGlass
 from carnet.client.comparing import Comparing
 from carnet.client.environments import Environments
@@ -20,6 +19,7 @@ from carnet.client.importing import Importing
 from carnet.client.lineage import Lineage
 from carnet.client.pulling import Pulling
 from carnet.client.replays import Replays
+from carnet.client.reporting import Reporting
 from carnet.client.retention import Retention
 from carnet.client.rollouts import Rollouts
 from carnet.client.search import Search
@@ -40,7 +40,7 @@ class AsyncClient(
     Aliases,
     Rollouts,
     TrafficShares,
-    Auditing,
+    Reporting,
     Replays,
     Environments,
     KeyUses,

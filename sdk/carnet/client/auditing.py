@@ -39,6 +39,7 @@ class Auditing(Session):
         directory: str | Path,
         *,
         environments: Sequence[str] = (),
+        manifests: bool = True,
         progress: Progress | None = None,
     ) -> ExportResult:
         """Copy logs and the documents that they rest on, for verifying without any server.
@@ -46,6 +47,8 @@ class Auditing(Session):
         Args:
             directory: Where the copy is made; copies of the same environments in it are replaced.
             environments: The environments; none for all.
+            manifests: Whether to copy the manifests of versions too, as far as this identity may read them:
+                reports take owners and labels from them, and the verifier needs none.
             progress: Told of the stage ``copying ENV``, in entries.
 
         Returns:
@@ -61,7 +64,7 @@ class Auditing(Session):
         for name in environments or tuple(self.federation.environments):
             self.federation.environment(name)
             export = await asyncio.to_thread(writer.environment, name)
-            copy = LogCopy(self._registry(name), export, progress=progress)
+            copy = LogCopy(self._registry(name), export, manifests=manifests, progress=progress)
             entries[name], documents[name] = await copy_environment(copy, export)
         return ExportResult(directory=Path(directory), entries=entries, documents=documents)
 
@@ -101,7 +104,7 @@ class Auditing(Session):
         if environments:
             earlier = {name: kept for name, kept in earlier.items() if name in environments}
         with tempfile.TemporaryDirectory(prefix="carnet-audit-") as folder:
-            await self.audit_export(folder, environments=environments, progress=progress)
+            await self.audit_export(folder, environments=environments, manifests=False, progress=progress)
             report = await asyncio.to_thread(
                 verify_offline, Path(folder), pins, earlier=earlier, progress=progress
             )

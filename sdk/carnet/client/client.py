@@ -138,6 +138,8 @@ class Client:
 
     audit_export = _forwarded(AsyncClient.audit_export)
     audit_verify = _forwarded(AsyncClient.audit_verify)
+    audit_report = _forwarded(AsyncClient.audit_report)
+    audit_verify_report = _forwarded(AsyncClient.audit_verify_report)
 
     replay_policy = _forwarded(AsyncClient.replay_policy)
 

@@ -10,13 +10,14 @@ import asyncio
 import itertools
 from typing import TYPE_CHECKING
 
-from carnet.errors import CarnetError, InternalError
-from carnet.registry.v1 import log_pb2
+from carnet.errors import CarnetError, InternalError, NotFoundError, PermissionDeniedError
+from carnet.references import ResourceName
+from carnet.registry.v1 import log_pb2, models_pb2
 from carnet.translog.checkpoint import unverified_checkpoint
-from carnet.translog.entry import parse_entry
+from carnet.translog.entry import EntryType, parse_entry
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from carnet.audit.export import EnvironmentExport
     from carnet.audit.held import HeldCopy
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 _PAGE_SIZE = 1000
 _DOCUMENTS_PER_CALL = 100
+_MANIFESTS_AT_ONCE = 16
+_ARRIVALS = frozenset({EntryType.VERSION_PUBLISHED, EntryType.VERSION_ADMITTED})
 
 
 class LogCopy:
@@ -35,6 +38,8 @@ class LogCopy:
         export: Where it is written.
         held: An earlier copy, of which nothing is fetched again but documents that entries call erased; None
             for fetching everything.
+        manifests: Whether the manifests of the versions that arrived are copied as documents too, as far as
+            this identity may read them.
         progress: Told of the stage ``copying ENV``, in entries.
     """
 
@@ -44,14 +49,17 @@ class LogCopy:
         export: EnvironmentExport,
         *,
         held: HeldCopy | None = None,
+        manifests: bool = False,
         progress: Progress | None = None,
     ) -> None:
         self._registry = registry
         self._export = export
         self._held = held
+        self._manifests = manifests
         self._progress = progress
         self._entries = 0
         self._wanted: dict[str, None] = {}
+        self._arrived: dict[str, str] = {}
         self._erased: set[str] = set()
 
     async def run(self) -> tuple[int, int]:
@@ -73,6 +81,10 @@ class LogCopy:
         missing, found = await asyncio.to_thread(self._take_held_documents)
         for start in range(0, len(missing), _DOCUMENTS_PER_CALL):
             found += await self._fetch_documents(missing[start : start + _DOCUMENTS_PER_CALL])
+        versions = await asyncio.to_thread(self._take_held_manifests)
+        for start in range(0, len(versions), _MANIFESTS_AT_ONCE):
+            batch = versions[start : start + _MANIFESTS_AT_ONCE]
+            await asyncio.gather(*(self._fetch_manifest(each) for each in batch))
         return self._entries, found
 
     def _take_held(self, held: HeldCopy, size: int) -> None:
@@ -93,6 +105,28 @@ class LogCopy:
             else:
                 self._export.add_document(data)
         return missing, len(self._wanted) - len(missing)
+
+    def _take_held_manifests(self) -> list[str]:
+        """Take over the manifests that are held, and return the versions whose are not."""
+        missing = []
+        for version, digest in self._arrived.items():
+            data = None if self._held is None else self._held.document(digest)
+            if data is None:
+                missing.append(version)
+            else:
+                self._export.add_document(data)
+        return missing
+
+    async def _fetch_manifest(self, version: str) -> None:
+        """Fetch the manifest of a version; one that this identity may not read is left out."""
+        try:
+            answer: models_pb2.GetVersionResponse = await self._registry.call(
+                self._registry.models.GetVersion, models_pb2.GetVersionRequest(name=version)
+            )
+        except (NotFoundError, PermissionDeniedError):
+            return
+        # It lies under its own digest: one that is not the version's is found by nobody who looks for that.
+        await asyncio.to_thread(self._export.add_document, answer.version.canonical_manifest)
 
     async def _fetch_entries(self, size: int) -> None:
         while self._entries < size:
@@ -122,6 +156,14 @@ class LogCopy:
         self._wanted.update(dict.fromkeys(entry.documents))
         if "document" in entry.subject:
             self._erased.add(str(entry.subject["document"]))
+        if self._manifests and entry.type in _ARRIVALS:
+            self._note_arrival(entry.subject)
+
+    def _note_arrival(self, subject: Mapping[str, str | int]) -> None:
+        if {"namespace", "model", "version"} <= set(subject):
+            namespace, model = str(subject["namespace"]), str(subject["model"])
+            version = str(ResourceName(namespace, model, int(subject["version"])))
+            self._arrived[version] = str(subject.get("bundle_digest", ""))
 
     async def _fetch_documents(self, digests: list[str]) -> int:
         """Fetch some documents; where all of them are too much for one message, in halves."""

@@ -10,9 +10,11 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from carnet.audit.reports.derive import FINDINGS, OBSERVED, OBSERVED_CAVEAT, derive_report
+from carnet.audit.reports.derive import FINDINGS, derive_report
+from carnet.audit.reports.observed import OBSERVED, OBSERVED_CAVEAT
 from carnet.audit.reports.sealing import open_report
 from carnet.canonical import canonical_json
+from carnet.errors import NotFoundError, StatementInvalidError
 from carnet.signing.times import parse_time
 
 if TYPE_CHECKING:
@@ -114,22 +116,27 @@ def verify_report(
     Raises:
         SignatureInvalidError: A signature is bad, or the envelope is malformed.
         KeyUntrustedError: Nobody that is pinned signed it, or one of its checkpoints.
-        StatementInvalidError: It is no report, or not of the form that reports have.
+        StatementInvalidError: It is no report, not of the form that reports have, or about what the logs do
+            not have.
         ProofInvalidError: One of its checkpoints is damaged.
-        NotFoundError: It is about an environment that is not pinned or not in the export.
         FileUnreadableError: The export cannot be read at all.
     """
     opened = open_report(data, pins)
-    derived = derive_report(
-        directory,
-        pins,
-        opened.query,
-        generated_at=parse_time(opened.value["generated_at"]),
-        at=opened.checkpoints,
-        earlier=earlier,
-        despite_findings=True,
-        progress=progress,
-    )
+    try:
+        derived = derive_report(
+            directory,
+            pins,
+            opened.query,
+            generated_at=parse_time(opened.value["generated_at"]),
+            at=opened.checkpoints,
+            earlier=earlier,
+            despite_findings=True,
+            progress=progress,
+        )
+    except NotFoundError as error:
+        raise StatementInvalidError(
+            f"the report is about something that the logs do not have: {error.message}"
+        ) from error
     stated = opened.value
     observed = tuple(each["name"] for each in stated["tables"] if each["name"].startswith(OBSERVED))
     differences: list[Difference] = []

@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING
 from carnet.audit.layout import read_document
 from carnet.audit.reports import columns
 from carnet.audit.reports.derivation import Sources
+from carnet.audit.reports.drift import Drift
 from carnet.audit.reports.kinds import DERIVATIONS
 from carnet.audit.reports.model import LogRange, Report, Table
+from carnet.audit.reports.observed import OBSERVED_CAVEAT, observed_tables
 from carnet.audit.reports.people import People
 from carnet.audit.verify import verify_export
-from carnet.errors import CarnetError, InvalidInputError, NotFoundError
+from carnet.errors import CarnetError, KeyUntrustedError, NotFoundError
 from carnet.translog.checkpoint import parse_checkpoint
 from carnet.version import __version__
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     from carnet.audit.pins import Pins
     from carnet.audit.report import AuditReport, Finding
+    from carnet.audit.reports.observed import RegistryAnswers
     from carnet.audit.reports.query import ReportQuery
     from carnet.audit.statements import Record
     from carnet.translog.checkpoint import Checkpoint
@@ -37,12 +40,6 @@ if TYPE_CHECKING:
 GENERATOR = f"carnet {__version__}"
 FINDINGS = "findings"
 """The table of what the verifier found, in a report that was made despite of it."""
-OBSERVED = "observed-"
-"""How the names of tables begin that logs do not tell: what was seen when the report was made."""
-OBSERVED_CAVEAT = (
-    "Tables whose names begin with 'observed' were seen when the report was made, and are in no log: they "
-    "are left out where its rows are derived again, and rest on the signature alone."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +63,7 @@ def derive_report(
     generated_at: datetime,
     at: Mapping[str, str] | None = None,
     earlier: Mapping[str, Checkpoint] | None = None,
-    observed: Sequence[Table] = (),
+    answers: Mapping[str, RegistryAnswers] | None = None,
     despite_findings: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> DerivedReport:
@@ -80,7 +77,8 @@ def derive_report(
         at: The signed checkpoints, by environment, at which the logs are told of; each must be the beginning
             of the log now. None for the logs as they are.
         earlier: Checkpoints that the auditor kept; each must be the beginning of the log now.
-        observed: Tables of what was seen elsewhere than in the logs; their names begin with ``observed-``.
+        answers: What the registries answer now, by environment, which a report of the drift sets beside the
+            logs; None where they were not asked.
         despite_findings: Whether to make a report of what does not verify, which states what was found.
         progress: Is called with the environment, the entries read so far, and all there are.
 
@@ -89,13 +87,10 @@ def derive_report(
 
     Raises:
         FileUnreadableError: The export cannot be read at all.
-        KeyUntrustedError: A checkpoint of ``at`` is signed by another key than is pinned.
+        KeyUntrustedError: A checkpoint of ``at`` is signed by no pinned key.
         ProofInvalidError: A checkpoint of ``at`` is damaged.
         NotFoundError: The logs do not have an environment, a promotion or an alias that is asked about.
-        InvalidInputError: An observed table is named as one of the logs.
     """
-    if any(not each.name.startswith(OBSERVED) for each in observed):
-        raise InvalidInputError(f"report: the name of an observed table begins with {OBSERVED!r}")
     stated = {name: _checked(name, text, pins) for name, text in (at or {}).items()}
     people = People(pins)
     derivation = DERIVATIONS[query.kind](Sources(people, _reader(directory)), query)
@@ -127,6 +122,9 @@ def derive_report(
     _require(query, logs)
     derived = derivation.finish([each for each in logs if each.environment in taken])
     findings = [each for each in audit.findings if _is_covered(each, logs)]
+    observed = (
+        observed_tables(derivation.states, answers) if isinstance(derivation, Drift) and answers else ()
+    )
     report = Report(
         kind=str(query.kind),
         title=derived.title,
@@ -152,7 +150,9 @@ def _reader(directory: Path) -> Callable[[str, str], bytes | None]:
 
 def _checked(name: str, text: str, pins: Pins) -> Checkpoint:
     if name not in pins.environments:
-        raise NotFoundError(f"report: no keys are pinned for the environment {name!r}, which it is about")
+        raise KeyUntrustedError(
+            f"no keys are pinned for the environment {name[:80]!r}, which the report is about"
+        )
     return parse_checkpoint(text, pins.environments[name].log_verifier)
 
 

@@ -12,6 +12,7 @@ from carnet.signing.approval import Approval
 from carnet.signing.break_glass import BreakGlass, BreakGlassReview
 from carnet.signing.decision import Decision
 from carnet.signing.dossier import Dossier
+from carnet.translog.entry import EntryType
 
 if TYPE_CHECKING:
     from carnet.audit.reports.model import Cell
@@ -111,25 +112,24 @@ def words_table(told: PromotionRecords, people: People) -> Table:
     counted = told.counted()
     rows: list[tuple[Cell, ...]] = []
     for record in told.words:
-        said = record.predicate
-        if isinstance(said, Approval):
-            rows.append(
-                (
-                    record.index,
-                    people.signer(record),
-                    str(said.meaning),
-                    said.reason,
-                    said.signed_at,
-                    said.expires_at,
-                    said.dossier_digest,
-                    record.entry.envelope_digest in counted,
-                )
+        said = record.predicate if isinstance(record.predicate, Approval) else None
+        rows.append(
+            (
+                record.index,
+                people.signer(record),
+                record.entry.new,
+                said.reason if said else None,
+                said.signed_at if said else None,
+                said.expires_at if said else None,
+                said.dossier_digest if said else None,
+                record.entry.envelope_digest in counted,
             )
+        )
     return Table(
         "approvals",
         "Approvals",
-        "Every approval, rejection, review and withdrawal, in the words of who signed it. 'Counted' are "
-        "those that the decision lists among its inputs.",
+        "Every approval, rejection, review and withdrawal, in the words of who signed it; of a word whose "
+        "document is gone, what its entry says. 'Counted' are those that the decision lists as its inputs.",
         (
             columns.number("entry"),
             columns.text("person"),
@@ -148,14 +148,20 @@ def glass_table(told: PromotionRecords, people: People) -> Table:
     """Return what was signed to break the glass, and the reviews of it."""
     rows: list[tuple[Cell, ...]] = []
     for record in sorted([*told.breaking, *told.reviews], key=lambda each: each.index):
-        said = record.predicate
-        if isinstance(said, BreakGlass):
-            what: tuple[Cell, ...] = ("broke the glass", said.skips, said.ticket)
-        elif isinstance(said, BreakGlassReview):
-            what = (f"review: {said.verdict}", None, None)
-        else:
-            continue
-        rows.append((record.index, people.signer(record), *what, said.reason, said.signed_at))
+        said, new = record.predicate, record.entry.new or ""
+        spoken = said if isinstance(said, BreakGlass | BreakGlassReview) else None
+        breaks = record.entry.type is EntryType.BREAK_GLASS_RECORDED
+        rows.append(
+            (
+                record.index,
+                people.signer(record),
+                "broke the glass" if breaks else f"review: {new}",
+                tuple(new.split(",")) if breaks else None,
+                said.ticket if isinstance(said, BreakGlass) else None,
+                spoken.reason if spoken else None,
+                spoken.signed_at if spoken else None,
+            )
+        )
     return Table(
         "break-glass",
         "Breaking the glass",

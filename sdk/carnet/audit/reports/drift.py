@@ -6,9 +6,10 @@ by whoever asks the registry (``carnet.audit.reports.observed``).
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import TYPE_CHECKING
 
-from carnet.audit.fold import LogState, VersionName
+from carnet.audit.fold import LogState
 from carnet.audit.reports import columns
 from carnet.audit.reports.derivation import Derivation, Derived
 from carnet.audit.reports.model import Table
@@ -17,7 +18,7 @@ from carnet.audit.reports.wording import name_version
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from carnet.audit.fold import AliasName, AliasState
+    from carnet.audit.fold import AliasName, AliasState, VersionName
     from carnet.audit.reports.derivation import Sources
     from carnet.audit.reports.model import Cell, LogRange
     from carnet.audit.reports.query import ReportQuery
@@ -63,11 +64,12 @@ class Drift(Derivation):
                 if standing.version:
                     pointed.setdefault(alias, {})[environment] = standing
         rows: list[tuple[Cell, ...]] = []
+        standing_numbers = self._standing_numbers()
         for alias, standings in sorted(pointed.items()):
             digests = {each.bundle_digest for each in standings.values()}
             for environment, standing in sorted(standings.items()):
-                name = VersionName(alias.namespace, alias.model, standing.version)
-                behind = self._newer(name)
+                numbers = standing_numbers.get(alias[:2], [])
+                behind = numbers[bisect_right(numbers, standing.version) :]
                 rows.append(
                     (
                         f"{alias.namespace}/{alias.model}",
@@ -109,14 +111,13 @@ class Drift(Derivation):
             tuple(rows),
         )
 
-    def _newer(self, name: VersionName) -> list[int]:
-        numbers = {
-            other.version
-            for state in self.states.values()
-            for other in state.versions
-            if other[:2] == name[:2] and other.version > name.version and not self._revoked_in(other)
-        }
-        return sorted(numbers)
+    def _standing_numbers(self) -> dict[tuple[str, str], list[int]]:
+        """Return the numbers of each model's versions that are somewhere and revoked nowhere, in order."""
+        found: dict[tuple[str, str], list[int]] = {}
+        for name in sorted({each for state in self.states.values() for each in state.versions}):
+            if not self._revoked_in(name):
+                found.setdefault(name[:2], []).append(name.version)
+        return found
 
     def _revoked_in(self, name: VersionName) -> list[str]:
         return sorted(
@@ -161,6 +162,7 @@ class Drift(Derivation):
     def _revoked_table(self) -> Table:
         rows: list[tuple[Cell, ...]] = []
         for environment, state in sorted(self.states.items()):
+            live = state.live_aliases()
             for name, version in sorted(state.versions.items()):
                 revoked = self._revoked_in(name)
                 if not revoked or version.revoked is not None:
@@ -171,7 +173,7 @@ class Drift(Derivation):
                         name_version(name),
                         version.bundle_digest or None,
                         str(version.stage),
-                        state.live_aliases(name),
+                        live.get(name, ()),
                         tuple(revoked),
                         min(
                             place.time

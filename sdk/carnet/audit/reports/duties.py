@@ -14,6 +14,7 @@ from carnet.audit.reports.derivation import Derivation, Derived
 from carnet.audit.reports.model import Table
 from carnet.audit.reports.promotions import PromotionBook
 from carnet.audit.reports.wording import name_version
+from carnet.signing.decision import Decision
 from carnet.translog.entry import EntryType
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Duties(Derivation):
         """Take the next record."""
         entry = record.entry
         self._book.take(environment, record)
-        if entry.type is EntryType.EVIDENCE_ADDED and entry.envelope_digest and record.signer:
+        if entry.type is EntryType.EVIDENCE_ADDED and entry.envelope_digest and _evaluates(record):
             self._evaluators.setdefault((environment, entry.envelope_digest), self.people.signer(record))
         elif entry.type is EntryType.VERSION_PUBLISHED:
             digest = str(entry.subject.get("bundle_digest", ""))
@@ -148,6 +149,12 @@ class Duties(Derivation):
             "broke_glass": {people.signer(each) for each in promotion.breaking},
             "reviewed": {people.signer(each) for each in promotion.reviews},
         }
+
+
+def _evaluates(record: Record) -> bool:
+    """Whether evidence is somebody's evaluation, and not the decision of another environment."""
+    said = record.statement
+    return said is not None and said.predicate_type != Decision.PREDICATE_TYPE
 
 
 def conflicts_of(parts: set[str]) -> tuple[str, ...]:

@@ -140,20 +140,9 @@ class Exceptions(Derivation):
         if not isinstance(said, Decision) or not said.skipped:
             return []
         inputs = {each.digest.sha256 for each in said.input_attestations}
-        signed = [
-            (self.people.signer(each), each.predicate)
-            for each in promotion.breaking
-            if each.entry.envelope_digest in inputs and isinstance(each.predicate, BreakGlass)
-        ]
-        review = next(
-            (
-                each
-                for each in promotion.reviews
-                if isinstance(each.predicate, BreakGlassReview)
-                and each.predicate.decision_digest == decision.entry.envelope_digest
-            ),
-            None,
-        )
+        signed = [each for each in promotion.breaking if each.entry.envelope_digest in inputs]
+        spoken = [(self.people.signer(each), each.predicate) for each in signed]
+        review = next((each for each in promotion.reviews if _is_about(each, decision)), None)
         policy = self.sources.read(promotion.environment, said.policy.digest.sha256)
         terms = read_terms(policy) if policy is not None else None
         due = decision.entry.time + terms.review_within if terms else None
@@ -166,9 +155,9 @@ class Exceptions(Derivation):
                 name_version(version_of(decision.entry)),
                 promotion.promotion,
                 said.skipped,
-                tuple(name for name, _ in signed),
-                tuple(each.ticket for _, each in signed),
-                tuple(f"{name}: {each.reason}" for name, each in signed),
+                tuple(name for name, _ in spoken),
+                tuple(each.ticket for _, each in spoken if isinstance(each, BreakGlass)),
+                tuple(f"{name}: {each.reason}" for name, each in spoken if isinstance(each, BreakGlass)),
                 due,
                 str(review.entry.new) if review else None,
                 self.people.signer(review) if review else None,
@@ -253,3 +242,11 @@ class Exceptions(Derivation):
             ),
             tuple(self._untested),
         )
+
+
+def _is_about(review: Record, decision: Record) -> bool:
+    """Whether a review is of a decision; one whose document is gone is of the decision before it."""
+    said = review.predicate
+    if isinstance(said, BreakGlassReview):
+        return said.decision_digest == decision.entry.envelope_digest
+    return review.index > decision.index

@@ -146,7 +146,9 @@ class Governance(Derivation):
     def _fact(
         self, head: tuple[Cell, ...], change: str, fact: TrustFact, signed_by: tuple[str, ...]
     ) -> tuple[Cell, ...]:
-        return (*head, change, fact.kind, self.people.of_subject(fact.holder), fact.what, signed_by)
+        person = self.people.of_subject(fact.holder)
+        named = person if person != fact.holder else None
+        return (*head, change, fact.kind, fact.holder, named, fact.what, signed_by)
 
     def _note_witness(
         self, environment: str, record: Record, what: str, origin: str, size: int | None
@@ -182,6 +184,7 @@ class Governance(Derivation):
                 columns.text("change"),
                 columns.text("kind"),
                 columns.text("holder"),
+                columns.text("person", "Who that is"),
                 columns.text("what"),
                 columns.texts("signed_by"),
             ),

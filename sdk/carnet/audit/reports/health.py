@@ -35,7 +35,6 @@ class _Environment:
 
     state: LogState = field(default_factory=LogState)
     first_time: datetime | None = None
-    bytes_read: int = 0
     documents: set[str] = field(default_factory=set)
 
 
@@ -64,7 +63,6 @@ class Health(Derivation):
         entry = record.entry
         told = self._environments.setdefault(environment, _Environment())
         told.first_time = told.first_time or entry.time
-        told.bytes_read += len(entry.to_bytes())
         told.documents.update(entry.documents)
         told.state.step(record.index, entry)
         if entry.type is EntryType.ANCHOR_RECORDED:
@@ -95,13 +93,13 @@ class Health(Derivation):
             ),
             (
                 (
-                    f"Every anchor, alarm, hold and purge was taken, from {len(logs)} verified logs; how "
-                    "things stand is told as of each log's last entry."
+                    f"Every anchor, alarm, hold and purge was taken, from {len(logs)} verified logs; "
+                    "how things stand is told as of each log's last entry."
                 ),
                 (
-                    "A log counts as witnessed up to the largest size that stands as an anchor in another log "
-                    "of this report. Whoever else signed its checkpoint is named, and not verified here; the "
-                    "promotion service witnesses too, and keeps no log."
+                    "A log counts as witnessed up to the largest size that stands as an anchor in another "
+                    "log of this report. Whoever else signed its checkpoint is named, and not verified here; "
+                    "the promotion service witnesses too, and keeps no log."
                 ),
                 "Entries are never deleted: a log's size only grows. A purge takes files away, and no entry.",
             ),
@@ -140,7 +138,6 @@ class Health(Derivation):
                     each.environment,
                     origin,
                     each.count,
-                    told.bytes_read,
                     len(told.documents),
                     told.first_time,
                     told.state.time,
@@ -159,7 +156,6 @@ class Health(Derivation):
                 columns.text("environment"),
                 columns.text("origin"),
                 columns.number("entries"),
-                columns.number("entry_bytes"),
                 columns.number("documents"),
                 columns.moment("first_entry_at"),
                 columns.moment("last_entry_at"),

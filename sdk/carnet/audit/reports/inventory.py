@@ -62,8 +62,9 @@ class Inventory(Derivation):
         """Return the tables."""
         rows = sorted(
             (
-                self._row(environment, told, name, version)
+                self._row(environment, told, name, version, live.get(name, ()))
                 for environment, told in self._environments.items()
+                for live in (told.state.live_aliases(),)
                 for name, version in told.state.versions.items()
             ),
             key=_order,
@@ -96,7 +97,12 @@ class Inventory(Derivation):
         )
 
     def _row(
-        self, environment: str, told: _Environment, name: VersionName, version: VersionState
+        self,
+        environment: str,
+        told: _Environment,
+        name: VersionName,
+        version: VersionState,
+        live: tuple[str, ...],
     ) -> tuple[Cell, ...]:
         manifest = self.sources.object(environment, version.bundle_digest)
         if not manifest:
@@ -113,7 +119,7 @@ class Inventory(Derivation):
             environment,
             "admitted" if version.admitted else "published",
             str(version.stage),
-            told.state.live_aliases(name),
+            live,
             version.arrived.time,
             (end - version.arrived.time).days if end else None,
             evidence[0] if evidence else None,

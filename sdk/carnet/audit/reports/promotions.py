@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from carnet.signing.approval import Approval
 from carnet.signing.decision import Decision
 from carnet.signing.dossier import Dossier
 from carnet.signing.promotion_request import PromotionRequest
@@ -111,8 +110,8 @@ class PromotionRecords:
         return found or {people.signer(each) for each in self.requests}
 
     def last_words(self, people: People) -> dict[str, Record]:
-        """The last word of each person about it, by name."""
-        return {people.signer(each): each for each in self.words if isinstance(each.predicate, Approval)}
+        """The last word of each person about it, by name; its meaning is the entry's ``new``."""
+        return {people.signer(each): each for each in self.words}
 
 
 class PromotionBook:

@@ -343,6 +343,9 @@ class FakeModels(_Servicer, models_pb2_grpc.ModelServiceServicer):
             versions=[message], next_page_token=str(at + 1) if at + 1 < len(keys) else ""
         )
 
+    def GetVersion(self, request, context):
+        return models_pb2.GetVersionResponse(version=self.here.version_message(self.version(request.name)))
+
     def ResolveVersion(self, request, context):
         found = self.version(request.name)
         alias = self.here.aliases.get(request.name)

@@ -39,6 +39,20 @@ async def test_an_export_verifies_with_no_server(federation, client, fraud, tmp_
     assert (await client.audit_verify(offline=tmp_path / "export")).ok
 
 
+async def test_an_export_has_the_manifests_that_this_identity_may_read(federation, client, fraud, tmp_path):
+    (version,) = federation.dev.versions.values()
+    manifest = tmp_path / "export" / "dev" / "envelopes" / version.manifest.digest
+    await client.audit_export(tmp_path / "export", environments=["dev"], manifests=False)
+    assert not manifest.exists()
+    await client.audit_export(tmp_path / "export", environments=["dev"])
+    assert manifest.read_bytes() == version.manifest.to_bytes()
+    kept = dict(federation.dev.versions)
+    federation.dev.versions.clear()
+    await client.audit_export(tmp_path / "export", environments=["dev"])
+    federation.dev.versions.update(kept)
+    assert not manifest.exists()
+
+
 async def test_an_audit_keeps_the_checkpoints_and_insists_on_them(federation, client, fraud, pins):
     report = await client.audit_verify()
     assert report.ok
