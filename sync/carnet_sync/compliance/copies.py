@@ -54,7 +54,7 @@ class Copies:
         connection = self._links.registry(environment).connection
         with reaching(environment):
             held = HeldCopy(self.folder / environment)
-            await copy_environment(LogCopy(connection, export, held=held), export)
+            await copy_environment(LogCopy(connection, export, held=held, manifests=True), export)
 
     async def forget(self, environments: Iterable[str]) -> None:
         """Remove copies, so that the next report's are fetched anew."""
