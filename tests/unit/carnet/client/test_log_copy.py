@@ -28,7 +28,7 @@ def copy(federation: Any, client: Any, tmp_path: Path):
         export = ExportWriter(tmp_path / name).environment("dev")
         before = len(federation.dev.calls)
         earlier = HeldCopy(place) if held else None
-        await copy_environment(LogCopy(client._registry("dev"), export, held=earlier), export)
+        await copy_environment(LogCopy(client._registry("dev"), export, held=earlier, manifests=True), export)
         files = {path: (place / path).read_bytes() for path in files_below(place)}
         return files, federation.dev.calls[before:]
 
@@ -38,7 +38,8 @@ def copy(federation: Any, client: Any, tmp_path: Path):
 async def test_nothing_is_fetched_twice(federation, fraud, copy):
     first, calls = await copy("one", held=True)
     assert "ListEntries" in calls
-    assert "BatchGetDocuments" in calls
+    assert {"BatchGetDocuments", "GetVersion"} <= set(calls)
+    assert f"envelopes/{fraud.digest}" in first
     again, calls = await copy("one", held=True)
     assert again == first
     assert calls == ["GetCheckpoint"]
