@@ -34,6 +34,8 @@ SERVICE_USER = 10001
 DATABASE_PORT = 5432
 DATABASE_NAME = DATABASE_USER = "carnet"
 BLOBS = "file:/var/lib/carnet/blobs"
+COPIES = "/var/lib/carnet/compliance"
+PINS = "trusted-keys.yaml"
 _LISTEN = f"0.0.0.0:{SERVICE_PORT}"
 _SECRETS = ("*-key.pem",)
 _EXIT_USAGE = 2
@@ -81,8 +83,16 @@ def _adapt(folder: Path, published: dict[str, str]) -> None:
     shutil.copyfile(folder / "ca" / "ca.pem", own / "ca.pem")
     links = yaml.safe_load((own / "sync.yaml").read_text())["environments"]
     links = {name: link | {"endpoint": _address(name)} for name, link in links.items()}
-    _rewrite(own / "sync.yaml", _service(own, folder / "databases", "sync") | {"environments": links})
     _publish(folder / "federation.yaml", published)
+    shutil.copyfile(folder / "federation.yaml", own / PINS)
+    _rewrite(
+        own / "sync.yaml",
+        _service(own, folder / "databases", "sync")
+        | {
+            "environments": links,
+            "compliance": {"trust": PINS, "key": "report-key.pem", "folder": COPIES},
+        },
+    )
 
 
 def _readdress_witnesses(path: Path) -> None:

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from carnet.client.audit_memory import read_pins
 from carnet.client.federation import Federation
 from carnet.errors import AlreadyExistsError, InvalidInputError, PreconditionFailedError
+from carnet.signing.keys import SigningKey
 from carnet_server.access.trust import load_trust
 from carnet_server.config import load_config as load_registry_config
 from carnet_sync.config import load_config as load_sync_config
@@ -82,6 +84,12 @@ def test_a_services_folder_is_whole_in_itself(folder, service):
     for part in document(config)["tls"].values():
         assert (own / part).is_file()
     assert (own / "ca.pem").read_bytes() == (folder / "ca" / "ca.pem").read_bytes()
+    if service == "sync":
+        compliance = load_sync_config(config).compliance
+        assert set(read_pins(Path(compliance.trust)).environments) == set(ENVIRONMENTS)
+        assert Path(compliance.trust).parent == own
+        assert SigningKey.load(Path(compliance.key))
+        assert compliance.folder == "/var/lib/carnet/compliance"
 
 
 def test_each_database_has_a_password_of_its_own_that_stands_in_two_files_only(folder):
