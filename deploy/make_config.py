@@ -81,8 +81,10 @@ def _adapt(folder: Path, published: dict[str, str]) -> None:
         sign_documents(folder, name)
     own = folder / "sync"
     shutil.copyfile(folder / "ca" / "ca.pem", own / "ca.pem")
-    links = yaml.safe_load((own / "sync.yaml").read_text())["environments"]
-    links = {name: link | {"endpoint": _address(name)} for name, link in links.items()}
+    stated = yaml.safe_load((own / "sync.yaml").read_text())
+    links = {name: link | {"endpoint": _address(name)} for name, link in stated["environments"].items()}
+    compliance = stated["compliance"] | {"trust": PINS, "folder": COPIES}
+    compliance["tls"]["ca"] = "ca.pem"
     _publish(folder / "federation.yaml", published)
     shutil.copyfile(folder / "federation.yaml", own / PINS)
     _rewrite(
@@ -90,7 +92,7 @@ def _adapt(folder: Path, published: dict[str, str]) -> None:
         _service(own, folder / "databases", "sync")
         | {
             "environments": links,
-            "compliance": {"trust": PINS, "key": "report-key.pem", "folder": COPIES},
+            "compliance": compliance,
         },
     )
 

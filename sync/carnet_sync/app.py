@@ -91,7 +91,8 @@ class SyncApp:
         self._witness = WitnessServicer(
             Witness(self._database, cosigner, config.logs()) if cosigner else None
         )
-        self._compliance = ComplianceServicer(Reports(self._links, config.compliance))
+        self._reports = Reports.of(config)
+        self._compliance = ComplianceServicer(self._reports)
         self._reload = CallersReload(config, callers, self._identity)
         self._listener = Listener(SyncCallScope(callers, identity=self._identity), SERVICES)
         self._bearer_listener = (
@@ -155,4 +156,5 @@ class SyncApp:
         await self._follower.stop()
         await self._worker.stop()
         await self._links.close()
+        await self._reports.close()
         await asyncio.to_thread(self._database.close)

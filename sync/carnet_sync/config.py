@@ -55,6 +55,20 @@ class TlsFiles(_Strict):
     key: Text
     ca: Text
 
+    def below(self, folder: Path) -> TlsFiles:
+        """Return the same with paths that are relative to a folder made absolute."""
+        return TlsFiles(
+            certificate=str(folder / self.certificate), key=str(folder / self.key), ca=str(folder / self.ca)
+        )
+
+    def identity(self) -> TlsIdentity:
+        """Read the files.
+
+        Raises:
+            FileUnreadableError: One cannot be read.
+        """
+        return TlsIdentity.load(Path(self.certificate), Path(self.key), Path(self.ca))
+
 
 class EnvironmentLink(_Strict):
     """Where an environment's registry is.
@@ -83,16 +97,24 @@ class ComplianceFiles(_Strict):
     """What reports are made with; see ``carnet_sync.compliance``.
 
     Attributes:
+        tls: The certificate that logs are read with, its key, and the authorities of the registries: another
+            than the one that promotes, so that neither opens what is the other's.
         trust: The pinned keys of environments and people, as ``carnet audit verify --trust`` takes them.
         key: The private key that signs reports, PEM.
         folder: Where the copies of the logs are kept.
         deadline_seconds: How long one report may take, waiting included.
     """
 
+    tls: TlsFiles
     trust: Text
     key: Text
     folder: Text = "data/compliance"
     deadline_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False, strict=False)] = 600.0
+
+    def below(self, folder: Path) -> ComplianceFiles:
+        """Return the same with paths that are relative to a folder made absolute."""
+        named = {field: str(folder / getattr(self, field)) for field in ("trust", "key", "folder")}
+        return self.model_copy(update={"tls": self.tls.below(folder), **named})
 
 
 class Route(_Strict):
@@ -206,7 +228,7 @@ class SyncConfig(_Strict):
         Raises:
             FileUnreadableError: One cannot be read.
         """
-        return TlsIdentity.load(Path(self.tls.certificate), Path(self.tls.key), Path(self.tls.ca))
+        return self.tls.identity()
 
 
 def load_config(path: Path) -> SyncConfig:
@@ -234,20 +256,15 @@ def parse_config(data: bytes, path: Path) -> SyncConfig:
     """
     stated = parse_document(data, SyncConfig, name=path.name)
     folder = path.resolve().parent
-    tls = TlsFiles(
-        certificate=str(folder / stated.tls.certificate),
-        key=str(folder / stated.tls.key),
-        ca=str(folder / stated.tls.ca),
-    )
-    changed: dict[str, object] = {"tls": tls, "database": resolve_database_url(stated.database, folder)}
+    changed: dict[str, object] = {
+        "tls": stated.tls.below(folder),
+        "database": resolve_database_url(stated.database, folder),
+    }
     if stated.witness is not None:
         key = str(folder / stated.witness.key)
         changed["witness"] = WitnessKey(name=stated.witness.name, key=key)
     if stated.compliance is not None:
-        named = {
-            field: str(folder / getattr(stated.compliance, field)) for field in ("trust", "key", "folder")
-        }
-        changed["compliance"] = stated.compliance.model_copy(update=named)
+        changed["compliance"] = stated.compliance.below(folder)
     config = stated.model_copy(update=changed)
     config._path = path.absolute()  # noqa: SLF001  it is this module's
     config.read_callers()

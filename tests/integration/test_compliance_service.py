@@ -69,7 +69,7 @@ def test_a_report_is_signed_and_says_what_an_auditors_own_copy_says(federation, 
     pins = read_pins(federation.folder / "federation.yaml")
     verdict = verify_report(data, tmp_path / "export", pins)
     assert verdict.ok, verdict.to_json()
-    assert verdict.signer.endswith("/sync")
+    assert verdict.signer.endswith("/sync/reports")
     assert verdict.rows > 0
 
 

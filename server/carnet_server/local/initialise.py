@@ -22,6 +22,7 @@ from carnet_server.local.plan import (
     DEFAULT_PLAN,
     EVIDENCE_TYPES,
     PROMOTION_SERVICE,
+    REPORTS,
     TRUST_DOMAIN,
     Identity,
     Plan,
@@ -185,7 +186,8 @@ class _Maker:
             }
             for identity in identities
         ]
-        bindings.append({"subject": PROMOTION_SERVICE, "roles": ["promoter", "archivist"]})
+        bindings.append({"subject": PROMOTION_SERVICE, "roles": ["promoter"]})
+        bindings.append({"subject": REPORTS, "roles": ["archivist"]})
         return {
             "schema": "carnet.trust/v1",
             "environment": name,
@@ -224,7 +226,8 @@ class _Maker:
         folder = self._folder / "sync"
         self._authority.issue(folder, spiffe_id=PROMOTION_SERVICE, server_name=_server_name("sync"))
         self._witness_keys[SYNC].save(folder / WITNESS_KEY_FILE)
-        self._report_key.save(folder / "report-key.pem")
+        self._authority.issue(folder / "reports", spiffe_id=REPORTS)
+        self._report_key.save(folder / "reports" / "signing-key.pem")
         write_yaml(
             folder / "sync.yaml",
             {
@@ -242,7 +245,15 @@ class _Maker:
                     for name in self._plan.environments
                 },
                 "witness": {"name": self._witness_keys[SYNC].name, "key": WITNESS_KEY_FILE},
-                "compliance": {"trust": f"../{MARKER}", "key": "report-key.pem"},
+                "compliance": {
+                    "tls": {
+                        "certificate": "reports/tls.pem",
+                        "key": "reports/tls-key.pem",
+                        "ca": "../ca/ca.pem",
+                    },
+                    "trust": f"../{MARKER}",
+                    "key": "reports/signing-key.pem",
+                },
                 "routes": [
                     {"source": source, "target": target, "transfer": transfer}
                     for source, target, transfer in self._plan.routes
@@ -296,7 +307,7 @@ class _Maker:
                     for identity in self._plan.identities
                     if identity.signs
                 }
-                | {PROMOTION_SERVICE: self._report_key.verification_key.pem},
+                | {REPORTS: self._report_key.verification_key.pem},
             },
             comment="What a client needs: where the registries are, and the keys that they are pinned to.",
         )

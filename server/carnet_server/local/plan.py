@@ -20,6 +20,8 @@ EVIDENCE_TYPES = (
     "https://slsa.dev/provenance/v1",
 )
 PROMOTION_SERVICE = f"spiffe://{TRUST_DOMAIN}/sync"
+REPORTS = f"spiffe://{TRUST_DOMAIN}/sync/reports"
+"""Who reads the logs for reports, and signs them: the promotion service by another certificate."""
 
 
 @dataclass(frozen=True)

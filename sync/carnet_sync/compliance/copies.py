@@ -1,7 +1,7 @@
 """The copies of the environments' logs that reports are derived from.
 
-Responsible for bringing each up to date as an auditor would, over gRPC and with this service's certificate,
-and for forgetting one that turned out not to be what its log was. Each environment must give this service the
+Responsible for bringing each up to date as an auditor would, over gRPC and with a certificate for that alone,
+and for forgetting one that turned out not to be what its log was. Each environment must give its holder the
 role ``archivist``; without it the log is read, and its documents are not. Verifies nothing (``deriving``).
 """
 
@@ -45,7 +45,7 @@ class Copies:
 
         Raises:
             UnavailableError: The registry cannot be reached; ``metadata["environment"]`` names it.
-            PermissionDeniedError: The environment does not give this service the role ``archivist``.
+            PermissionDeniedError: The environment does not give this holder the role ``archivist``.
             StorageFullError: The disk is full.
             CarnetError: A call failed; the class says how.
         """

@@ -12,9 +12,10 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from carnet.audit.reports.query import ReportQuery
+from carnet.client.renewal import FollowedIdentity
 from carnet.errors import (
     CarnetError,
     DeadlineExceededError,
@@ -24,12 +25,12 @@ from carnet.errors import (
 )
 from carnet_sync.compliance.copies import Copies
 from carnet_sync.compliance.job import Done, Job, Progress, parse_line
+from carnet_sync.environments.links import Links
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
 
-    from carnet_sync.config import ComplianceFiles
-    from carnet_sync.environments.links import Links
+    from carnet_sync.config import ComplianceFiles, SyncConfig
 
 WAITING_MAX: Final = 4
 """How many reports may wait for the one that is being made."""
@@ -74,10 +75,26 @@ class Reports:
     """
 
     def __init__(self, links: Links, files: ComplianceFiles | None) -> None:
+        self._links = links
         self._files = files
         self._copies = Copies(links, Path(files.folder) / "copies") if files else None
         self._making = asyncio.Lock()
         self._waiting = 0
+
+    @classmethod
+    def of(cls, config: SyncConfig) -> Self:
+        """Make reports as a configuration says, with connections of their own.
+
+        Raises:
+            FileUnreadableError: The certificate that logs are read with cannot be read.
+        """
+        files = config.compliance
+        identity = FollowedIdentity((files or config).tls.identity())
+        return cls(Links(config.environments, (), identity), files)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._links.close()
 
     @property
     def environments(self) -> tuple[str, ...]:

@@ -29,7 +29,12 @@ LINKS: Any = SimpleNamespace(environments={"dev": None})
 
 
 def files(tmp_path: Path, **fields: Any) -> ComplianceFiles:
-    stated = {"trust": str(tmp_path / "trust.yaml"), "key": "key.pem", "folder": str(tmp_path)} | fields
+    stated = {
+        "tls": {"certificate": "c", "key": "k", "ca": "a"},
+        "trust": str(tmp_path / "trust.yaml"),
+        "key": "key.pem",
+        "folder": str(tmp_path),
+    } | fields
     return ComplianceFiles(**stated)
 
 

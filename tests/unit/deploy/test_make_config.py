@@ -89,6 +89,7 @@ def test_a_services_folder_is_whole_in_itself(folder, service):
         assert set(read_pins(Path(compliance.trust)).environments) == set(ENVIRONMENTS)
         assert Path(compliance.trust).parent == own
         assert SigningKey.load(Path(compliance.key))
+        assert compliance.tls.identity()
         assert compliance.folder == "/var/lib/carnet/compliance"
 
 

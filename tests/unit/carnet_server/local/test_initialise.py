@@ -22,7 +22,7 @@ from carnet_server.local import initialise as module
 from carnet_server.local.authority import Authority
 from carnet_server.local.files import write_new_file, write_yaml
 from carnet_server.local.initialise import MARKER, free_ports, initialise
-from carnet_server.local.plan import DEFAULT_PLAN, PROMOTION_SERVICE
+from carnet_server.local.plan import DEFAULT_PLAN, PROMOTION_SERVICE, REPORTS
 from carnet_server.local.processes import processes_of
 from carnet_sync.config import load_config as load_sync_config
 
@@ -36,7 +36,7 @@ FILES = {
     "sync/tls.pem",
     "sync/tls-key.pem",
     "sync/witness-key.pem",
-    "sync/report-key.pem",
+    *(f"sync/reports/{file}" for file in ("tls.pem", "tls-key.pem", "signing-key.pem")),
     *(
         f"environments/{name}/{file}"
         for name in ENVIRONMENTS
@@ -102,7 +102,8 @@ def test_every_process_can_read_its_configuration(folder):
         trust = load_trust(config.trust.read_bytes(), environment=name)
         assert load_policy(config.policy.read_bytes()).document.environment == name
         assert {peer for peer in ENVIRONMENTS if trust.peer(peer)} == set(ENVIRONMENTS) - {name}
-        assert trust.roles(PROMOTION_SERVICE, "any") == {"promoter", "archivist"}
+        assert trust.roles(PROMOTION_SERVICE, "any") == {"promoter"}
+        assert trust.roles(REPORTS, "any") == {"archivist"}
         listening.add(config.listen)
     sync = load_sync_config(folder / "sync" / "sync.yaml")
     assert len(listening | {sync.listen}) == len(ENVIRONMENTS) + 1
@@ -146,7 +147,7 @@ def test_every_certificate_has_one_spiffe_id_and_is_the_authoritys(folder):
         assert bool(dns) == (path.parent.parent.name == "environments" or path.parent.name == "sync")
         assert certificate.not_valid_before_utc <= datetime.now(UTC) < certificate.not_valid_after_utc
         subjects.append(uri)
-    assert len(set(subjects)) == len(subjects) == len(ENVIRONMENTS) + 1 + len(DEFAULT_PLAN.identities)
+    assert len(set(subjects)) == len(subjects) == len(ENVIRONMENTS) + 2 + len(DEFAULT_PLAN.identities)
     TlsIdentity.load(
         folder / "identities/bob/tls.pem", folder / "identities/bob/tls-key.pem", folder / "ca/ca.pem"
     ).check_dates()
