@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from benchmarks import (
+    appending,
     changed_file,
     database_backends,
     deciding,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from benchmarks.report import Report
 
 BENCHMARKS: dict[str, Callable[..., Report]] = {
+    "appending": appending.run,
     "changed_file": changed_file.run,
     "database_backends": database_backends.run,
     "deciding": deciding.run,

@@ -27,8 +27,8 @@ def _term_problems(document: PolicyDocument) -> Iterator[Problem]:
     terms = document.retention
     if terms is None:
         return
-    if terms.archive is None and terms.purge is None:
-        yield (("retention",), "says nothing: name archive or purge, or leave it out")
+    if terms.archive is None and terms.purge is None and terms.erase is None:
+        yield (("retention",), "says nothing: name archive, purge or erase, or leave it out")
     purge = terms.purge
     if purge is not None and "min_age" in purge.model_fields_set and purge.min_age < purge.archived_for:
         yield (

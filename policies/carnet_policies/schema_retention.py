@@ -1,7 +1,7 @@
-"""The schema of what a policy says about keeping: archival by itself, purging, and quotas.
+"""The schema of what a policy says about keeping: archival by itself, purging, erasing, and quotas.
 
-Responsible for the fields. What is archived or purged is the registry's business, which looks at what a
-version is used for. Does no I/O.
+Responsible for the fields. What is archived, purged or erased is the registry's business, which looks at what
+it is used for. Does no I/O.
 """
 
 from __future__ import annotations
@@ -60,11 +60,25 @@ class PurgeTerms(Part):
     grace: Duration = timedelta(days=1)
 
 
+class ErasureTerms(Part):
+    """Which documents of the log may be erased, and how long after their entry at the earliest.
+
+    Attributes:
+        notes_after: Notes and reasons, which tell people why.
+        statements_after: People's signed words with their reasons: approvals, rejections, withdrawals,
+            cancellations, and what broke the glass and reviewed it. The window that compliance wants kept.
+    """
+
+    notes_after: Duration = timedelta(days=1)
+    statements_after: Duration = timedelta(days=365)
+
+
 class RetentionTerms(Part):
-    """What is archived by itself, and what may be purged; None for nothing."""
+    """What is archived by itself, what may be purged, and what may be erased; None for nothing."""
 
     archive: ArchivalTerms | None = None
     purge: PurgeTerms | None = None
+    erase: ErasureTerms | None = None
 
 
 class QuotaTerms(Part):

@@ -133,18 +133,25 @@ def _retention(terms: RetentionTerms | None) -> Iterator[str]:
         )
     if terms is None or terms.purge is None:
         yield "nothing may be purged"
-        return
-    purge = terms.purge
-    yield (
-        f"may be purged: what has been archived or revoked for {in_words(purge.archived_for)} and arrived "
-        f"{in_words(purge.min_age)} ago"
-    )
-    yield f"kept all the same: the newest {purge.keep_last:,} archived versions of each model"
-    yield f"the bytes go {in_words(purge.grace)} after that"
+    else:
+        purge = terms.purge
+        yield (
+            f"may be purged: what has been archived or revoked for {in_words(purge.archived_for)} and "
+            f"arrived {in_words(purge.min_age)} ago"
+        )
+        yield f"kept all the same: the newest {purge.keep_last:,} archived versions of each model"
+        yield f"the bytes go {in_words(purge.grace)} after that"
+    if terms is None or terms.erase is None:
+        yield "no document of the log may be erased"
+    else:
+        yield (
+            f"may be erased from the log: notes {in_words(terms.erase.notes_after)} after their entry, "
+            f"people's signed words {in_words(terms.erase.statements_after)} after theirs"
+        )
 
 
 def _retention_to_json(terms: RetentionTerms) -> dict[str, Any]:
-    archive, purge = terms.archive, terms.purge
+    archive, purge, erase = terms.archive, terms.purge, terms.erase
     return {
         "archive": None
         if archive is None
@@ -156,6 +163,12 @@ def _retention_to_json(terms: RetentionTerms) -> dict[str, Any]:
             "archived_for": in_words(purge.archived_for),
             "min_age": in_words(purge.min_age),
             "grace": in_words(purge.grace),
+        },
+        "erase": None
+        if erase is None
+        else {
+            "notes_after": in_words(erase.notes_after),
+            "statements_after": in_words(erase.statements_after),
         },
     }
 

@@ -206,6 +206,25 @@ class PurgedError(PreconditionFailedError):
     reason = "PURGED"
 
 
+class ErasedError(PreconditionFailedError):
+    """The document was erased for good; it is not stored a second time.
+
+    ``metadata["digest"]`` names the document, and ``metadata["log_index"]`` the entry that erased it.
+    """
+
+    reason = "ERASED"
+
+
+class MustBeKeptError(PreconditionFailedError):
+    """The document may not be erased, or not yet.
+
+    ``metadata["digest"]`` names the document, and ``metadata["because"]`` says why, as a code: ``kind``,
+    ``policy``, ``window``, ``hold``, ``promotion``, ``review`` or ``rollout``.
+    """
+
+    reason = "MUST_BE_KEPT"
+
+
 class ContractBrokenError(PreconditionFailedError):
     """A semantic version promises more than the version keeps.
 

@@ -38,6 +38,8 @@ from carnet.registry.v1 import (
     rollouts_pb2_grpc,
     search_pb2,
     search_pb2_grpc,
+    stamps_pb2,
+    stamps_pb2_grpc,
     witness_pb2,
     witness_pb2_grpc,
 )
@@ -76,6 +78,7 @@ from carnet_server.models.service import ModelsService
 from carnet_server.release.capability import CapabilityCheck
 from carnet_server.release.service import ReleaseService
 from carnet_server.release.servicer import ReleaseServicer
+from carnet_server.retention.erasing import Erasing
 from carnet_server.retention.holds import Holds
 from carnet_server.retention.hygiene import Hygiene
 from carnet_server.retention.purge import Purge
@@ -88,6 +91,8 @@ from carnet_server.rollouts.service import RolloutsService
 from carnet_server.rollouts.servicer import RolloutServicer
 from carnet_server.search.service import SearchService
 from carnet_server.search.servicer import SearchServicer
+from carnet_server.stamps.service import StampsService
+from carnet_server.stamps.servicer import StampServicer
 from carnet_server.witnessing.asking import Asking
 from carnet_server.witnessing.servicer import WitnessServicer
 from carnet_server.witnessing.starting import (
@@ -109,6 +114,7 @@ if TYPE_CHECKING:
 COLLECT_EVERY_MINUTES = 60
 CHECK_AHEAD_EVERY_MINUTES = 15
 ARCHIVE_LOOK_EVERY_MINUTES = 60
+WITNESSES_LOOK_EVERY_SECONDS = 1
 SERVICES = tuple(
     service.full_name
     for module in (
@@ -123,6 +129,7 @@ SERVICES = tuple(
         rollouts_pb2,
         retention_pb2,
         search_pb2,
+        stamps_pb2,
         witness_pb2,
     )
     for service in module.DESCRIPTOR.services_by_name.values()
@@ -190,9 +197,17 @@ class RegistryApp:
         policy = read_policy(config, state.log_key.name)
         self._links = open_links(policy, state.identity)
         self._asking = Asking(
-            state, self._database, self._writer, self._log, policy=policy, links=self._links
+            state,
+            self._database,
+            self._writer,
+            self._log,
+            policy=policy,
+            links=self._links,
+            every_seconds=config.witness_every.total_seconds(),
         )
         self._log.witnessed = lambda: self._asking.final_checkpoint
+        self._log.cosigned = self._asking.cosigned
+        self._log.demands_witnesses = policy.demands_witnesses
         self._reload = DocumentReload(config, state, self._database, self._writer, self._identity)
         self._refusals = RefusalLog(state.name, state.log_key.name, self._writer)
         self._refusals_every_seconds = refusals_every_seconds
@@ -267,10 +282,14 @@ class RegistryApp:
         evidence = EvidenceService(database, writer, log, state)
         admission = AdmissionService(state, database, writer, log, engine=self._engine, blobs=self._blobs)
         release = ReleaseService(state, database, writer, log)
+        stamps = StampServicer(StampsService(state, database, log))
         issuing = IssuingService(state, writer, self._authority)
         identity = IdentityServicer(issuing, KeyUsesService(database, state))
         retention = RetentionServicer(
-            Purge(database, writer, log, state), Holds(database, writer, log), Hygiene(database, state)
+            Purge(database, writer, log, state),
+            Holds(database, writer, log),
+            Erasing(database, writer, log, state),
+            Hygiene(database, state),
         )
         return [
             (
@@ -287,6 +306,7 @@ class RegistryApp:
             (evidence_pb2_grpc.add_EvidenceServiceServicer_to_server, EvidenceServicer(evidence)),
             (admission_pb2_grpc.add_AdmissionServiceServicer_to_server, AdmissionServicer(admission)),
             (admission_pb2_grpc.add_ReleaseServiceServicer_to_server, ReleaseServicer(release)),
+            (stamps_pb2_grpc.add_StampServiceServicer_to_server, stamps),
             (identity_pb2_grpc.add_IdentityServiceServicer_to_server, identity),
             (retention_pb2_grpc.add_RetentionServiceServicer_to_server, retention),
             (log_pb2_grpc.add_LogServiceServicer_to_server, LogServicer(log)),
@@ -315,7 +335,7 @@ class RegistryApp:
             (self._refusals.flush, self._refusals_every_seconds),
             (self._aliases.resolves.flush, RESOLVES_EVERY_SECONDS),
             (self._rollouts.controller.tick, TICK_EVERY_SECONDS),
-            (self._ask_witnesses, self._config.witness_every.total_seconds()),
+            (self._ask_witnesses, WITNESSES_LOOK_EVERY_SECONDS),
         ):
             self._schedule.add_job(tick, "interval", seconds=seconds)
         self._schedule.start()
@@ -323,7 +343,7 @@ class RegistryApp:
     async def _ask_witnesses(self) -> None:
         """Have what is new of the log cosigned."""
         try:
-            await self._asking.tick()
+            await self._asking.look()
         except CarnetError as error:
             logger.warning("the witnesses were not asked: %s", error.message)
 

@@ -7,9 +7,6 @@ from datetime import timedelta
 
 import pytest
 
-from carnet.audit.export import ExportWriter
-from carnet.audit.pins import Pins
-from carnet.audit.verify import verify_export
 from carnet.errors import (
     AlreadyExistsError,
     ConflictError,
@@ -24,11 +21,11 @@ from carnet.errors import (
 )
 from carnet.references import ResourceName
 from carnet.signing.decision import Decision
-from carnet.translog.entry import parse_entry
 from carnet_policies.engine import PolicyEngine
 from carnet_server.admission.dossier import read_dossier
 from carnet_server.admission.states import AdmissionState
 from tests.support.storage import ALL_FOUR
+from tests.unit.carnet_server.admission.audits import audited
 from tests.unit.carnet_server.admission.parties import manifest_of, read, subject
 from tests.unit.carnet_server.admission.registries import POLICIES, World
 
@@ -472,36 +469,6 @@ async def second_version(world):
 
 
 # --- the verifier -------------------------------------------------------------------------------------------
-
-
-async def audited(world, folder):
-    """Export both logs with their documents, and verify them offline with pinned keys."""
-    for registry in (world.dev, world.staging):
-        entries = await registry.log.entries(0, 1000)
-        with ExportWriter(folder).environment(registry.name) as export:
-            export.write_log([data for _, data, _ in entries], registry.log.checkpoint)
-            for digest in {parse_entry(data).envelope_digest for _, data, _ in entries} - {None}:
-                export.add_document(await registry.log.document(digest))
-    keys = world.parties.keys
-    signers = {"alice": ("alice", "ci"), "evaluator": ("evaluator",)}
-    signers |= {name: (name,) for name in ("bob", "dave", "erin")}
-    pins = {
-        "environments": {
-            name: {
-                "log_key": world.parties.logs[name].verifier.vkey,
-                "signing_key": keys[name].verification_key.pem,
-            }
-            for name in ("dev", "staging")
-        },
-        "people": {
-            name: {
-                "keys": [keys[each].verification_key.pem for each in each_of],
-                "subjects": [subject(each) for each in each_of],
-            }
-            for name, each_of in signers.items()
-        },
-    }
-    return verify_export(folder, Pins.from_mapping(pins))
 
 
 async def test_an_auditor_is_told_who_broke_the_glass_and_what_came_of_it(world, tmp_path):

@@ -406,6 +406,7 @@ async def test_what_is_held_is_kept_until_the_hold_ends(registry):
 
 
 async def test_what_promotions_may_still_need_is_kept(registry):
+    registry.follows_log = False
     await publish_archived(registry, 1, 2, 3)
     released = {"promotion": PROMOTION, "target": "staging"}
     await registry.release.create_release(registry.caller(SYNC), named(1), **released)
@@ -439,6 +440,7 @@ async def test_what_promotions_may_still_need_is_kept(registry):
 
 
 async def test_what_a_promotion_into_here_is_about_is_kept(registry):
+    registry.follows_log = False
     await publish_archived(registry, 1, 2)
     admissions = SQLModel.metadata.tables["admissions"]
     version = await registry.models.get_version(named(1))

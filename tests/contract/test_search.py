@@ -608,6 +608,7 @@ def plan_of(registry, asked, order="", position=None):
 
 
 async def test_thousands_of_versions_are_searched_by_indexes_and_their_pages_are_whole(registry):
+    registry.follows_log = False
     await fill_many(registry)
     for asked, index in (
         ('labels.run = "run-17"', "ix_search_terms_text"),

@@ -252,6 +252,7 @@ async def test_archival_names_what_and_why_and_a_dry_run_changes_nothing(registr
 
 
 async def test_evidence_and_an_admission_elsewhere_are_uses(registry):
+    registry.follows_log = False
     for number in (1, 2, 3):
         await age(registry, number, 200)
         await age(registry, number, 200, column="staged_at")
@@ -285,6 +286,7 @@ async def test_evidence_and_an_admission_elsewhere_are_uses(registry):
 
 
 async def test_archival_leaves_what_is_live_held_excluded_or_archived(registry):
+    registry.follows_log = False
     await registry.add_version(4)
     await registry.add_version(5)
     await point(registry, CHAMPION, 1)

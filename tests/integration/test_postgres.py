@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import yaml
 
-from carnet.client.channel import TlsIdentity
-from carnet.client.connection import RegistryConnection
 from carnet.errors import UnavailableError
 from carnet.registry.v1 import aliases_pb2, log_pb2
 from carnet.translog.checkpoint import unverified_checkpoint
 from carnet_server.local.files import read_variables
-from carnet_server.local.initialise import free_ports
 from carnet_server.local.stores import variables_file
 from tests.support.federation import LocalFederation
 from tests.support.forks import run_program
+from tests.support.second_process import connect_to, own_environment, second_process
 
 SECRET = "hunter2-geheim"
 SOON_SECONDS = 8
@@ -33,12 +28,6 @@ def federation(tmp_path_factory):
     federation.start()
     yield federation
     federation.stop()
-
-
-def own_environment(federation, name):
-    """The variables of a process of the federation: its secrets are there."""
-    variables = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
-    return variables | read_variables(variables_file(federation.folder, name))
 
 
 def run_to_its_end(federation, config, name):
@@ -75,41 +64,13 @@ def eventually(call, seconds=20):
 @pytest.fixture
 def second(federation):
     """Another process of dev over the same database; gives its port."""
-    port = free_ports(1, 29_200)[0]
-    config = changed_config(federation, "dev", "second.yaml", listen=f"127.0.0.1:{port}")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "carnet_server", "--config", str(config)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        env=own_environment(federation, "dev"),
-    )
-    try:
-        for line in process.stderr:
-            if line.startswith("listening"):
-                break
-        else:
-            pytest.fail("the second process does not serve")
+    with second_process(federation) as port:
         yield port
-    finally:
-        process.terminate()
-        process.communicate(timeout=30)
-        config.unlink()
 
 
 def connect(federation, identity, port=None):
     """To dev, or to another process of it."""
-    pinned = federation.connection("dev", identity)
-    if port is None:
-        return pinned
-    folder = federation.folder / identity
-    from carnet.client.federation import Federation
-
-    known = Federation.load(federation.folder)
-    tls = TlsIdentity.load(folder / "tls.pem", folder / "tls-key.pem", known.ca)
-    name = known.environment("dev").server_name
-    return RegistryConnection(f"127.0.0.1:{port}", server_name=name, identity=tls, environment="dev")
+    return federation.connection("dev", identity) if port is None else connect_to(federation, identity, port)
 
 
 async def test_two_processes_over_one_database_are_one_registry(federation, second, tmp_path):

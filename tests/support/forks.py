@@ -28,6 +28,7 @@ PROGRAMS = {
     "carnet": "carnet.cli.main",
     "carnet_server": "carnet_server.__main__",
     "carnet_sync": "carnet_sync.__main__",
+    "tests.support.dying_registry": "tests.support.dying_registry",
 }
 AVAILABLE = hasattr(os, "pidfd_open")
 ROOT = Path(__file__).parents[2]
@@ -72,7 +73,7 @@ class Fork:
     """A program that was started; as much of ``subprocess.Popen`` as is asked of one.
 
     Args:
-        program: ``carnet``, ``carnet_server`` or ``carnet_sync``.
+        program: One of ``PROGRAMS``.
         arguments: Its command line, without its name.
         streams: Its standard streams.
         environment: Its environment variables.
@@ -140,7 +141,7 @@ def run_program(
     """Run a program with nothing to read, and collect what it prints.
 
     Args:
-        program: ``carnet``, ``carnet_server`` or ``carnet_sync``.
+        program: One of ``PROGRAMS``.
         arguments: Its command line, without its name.
         environment: Its environment variables.
         timeout: After how many seconds it is killed, and the test fails.

@@ -15,6 +15,7 @@ from carnet.references import ResourceName
 from carnet.signing.keys import SigningKey
 from carnet.signing.model_signature import sign_model
 from carnet.signing.test_result import TestResult
+from carnet.translog.checkpoint import unverified_checkpoint
 from carnet.translog.entry import parse_entry
 from carnet.translog.keys import LogKey
 from carnet_policies.document import load_policy
@@ -28,10 +29,12 @@ from carnet_server.database.engine import Database
 from carnet_server.environment.service import record_documents
 from carnet_server.environment.state import EnvironmentState
 from carnet_server.evidence.service import EvidenceService
+from carnet_server.folding.compare import compare
 from carnet_server.log.service import LogService
 from carnet_server.log.writer import Writer
 from carnet_server.models.service import ModelsService
 from carnet_server.release.service import ReleaseService
+from carnet_server.retention.erasing import Erasing
 from carnet_server.retention.holds import Holds
 from carnet_server.retention.hygiene import Hygiene
 from carnet_server.retention.purge import Purge
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from pathlib import Path
 
+    from carnet.audit.report import Finding
     from carnet.client.channel import TlsIdentity
     from carnet.signing.dsse import Envelope
     from carnet_server.aliases.domain import Alias
@@ -69,7 +73,12 @@ def make_policy(**fields: Any) -> dict[str, Any]:
 
 
 class Registry:
-    """The registry of an environment, with the keys of those who deal with it."""
+    """The registry of an environment, with the keys of those who deal with it.
+
+    Attributes:
+        follows_log: Whether its tables must hold just what its log leads to in the end; a test that writes
+            rows by itself says no.
+    """
 
     def __init__(
         self,
@@ -78,6 +87,7 @@ class Registry:
         policy: dict[str, Any] | None = None,
         storage: Storage | None = None,
     ) -> None:
+        self.follows_log = True
         storage = storage or Storage("sqlite-directory", folder)
         self.ci, self.evaluator, self.staging, self.stranger = map(
             signing_key, ("ci", "evaluator", "staging", "stranger")
@@ -114,6 +124,7 @@ class Registry:
         self.release = ReleaseService(self.state, self.database, self.writer, self.log)
         self.purge = Purge(*shared)
         self.holds = Holds(self.database, self.writer, self.log)
+        self.erasing = Erasing(*shared)
         self.hygiene = Hygiene(self.database, self.state)
 
     def watch(self, name: ResourceName, after_revision: int) -> AsyncGenerator[Alias, None]:
@@ -121,12 +132,18 @@ class Registry:
         return self.aliases.watch(name, after_revision, lambda alias: alias)
 
     def stop(self) -> None:
-        """Stop everything."""
+        """Stop everything, where the tables hold just what the log leads to."""
         self.writer.stop()
+        findings = self._compare() if self.follows_log else []
         self.aliases.close()
         self.engine.close()
         self.store.close()
         self.database.close()
+        assert not findings, findings
+
+    def _compare(self) -> list[Finding]:
+        signed = unverified_checkpoint(self.writer.checkpoint)
+        return self.database.read_now(lambda connection: compare(connection, "dev", signed))
 
     def trust_document(self, **fields: Any) -> dict[str, Any]:
         """Whom dev believes; ``fields`` are put in."""

@@ -10,18 +10,17 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from carnet.audit.chain import CLOCK_SKEW
-from carnet.audit.layout import read_document
-from carnet.audit.report import Finding, Verdict, describe_subject
+from carnet.audit.codes import Code
+from carnet.audit.form import CLOCK_SKEW
+from carnet.audit.judging import Judge, JudgedLog
+from carnet.audit.report import Verdict
 from carnet.errors import CarnetError
 from carnet.signing.certificate import read_signing_certificate
 from carnet.translog.entry import EntryType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
     from carnet.audit.pins import EnvironmentPins
+    from carnet.audit.statements import Record
     from carnet.signing.certificate import SigningCertificate
     from carnet.translog.entry import Entry
 
@@ -29,52 +28,51 @@ if TYPE_CHECKING:
 _BEGINS_BEFORE = timedelta(minutes=1)
 
 
-def verify_certificates(
-    directory: Path, pins: EnvironmentPins, entries: Iterable[tuple[int, Entry]], whole: frozenset[str]
-) -> list[Finding]:
-    """Check every entry of an issued certificate of an intact chain.
+class CertificateJudge(Judge):
+    """Checks every entry of an issued certificate.
 
     Args:
-        directory: The environment's part of the export.
+        log: The log.
         pins: What is trusted of the environment.
-        entries: Its entries, with their indexes.
-        whole: The digests of the documents whose bytes were verified; others have been reported.
-
-    Returns:
-        What was found.
     """
-    findings: list[Finding] = []
-    for index, entry in entries:
-        if entry.type is not EntryType.CERTIFICATE_ISSUED:
-            continue
-        verdict, problem = Verdict.POLICY_VIOLATED, ""
-        if entry.envelope_digest is None:
-            verdict, problem = Verdict.INCOMPLETE, "it rests on no document"
-        elif entry.envelope_digest in whole:
-            verdict, problem = _judge(entry, read_document(directory, entry.envelope_digest), pins)
+
+    NAME = "certificates"
+    TYPES = frozenset({EntryType.CERTIFICATE_ISSUED})
+
+    def __init__(self, log: JudgedLog, pins: EnvironmentPins) -> None:
+        super().__init__(log)
+        self._pins = pins
+
+    def step(self, record: Record) -> None:
+        """Judge an entry of an issued certificate."""
+        digest = record.entry.envelope_digest
+        if digest is None:
+            self.add(Verdict.INCOMPLETE, record, Code.DOCUMENT_MISSING, "it rests on no document")
+            return
+        document = self.log.document(digest)
+        problem = self._problem(record.entry, document) if document is not None else None
         if problem:
-            text = f"{entry.type}: {problem}"
-            findings.append(Finding(verdict, pins.name, index, text, describe_subject(entry)))
-    return findings
+            verdict, code, message = problem
+            self.add(verdict, record, code, message)
 
-
-def _judge(entry: Entry, document: bytes, pins: EnvironmentPins) -> tuple[Verdict, str]:
-    """Say what is wrong with an entry of an issued certificate; empty if nothing is."""
-    try:
-        certificate = read_signing_certificate(document)
-    except CarnetError as error:
-        return Verdict.POLICY_VIOLATED, f"it rests on something else: {error.message}"
-    problem = _difference(entry, certificate)
-    if problem:
-        return Verdict.POLICY_VIOLATED, problem
-    if pins.authority is None:
-        return Verdict.CANNOT_VERIFY, f"no signing authority of {pins.name} is pinned"
-    if not pins.authority.issued(certificate):
-        return (
-            Verdict.CANNOT_VERIFY,
-            f"it is by another authority than the one that is pinned for {pins.name}",
-        )
-    return Verdict.POLICY_VIOLATED, ""
+    def _problem(self, entry: Entry, document: bytes) -> tuple[Verdict, Code, str] | None:
+        """Say what is wrong with an entry of an issued certificate; None if nothing is."""
+        try:
+            certificate = read_signing_certificate(document)
+        except CarnetError as error:
+            message = f"it rests on something else: {error.message}"
+            return Verdict.POLICY_VIOLATED, Code.DOCUMENT_INVALID, message
+        problem = _difference(entry, certificate)
+        if problem:
+            return Verdict.POLICY_VIOLATED, Code.CERTIFICATE_MISMATCH, problem
+        name, authority = self._pins.name, self._pins.authority
+        if authority is None:
+            message = f"no signing authority of {name} is pinned"
+            return Verdict.CANNOT_VERIFY, Code.AUTHORITY_UNPINNED, message
+        if not authority.issued(certificate):
+            message = f"it is by another authority than the one that is pinned for {name}"
+            return Verdict.CANNOT_VERIFY, Code.AUTHORITY_UNPINNED, message
+        return None
 
 
 def _difference(entry: Entry, certificate: SigningCertificate) -> str:

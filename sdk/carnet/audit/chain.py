@@ -1,37 +1,49 @@
 """The chain of one environment: do these entries, and only these, lead to the signed root?
 
 Responsible for the checkpoint's signature, the root recomputed from the entries' bytes, the stored hashes,
-the checkpoint that the auditor kept from an earlier audit, and the form, environment and time of each entry.
+and the checkpoint that the auditor kept from an earlier audit. This is the first of two passes over a log:
+what it read is pinned bundle by bundle, so that the second judges the very same bytes.
 
-Invariants: entries are given on only if their bytes lead to the root that the pinned key signed; where they
-do not, the first bad one is named if the stored hashes allow it. Does not look at documents, and gives
-entries no meaning.
+Invariants: a chain is intact only if its entries' bytes lead to the root that the pinned key signed; where
+they do not, the first bad entry is named if the stored hashes allow it. Memory does not grow with the
+entries, but for 32 bytes for every 256 of them and for the digests of erased documents. Does not look at
+documents, and gives entries no meaning; which documents they say were erased is noted on the way, for the
+second pass must know it of a document before the entry that says so comes.
 """
 
 from __future__ import annotations
 
+import copy
+import hashlib
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from carnet.audit.codes import Code
+from carnet.audit.first_bad import name_first_bad
 from carnet.audit.layout import TILES, files_below, read_checkpoint, read_tile
-from carnet.audit.report import Finding, Verdict, describe_subject
+from carnet.audit.report import Finding, Verdict
 from carnet.errors import CarnetError, InvalidInputError, KeyUntrustedError, NotFoundError
 from carnet.translog.checkpoint import Checkpoint, parse_checkpoint
-from carnet.translog.entry import Entry, parse_entry
+from carnet.translog.erasure import find_erased
 from carnet.translog.tile_builder import TileBuilder
-from carnet.translog.tiles import Tile, entry_bundles, in_tree, parse_bundle, parse_tile
-from carnet.translog.tree import Frontier, leaf_hash
+from carnet.translog.tiles import (
+    ENTRIES_LEVEL,
+    TILE_WIDTH,
+    Tile,
+    encode_tile,
+    in_tree,
+    parse_bundle,
+    parse_tile,
+)
+from carnet.translog.tree import leaf_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from carnet.audit.pins import EnvironmentPins
 
-CLOCK_SKEW: Final = timedelta(seconds=60)
-_AFFECTED_MAX: Final = 20
+_PROGRESS_EACH: Final = 16
 
 
 @dataclass(slots=True)
@@ -42,7 +54,10 @@ class Chain:
         environment: The environment.
         checkpoint: The tree head that the pinned key signed; None if there is none.
         checkpoint_text: Its signed note.
-        entries: Every entry with its index; empty unless the chain is intact.
+        start: The first entry that was read; those before it were verified by an earlier audit.
+        erased: The documents that entries from ``start`` on say were erased, each with the first that does.
+        bundle_digests: The SHA-256 of each entry bundle's file, from the one that holds ``start`` on.
+        right_edge: The open tiles of the whole tree, to go on from at the next audit.
         findings: What is wrong.
         intact: Whether the entries lead to the signed root.
     """
@@ -50,13 +65,22 @@ class Chain:
     environment: str
     checkpoint: Checkpoint | None = None
     checkpoint_text: str = ""
-    entries: list[tuple[int, Entry]] = field(default_factory=list)
+    start: int = 0
+    erased: dict[str, int] = field(default_factory=dict)
+    bundle_digests: list[bytes] = field(default_factory=list)
+    right_edge: list[list[bytes]] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     intact: bool = False
 
-    def add(self, verdict: Verdict, index: int | None, message: str, affects: tuple[str, ...] = ()) -> None:
+    def add(self, verdict: Verdict, code: Code, index: int | None, message: str, *affects: str) -> None:
         """Note a finding about this environment."""
-        self.findings.append(Finding(verdict, self.environment, index, message, affects))
+        self.findings.append(Finding(verdict, code, self.environment, index, message, affects))
+
+    def bundles(self) -> Iterator[Tile]:
+        """Yield the entry bundles from the one that holds ``start`` on, as the signed tree has them."""
+        size = self.checkpoint.size if self.checkpoint else 0
+        for index in range(self.start // TILE_WIDTH, -(-size // TILE_WIDTH)):
+            yield Tile(ENTRIES_LEVEL, index, min(TILE_WIDTH, size - index * TILE_WIDTH))
 
 
 def verify_chain(
@@ -64,6 +88,7 @@ def verify_chain(
     pins: EnvironmentPins,
     *,
     earlier: Checkpoint | None,
+    verified: TileBuilder | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Chain:
     """Verify the log of one environment in an export.
@@ -72,197 +97,192 @@ def verify_chain(
         directory: The environment's part of the export.
         pins: What is trusted of it.
         earlier: The checkpoint that the auditor kept; None at the first audit.
-        progress: Is called with the entries read so far, and all there are.
+        verified: The tree of the entries that an earlier audit verified, as the auditor kept it, and which
+            are not read again; None to read all.
+        progress: Is called with the entries read so far, and all there are; not for a few thousand.
 
     Returns:
         What was found; nothing that the files hold raises an error.
     """
-    chain = Chain(pins.name)
+    chain = Chain(pins.name, start=verified.size if verified else 0)
     try:
         text = read_checkpoint(directory)
         chain.checkpoint = parse_checkpoint(text, pins.log_verifier)
         chain.checkpoint_text = text.decode()
     except NotFoundError as error:
-        chain.add(Verdict.INCOMPLETE, None, error.message)
+        chain.add(Verdict.INCOMPLETE, Code.CHECKPOINT_MISSING, None, error.message)
     except KeyUntrustedError as error:
-        chain.add(Verdict.CANNOT_VERIFY, None, error.message)
+        chain.add(Verdict.CANNOT_VERIFY, Code.CHECKPOINT_UNTRUSTED, None, error.message)
     except CarnetError as error:
-        chain.add(Verdict.TAMPERED, None, error.message)
+        chain.add(Verdict.TAMPERED, Code.CHECKPOINT_INVALID, None, error.message)
     if chain.checkpoint is None:
         return chain
-    reading = _Reading(directory, chain.checkpoint, earlier)
+    reading = Reading(directory, chain, chain.checkpoint, earlier, verified or TileBuilder())
     reading.run(progress)
-    chain.findings += _judge(chain, reading)
+    _judge(chain, reading)
     chain.intact = reading.root_matches
     if chain.intact:
-        chain.entries = [(index, entry) for index, entry in reading.entries if isinstance(entry, Entry)]
-        chain.findings += _check_entries(pins.name, reading.entries)
+        chain.right_edge = reading.recomputed.right_edge
         chain.findings += _strays(pins.name, directory, chain.checkpoint.size)
     return chain
 
 
-class _Reading:
-    """One pass over an environment's tiles: what the entries hash to, beside what was stored."""
+class Reading:
+    """One pass over an environment's tiles: what the entries hash to, beside what was stored.
 
-    def __init__(self, directory: Path, checkpoint: Checkpoint, earlier: Checkpoint | None) -> None:
+    Attributes:
+        recomputed: The tree of the entries' bytes.
+        stored: The tree of the stored hashes, from the first that differs; None while none does, or where
+            some are missing.
+        first_differing: The first entry that does not hash to its stored hash.
+        earlier_root: The root when the tree was as large as the earlier checkpoint's.
+        broken: Why the entries could not be read, and from where on.
+        tile_problems: What is wrong with the stored hashes.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        chain: Chain,
+        checkpoint: Checkpoint,
+        earlier: Checkpoint | None,
+        tree: TileBuilder,
+    ) -> None:
         self.directory = directory
+        self.chain = chain
         self.checkpoint = checkpoint
         self.earlier = earlier
-        self.entries: list[tuple[int, Entry | InvalidInputError]] = []
-        self.recomputed = Frontier()
-        self.stored: Frontier | None = Frontier()
+        self.recomputed = tree
+        self.stored: TileBuilder | None = None
         self.first_differing: int | None = None
         self.earlier_root: bytes | None = None
-        self.broken: tuple[Verdict, int, str] | None = None
-        self.tile_problems: list[tuple[Verdict, str]] = []
-        self._tiles = TileBuilder()
+        self.broken: tuple[Verdict, Code, int, str] | None = None
+        self.tile_problems: list[tuple[Verdict, Code, str]] = []
+        self._stored_whole = True
+        self._note_earlier([])
 
     @property
     def root_matches(self) -> bool:
-        return self.broken is None and self.recomputed.root() == self.checkpoint.root
+        """Whether all entries were read, and lead to the signed root."""
+        whole = self.broken is None and self.recomputed.size == self.checkpoint.size
+        return whole and self.recomputed.root() == self.checkpoint.root
+
+    @property
+    def stored_fits(self) -> bool:
+        """Whether the stored hashes, which differ from the entries, lead to the signed root."""
+        stored = self.stored if self._stored_whole else None
+        return (
+            stored is not None
+            and stored.size == self.checkpoint.size
+            and stored.root() == self.checkpoint.root
+        )
 
     def run(self, progress: Callable[[int, int], None] | None) -> None:
-        self._note_earlier()
-        for bundle in entry_bundles(self.checkpoint.size):
+        """Read all bundles, up to the first that cannot be."""
+        for number, bundle in enumerate(self.chain.bundles()):
             try:
-                entries = parse_bundle(read_tile(self.directory, bundle), width=bundle.width)
+                data = read_tile(self.directory, bundle)
+                entries = parse_bundle(data, width=bundle.width)
             except CarnetError as error:
-                verdict = Verdict.INCOMPLETE if isinstance(error, NotFoundError) else Verdict.TAMPERED
-                self.broken = (verdict, bundle.first_index, error.message)
+                first = max(bundle.first_index, self.chain.start)
+                if isinstance(error, NotFoundError):
+                    self.broken = Verdict.INCOMPLETE, Code.ENTRIES_MISSING, first, error.message
+                else:
+                    self.broken = Verdict.TAMPERED, Code.ENTRIES_DAMAGED, first, error.message
                 return
-            stored = self._stored_hashes(Tile(0, bundle.index, bundle.width))
-            for position, data in enumerate(entries):
-                self._take(data, stored[position] if stored else None)
-            if progress:
+            self.chain.bundle_digests.append(hashlib.sha256(data).digest())
+            for position, digest in find_erased(data, entries):
+                if bundle.first_index + position >= self.chain.start:
+                    self.chain.erased.setdefault(digest, bundle.first_index + position)
+            self._take(bundle, entries)
+            if progress and number % _PROGRESS_EACH == _PROGRESS_EACH - 1:
                 progress(self.recomputed.size, self.checkpoint.size)
-        for tile, data in self._tiles.partial_tiles():
-            self._compare(tile, data)
+        for tile, expected in self.recomputed.partial_tiles():
+            if tile.level:
+                self._compare(tile, expected)
 
-    def _take(self, data: bytes, stored: bytes | None) -> None:
-        index, value = self.recomputed.size, leaf_hash(data)
-        if stored is not None and self.stored is not None:
-            self.stored.append(stored)
-            if stored != value and self.first_differing is None:
-                self.first_differing = index
-        self.recomputed.append(value)
-        self._note_earlier()
-        for tile, expected in self._tiles.append(value):
-            self._compare(tile, expected)
-        try:
-            self.entries.append((index, parse_entry(data)))
-        except InvalidInputError as error:
-            self.entries.append((index, error))
+    def _take(self, bundle: Tile, entries: list[bytes]) -> None:
+        known = self.recomputed.size - bundle.first_index
+        hashes = [leaf_hash(entry) for entry in entries[known:]]
+        before = self.recomputed.right_edge[0] if known else []
+        self._take_stored(Tile(0, bundle.index, bundle.width), [*before, *hashes], known)
+        self._note_earlier(hashes)
+        for tile, expected in self.recomputed.extend(hashes):
+            if tile.level:
+                self._compare(tile, expected)
 
-    def _stored_hashes(self, tile: Tile) -> list[bytes]:
-        try:
-            return parse_tile(read_tile(self.directory, tile), width=tile.width)
-        except CarnetError:
-            self.stored = None  # told by _compare when the tile's turn comes
-            return []
+    def _take_stored(self, tile: Tile, expected: list[bytes], known: int) -> None:
+        """Compare the leaf hashes that were stored with those of the entries."""
+        data = self._compare(tile, encode_tile(expected))
+        stored: list[bytes] = []
+        if data is not None:
+            try:
+                stored = parse_tile(data, width=tile.width)
+            except CarnetError:
+                data = None  # told by _compare
+        if data is None:
+            self._stored_whole = False
+        elif self.first_differing is None and stored != expected:
+            differing = (
+                at for at, pair in enumerate(zip(stored, expected, strict=True)) if pair[0] != pair[1]
+            )
+            self.first_differing = tile.first_index + next(differing)
+            self.stored = copy.deepcopy(self.recomputed)
+        if self.stored is not None:
+            self.stored.extend(stored[known:])
 
-    def _compare(self, tile: Tile, expected: bytes) -> None:
+    def _compare(self, tile: Tile, expected: bytes) -> bytes | None:
+        """Compare a stored tile with what it must be, and return its bytes, if there are any."""
         try:
-            if read_tile(self.directory, tile) != expected:
-                message = f"{tile.path} does not hold the hashes of the entries"
-                self.tile_problems.append((Verdict.TAMPERED, message))
+            data = read_tile(self.directory, tile)
         except NotFoundError as error:
-            self.tile_problems.append((Verdict.INCOMPLETE, error.message))
+            self.tile_problems.append((Verdict.INCOMPLETE, Code.TILE_MISSING, error.message))
+            return None
         except CarnetError as error:
-            self.tile_problems.append((Verdict.TAMPERED, error.message))
+            self.tile_problems.append((Verdict.TAMPERED, Code.TILE_MISMATCH, error.message))
+            return None
+        if data != expected:
+            message = f"{tile.path} does not hold the hashes of the entries"
+            self.tile_problems.append((Verdict.TAMPERED, Code.TILE_MISMATCH, message))
+        return data
 
-    def _note_earlier(self) -> None:
-        if self.earlier and self.recomputed.size == self.earlier.size:
-            self.earlier_root = self.recomputed.root()
+    def _note_earlier(self, hashes: list[bytes]) -> None:
+        """Note the root if the tree passes the size of the earlier checkpoint with these hashes."""
+        size = self.recomputed.size
+        if self.earlier and self.earlier_root is None and size <= self.earlier.size <= size + len(hashes):
+            self.earlier_root = self.recomputed.root(hashes[: self.earlier.size - size])
 
 
-def _judge(chain: Chain, reading: _Reading) -> list[Finding]:
-    name, checkpoint, earlier = chain.environment, reading.checkpoint, reading.earlier
-    findings: list[Finding] = []
+def _judge(chain: Chain, reading: Reading) -> None:
+    checkpoint, earlier = reading.checkpoint, reading.earlier
     if earlier and earlier.origin != checkpoint.origin:
         message = (
             f"the checkpoint that was kept is of the log {earlier.origin!r}, this of {checkpoint.origin!r}"
         )
-        findings.append(Finding(Verdict.CANNOT_VERIFY, name, None, message))
+        chain.add(Verdict.CANNOT_VERIFY, Code.LOG_FOREIGN, None, message)
     elif earlier and earlier.size > checkpoint.size:
         message = (
             f"the log was cut: an earlier checkpoint had {earlier.size} entries, this has {checkpoint.size}"
         )
-        findings.append(Finding(Verdict.TAMPERED, name, checkpoint.size, message))
+        chain.add(Verdict.TAMPERED, Code.LOG_CUT, checkpoint.size, message)
     elif earlier and reading.root_matches and reading.earlier_root != earlier.root:
         message = (
             f"history was rewritten: the first {earlier.size} entries do not lead to the root of the earlier "
             "checkpoint, though the present one is signed"
         )
-        findings.append(
-            Finding(Verdict.TAMPERED, name, None, message, (f"the first {earlier.size} entries",))
-        )
+        affects = f"the first {earlier.size} entries"
+        chain.add(Verdict.TAMPERED, Code.HISTORY_REWRITTEN, None, message, affects)
     if reading.broken is not None:
-        verdict, index, message = reading.broken
-        affects = (f"every entry from {index} on",)
-        findings.append(Finding(verdict, name, index, f"the entries from {index} on: {message}", affects))
-    elif reading.root_matches:
-        findings += [Finding(verdict, name, None, message) for verdict, message in reading.tile_problems]
-        return findings
-    if reading.broken is None or reading.first_differing is not None:
-        findings.append(_name_first_bad(name, reading))
-    return findings
-
-
-def _name_first_bad(name: str, reading: _Reading) -> Finding:
-    size, index = reading.checkpoint.size, reading.first_differing
-    stored_fits = (
-        reading.stored is not None
-        and reading.stored.size == size
-        and reading.stored.root() == reading.checkpoint.root
-    )
-    if index is not None:
-        leads = "the stored hashes lead" if stored_fits else "neither leads"
-        message = (
-            f"entry {index} was changed after it was logged: its bytes do not hash to its stored hash, and "
-            f"{leads} to the signed root"
+        verdict, code, index, message = reading.broken
+        chain.add(
+            verdict, code, index, f"the entries from {index} on: {message}", f"every entry from {index} on"
         )
-        return Finding(Verdict.TAMPERED, name, index, message, _affected(reading, index))
-    unreadable = next((index for index, entry in reading.entries if not isinstance(entry, Entry)), None)
-    trusted = reading.earlier.size if reading.earlier and reading.earlier_root == reading.earlier.root else 0
-    message = (
-        f"the {size} entries do not lead to the signed root, and neither do the stored hashes: one of the "
-        f"entries from {trusted} on was changed, added or removed"
-    )
-    if unreadable is not None:
-        message += f"; entry {unreadable} is no entry at all"
-    return Finding(Verdict.TAMPERED, name, unreadable, message, (f"every entry from {trusted} on",))
-
-
-def _affected(reading: _Reading, index: int | None) -> tuple[str, ...]:
-    """Say what the bad entry is about, and which later entries build on the same version or promotion."""
-    entry = reading.entries[index][1] if index is not None else None
-    if not isinstance(entry, Entry) or index is None:
-        return () if index is None else (f"whatever entry {index} told",)
-    keys = {(key, entry.subject[key]) for key in ("bundle_digest", "promotion") if key in entry.subject}
-    affected = dict.fromkeys(describe_subject(entry))
-    for _, later in reading.entries[index + 1 :]:
-        if isinstance(later, Entry) and keys & set(later.subject.items()):
-            affected |= dict.fromkeys(describe_subject(later))
-    return tuple(affected)[:_AFFECTED_MAX]
-
-
-def _check_entries(name: str, entries: list[tuple[int, Entry | InvalidInputError]]) -> list[Finding]:
-    findings: list[Finding] = []
-    latest: datetime | None = None
-    for index, entry in entries:
-        if not isinstance(entry, Entry):
-            message = f"the environment logged something that is no entry: {entry.message}"
-            findings.append(Finding(Verdict.POLICY_VIOLATED, name, index, message))
-            continue
-        affects = describe_subject(entry)
-        if entry.environment != name:
-            message = f"the entry is of the environment {entry.environment!r}"
-            findings.append(Finding(Verdict.POLICY_VIOLATED, name, index, message, affects))
-        if latest and entry.time < latest - CLOCK_SKEW:
-            message = f"the entry's time {entry.time.isoformat()} lies before that of an earlier entry"
-            findings.append(Finding(Verdict.POLICY_VIOLATED, name, index, message, affects))
-        latest = max(latest, entry.time) if latest else entry.time
-    return findings
+    elif reading.root_matches:
+        for verdict, code, message in reading.tile_problems:
+            chain.add(verdict, code, None, message)
+        return
+    if reading.broken is None or reading.first_differing is not None:
+        chain.findings.append(name_first_bad(chain, reading))
 
 
 def _strays(name: str, directory: Path, size: int) -> list[Finding]:
@@ -270,7 +290,7 @@ def _strays(name: str, directory: Path, size: int) -> list[Finding]:
     try:
         paths = files_below(directory / TILES)
     except CarnetError as error:
-        return [Finding(Verdict.INCOMPLETE, name, None, error.message)]
+        return [Finding(Verdict.INCOMPLETE, Code.TILE_MISSING, name, None, error.message)]
     findings = []
     for path in paths:
         try:
@@ -279,5 +299,5 @@ def _strays(name: str, directory: Path, size: int) -> list[Finding]:
             continue
         if not in_tree(tile, size):
             message = f"{tile.path} is not of the tree of {size} that is signed: was its checkpoint replaced?"
-            findings.append(Finding(Verdict.TAMPERED, name, None, message))
+            findings.append(Finding(Verdict.TAMPERED, Code.TILE_STRAY, name, None, message))
     return findings

@@ -16,7 +16,7 @@ import shutil
 from itertools import islice
 from typing import TYPE_CHECKING, Self
 
-from carnet.audit.layout import CHECKPOINT, ENVELOPES
+from carnet.audit.layout import CHECKPOINT, ENVELOPES, WITNESSED_CHECKPOINT
 from carnet.canonical import sha256_hex
 from carnet.errors import CarnetError, FileUnreadableError, InvalidInputError, StorageFullError
 from carnet.references import check_name
@@ -145,8 +145,12 @@ class EnvironmentExport:
         for tile, data in self._tiles.append(value):
             self._write(tile.path, data)
 
-    def finish_log(self, checkpoint: str) -> None:
+    def finish_log(self, checkpoint: str, witnessed: str = "") -> None:
         """Write what is left of the log, and its checkpoint as the last.
+
+        Args:
+            checkpoint: The signed checkpoint, with the cosignatures that it has.
+            witnessed: The newest checkpoint that a quorum of witnesses cosigned; empty for none.
 
         Raises:
             ProofInvalidError: The checkpoint is not one.
@@ -154,6 +158,9 @@ class EnvironmentExport:
             FileUnreadableError: A file cannot be written.
         """
         unverified_checkpoint(checkpoint)
+        if witnessed:
+            unverified_checkpoint(witnessed)
+            self._write(WITNESSED_CHECKPOINT, witnessed.encode())
         if self._bundle:
             self._write_bundle()
         for tile, data in self._tiles.partial_tiles():

@@ -1,8 +1,8 @@
 """The layout of an export, and how its files are read.
 
-Responsible for where things lie below ``<directory>/<environment>/`` (``checkpoint``, ``tile/…``,
-``envelopes/<digest>``) and for reading them without trusting whoever made the copy: regular files only, no
-links, bounded in size.
+Responsible for where things lie below ``<directory>/<environment>/`` (``checkpoint``,
+``checkpoint.witnessed``, ``tile/…``, ``envelopes/<digest>``) and for reading them without trusting whoever
+made the copy: regular files only, no links, bounded in size.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from carnet.translog.tiles import Tile
 
 CHECKPOINT = "checkpoint"
+WITNESSED_CHECKPOINT = "checkpoint.witnessed"
 TILES = "tile"
 ENVELOPES = "envelopes"
 DOCUMENT_MAX_BYTES = 64 * 1024 * 1024
@@ -35,7 +36,20 @@ def read_checkpoint(environment: Path) -> bytes:
         FileUnreadableError: It cannot be read.
         LogTamperedError: It is too large to be one.
     """
-    return _read(environment / CHECKPOINT, max_bytes=NOTE_MAX_BYTES)
+    return _read(f"{environment}/{CHECKPOINT}", max_bytes=NOTE_MAX_BYTES)
+
+
+def read_witnessed_checkpoint(environment: Path) -> bytes | None:
+    """Read the newest checkpoint of an environment that a quorum cosigned; None where there is none.
+
+    Raises:
+        FileUnreadableError: It cannot be read.
+        LogTamperedError: It is too large to be one.
+    """
+    try:
+        return _read(f"{environment}/{WITNESSED_CHECKPOINT}", max_bytes=NOTE_MAX_BYTES)
+    except NotFoundError:
+        return None
 
 
 def read_tile(environment: Path, tile: Tile) -> bytes:
@@ -46,7 +60,7 @@ def read_tile(environment: Path, tile: Tile) -> bytes:
         FileUnreadableError: It cannot be read.
         LogTamperedError: It is too large to be one.
     """
-    return _read(environment / tile.path, max_bytes=BUNDLE_MAX_BYTES)
+    return _read(f"{environment}/{tile.path}", max_bytes=BUNDLE_MAX_BYTES)
 
 
 def read_document(environment: Path, digest: str) -> bytes:
@@ -58,7 +72,7 @@ def read_document(environment: Path, digest: str) -> bytes:
         DigestMismatchError: Its bytes are others.
     """
     try:
-        data = _read(environment / ENVELOPES / digest, max_bytes=DOCUMENT_MAX_BYTES)
+        data = _read(f"{environment}/{ENVELOPES}/{digest}", max_bytes=DOCUMENT_MAX_BYTES)
     except LogTamperedError as error:
         raise DigestMismatchError(error.message) from error
     if sha256_hex(data) != digest:
@@ -87,7 +101,7 @@ def files_below(directory: Path) -> list[str]:
     )
 
 
-def _read(path: Path, *, max_bytes: int) -> bytes:
+def _read(path: str, *, max_bytes: int) -> bytes:
     # Not blocking, or a named pipe in a hostile export would hold the verifier for ever.
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -96,12 +110,17 @@ def _read(path: Path, *, max_bytes: int) -> bytes:
     except OSError as error:
         raise FileUnreadableError(f"{path} cannot be read: {error.strerror}") from error
     try:
-        with os.fdopen(handle, "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise FileUnreadableError(f"{path} is not a regular file")
-            data = file.read(max_bytes + 1)
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            raise FileUnreadableError(f"{path} is not a regular file")
+        wanted = min(status.st_size, max_bytes) + 1
+        data = os.read(handle, wanted)
+        while len(data) < min(status.st_size, wanted) and (more := os.read(handle, wanted - len(data))):
+            data += more
     except OSError as error:
         raise FileUnreadableError(f"{path} cannot be read: {error.strerror}") from error
+    finally:
+        os.close(handle)
     if len(data) > max_bytes:
         raise LogTamperedError(f"{path} is longer than the {max_bytes} bytes that it can have")
     return data

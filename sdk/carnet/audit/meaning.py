@@ -15,8 +15,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from carnet.audit.approvals import judge_approvals
-from carnet.audit.break_glass import GlassJudge
-from carnet.audit.report import Finding, Verdict, describe_subject
+from carnet.audit.break_glass import GlassJudge, GlassState
+from carnet.audit.codes import Code
+from carnet.audit.judging import Judge, JudgedLog
+from carnet.audit.report import Verdict
 from carnet.signing.approval import Approval
 from carnet.signing.break_glass import BreakGlass, BreakGlassReview
 from carnet.signing.decision import Decision, version_uri
@@ -25,103 +27,129 @@ from carnet.signing.promotion_request import PromotionRequest
 from carnet.translog.entry import EntryType
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from carnet.audit.glass_terms import GlassTerms
     from carnet.audit.pins import Pins
     from carnet.audit.report import BrokenGlass
     from carnet.audit.statements import Record
 
-
-def judge_log(
-    environment: str,
-    records: Sequence[Record],
-    pins: Pins,
-    terms: Mapping[str, GlassTerms | None],
-) -> tuple[list[Finding], list[BrokenGlass]]:
-    """Judge one environment's log by itself.
-
-    Args:
-        environment: The environment.
-        records: Every entry of its log, in order, with the statement that it rests on.
-        pins: Who is who.
-        terms: What each policy document lets people skip, by its digest.
-
-    Returns:
-        What is wrong, and every decision for which the glass was broken.
-    """
-    judge = _Judge(environment, records, pins, terms)
-    return judge.run(), judge.broken_glass
+_TOLD_OF_PROMOTIONS = frozenset(
+    {
+        EntryType.PROMOTION_REQUESTED,
+        EntryType.DOSSIER_ISSUED,
+        EntryType.APPROVAL_RECORDED,
+        EntryType.BREAK_GLASS_RECORDED,
+        EntryType.DECISION_MADE,
+    }
+)
 
 
 @dataclass(slots=True)
 class _Promotion:
-    """What the log has told about one promotion so far."""
+    """What the log has told about one promotion so far: its entries by reference, and how it ended."""
 
-    requests: list[Record] = field(default_factory=list)
-    dossiers: list[Record] = field(default_factory=list)
-    approvals: list[Record] = field(default_factory=list)
-    breaking: list[Record] = field(default_factory=list)
-    decisions: list[Record] = field(default_factory=list)
+    told: list[bytes] = field(default_factory=list)
     cancelled_at: int | None = None
     admitted_at: int | None = None
 
 
-class _Judge:
-    """One walk along a log, remembering what later entries depend on."""
+@dataclass(slots=True)
+class MeaningState:
+    """What later entries depend on.
 
-    def __init__(
-        self,
-        environment: str,
-        records: Sequence[Record],
-        pins: Pins,
-        terms: Mapping[str, GlassTerms | None],
-    ) -> None:
-        self._environment = environment
-        self._records = records
+    Attributes:
+        policy: The digest of the policy in force.
+        promotions: Every promotion, by its id.
+        revoked: The entry that revoked each bundle.
+        unlogged: The dossiers that named a piece of evidence before the log had it, by its digest.
+        glass: What was skipped.
+    """
+
+    policy: str | None = None
+    promotions: dict[str, _Promotion] = field(default_factory=dict)
+    revoked: dict[str, int] = field(default_factory=dict)
+    unlogged: dict[str, list[bytes]] = field(default_factory=dict)
+    glass: GlassState = field(default_factory=GlassState)
+
+
+class MeaningJudge(Judge):
+    """One walk along a log, remembering what later entries depend on.
+
+    Args:
+        log: The log.
+        pins: Who is who.
+    """
+
+    NAME = "meaning"
+    STATE = MeaningState
+    state: MeaningState
+
+    def __init__(self, log: JudgedLog, pins: Pins) -> None:
+        super().__init__(log)
         self._pins = pins
-        self._findings: list[Finding] = []
-        self._glass = GlassJudge(environment, pins, terms)
-        self.broken_glass: list[BrokenGlass] = []
-        self._policy: str | None = None
-        self._promotions: dict[str, _Promotion] = {}
-        self._revoked: dict[str, int] = {}
-        self._named = {record.entry.envelope_digest for record in records}
 
-    def run(self) -> list[Finding]:
-        for record in self._records:
-            self._check_statement(record)
-            self._step(record)
-        self.broken_glass = self._glass.finish()
-        return self._findings + self._glass.findings
+    @property
+    def _glass(self) -> GlassJudge:
+        return GlassJudge(self.log, self._pins, self.state.glass, self.findings)
 
-    def _step(self, record: Record) -> None:
+    @property
+    def broken_glass(self) -> list[BrokenGlass]:
+        """Every decision for which the glass was broken."""
+        return self._glass.uses()
+
+    def step(self, record: Record) -> None:
+        """Judge the next record."""
         entry = record.entry
-        promotion = self._promotions.setdefault(str(entry.subject.get("promotion", "")), _Promotion())
+        if self.state.unlogged and entry.envelope_digest is not None:
+            self.state.unlogged.pop(entry.envelope_digest, None)
+        if record.statement is not None:
+            self._check_statement(record)
         match entry.type:
             case EntryType.POLICY_CHANGED | EntryType.TRUST_CHANGED:
                 self._change_document(record)
-            case EntryType.PROMOTION_REQUESTED:
-                promotion.requests.append(record)
-            case EntryType.DOSSIER_ISSUED:
-                self._issue_dossier(record)
-                promotion.dossiers.append(record)
-            case EntryType.APPROVAL_RECORDED:
-                promotion.approvals.append(record)
-            case EntryType.BREAK_GLASS_RECORDED:
-                promotion.breaking.append(record)
-            case EntryType.DECISION_MADE:
-                self._decide(record, promotion)
-                promotion.decisions.append(record)
+            case kind if kind in _TOLD_OF_PROMOTIONS:
+                self._hear(record, self._promotion(record))
             case EntryType.PROMOTION_CANCELLED:
-                promotion.cancelled_at = record.index
+                self._promotion(record).cancelled_at = record.index
             case EntryType.VERSION_REVOKED:
-                self._revoked.setdefault(str(entry.subject.get("bundle_digest", "")), record.index)
+                self.state.revoked.setdefault(str(entry.subject.get("bundle_digest", "")), record.index)
             case EntryType.VERSION_ADMITTED:
+                promotion = self._promotion(record)
                 self._admit(record, promotion)
                 promotion.admitted_at = record.index
-            case _:
+            case EntryType.BREAK_GLASS_USED | EntryType.BREAK_GLASS_REVIEWED:
                 self._glass.step(record)
+
+    def finish(self) -> None:
+        """Tell of evidence that never came, and of a broken glass that no entry tells of."""
+        missing: dict[bytes, list[str]] = {}
+        for digest, dossiers in self.state.unlogged.items():
+            for reference in dossiers:
+                missing.setdefault(reference, []).append(digest)
+        for reference, digests in missing.items():
+            message = f"the dossier names evidence that the log does not have: {', '.join(digests)}"
+            self.add(Verdict.INCOMPLETE, self.log.recall(reference), Code.EVIDENCE_UNLOGGED, message)
+        self._glass.finish()
+
+    def _hear(self, record: Record, promotion: _Promotion) -> None:
+        """Judge what is told of a promotion, and remember it."""
+        if record.entry.type is EntryType.DOSSIER_ISSUED:
+            self._issue_dossier(record)
+        elif record.entry.type is EntryType.DECISION_MADE:
+            self._decide(record, promotion)
+        promotion.told.append(self.log.remember(record))
+
+    def _promotion(self, record: Record) -> _Promotion:
+        name = str(record.entry.subject.get("promotion", ""))
+        found = self.state.promotions.get(name)
+        if found is None:
+            found = self.state.promotions[name] = _Promotion()
+        return found
+
+    def _told(self, promotion: _Promotion) -> dict[EntryType, list[Record]]:
+        """Return what was told of a promotion, by type and in order."""
+        told: dict[EntryType, list[Record]] = {each: [] for each in _TOLD_OF_PROMOTIONS}
+        for record in map(self.log.recall, promotion.told):
+            told[record.entry.type].append(record)
+        return told
 
     def _check_statement(self, record: Record) -> None:
         """Insist that the entry and the statement that it rests on are about the same thing."""
@@ -130,34 +158,33 @@ class _Judge:
             return
         told = subject.get("bundle_digest")
         if told is not None and statement.subject_digest != told:
-            self._violated(
-                record, f"it is about bundle {told}, its statement about {statement.subject_digest}"
-            )
+            message = f"it is about bundle {told}, its statement about {statement.subject_digest}"
+            self.violated(record, Code.DOCUMENT_MISQUOTED, message)
         if predicate is None or record.entry.type is EntryType.EVIDENCE_ADDED:
             return
         if predicate.promotion != subject.get("promotion", ""):
-            self._violated(record, f"its statement is for another promotion: {predicate.promotion!r}")
-        problem = _contradiction(self._environment, record)
+            message = f"its statement is for another promotion: {predicate.promotion!r}"
+            self.violated(record, Code.DOCUMENT_MISQUOTED, message)
+        problem = _contradiction(self.log.environment, record)
         if problem:
-            self._violated(record, problem)
+            self.violated(record, Code.DOCUMENT_MISQUOTED, problem)
 
     def _change_document(self, record: Record) -> None:
         entry = record.entry
         if entry.new is None or entry.new != entry.envelope_digest:
-            self._violated(
-                record, f"it sets {entry.new!r} and rests on the document {entry.envelope_digest!r}"
-            )
+            message = f"it sets {entry.new!r} and rests on the document {entry.envelope_digest!r}"
+            self.violated(record, Code.ENTRY_INCONSISTENT, message)
         if entry.type is EntryType.POLICY_CHANGED:
-            self._policy = entry.new
+            self.state.policy = entry.new
+            self._glass.change_policy(str(entry.envelope_digest))
 
     def _issue_dossier(self, record: Record) -> None:
         if not isinstance(record.predicate, Dossier):
             return
         self._check_policy(record, record.predicate.policy_digest)
-        missing = [digest for digest in record.predicate.evidence if digest not in self._named]
-        if missing:
-            message = f"the dossier names evidence that the log does not have: {', '.join(missing)}"
-            self._add(Verdict.INCOMPLETE, record, message)
+        for digest in record.predicate.evidence:
+            if not self.log.is_named(digest):
+                self.state.unlogged.setdefault(digest, []).append(self.log.remember(record))
 
     def _decide(self, record: Record, promotion: _Promotion) -> None:
         decision = record.predicate
@@ -165,57 +192,58 @@ class _Judge:
             return
         self._check_policy(record, decision.policy.digest.sha256)
         if decision.passed:
-            self._findings += judge_approvals(
-                self._environment,
+            told = self._told(promotion)
+            dossiers = told[EntryType.DOSSIER_ISSUED]
+            self.findings += judge_approvals(
+                self.log.environment,
                 record,
-                requests=promotion.requests,
-                dossiers=promotion.dossiers,
-                words=promotion.approvals,
+                requests=told[EntryType.PROMOTION_REQUESTED],
+                dossiers=dossiers,
+                words=told[EntryType.APPROVAL_RECORDED],
                 pins=self._pins,
             )
-            self._glass.decide(record, promotion.dossiers, promotion.breaking)
+            self._glass.decide(record, dossiers, told[EntryType.BREAK_GLASS_RECORDED])
 
     def _check_policy(self, record: Record, digest: str) -> None:
-        if digest != self._policy:
-            in_force = f"{self._policy} was in force" if self._policy else "no policy was in force"
-            self._violated(record, f"it was made under the policy {digest}, and {in_force}")
+        if digest != self.state.policy:
+            in_force = f"{self.state.policy} was in force" if self.state.policy else "no policy was in force"
+            message = f"it was made under the policy {digest}, and {in_force}"
+            self.violated(record, Code.POLICY_NOT_IN_FORCE, message)
 
     def _admit(self, record: Record, promotion: _Promotion) -> None:
         subject = record.entry.subject
         digest = subject.get("bundle_digest")
         if digest is None or not subject.get("promotion"):
-            self._violated(record, "the admission names no bundle or no promotion")
+            message = "the admission names no bundle or no promotion"
+            self.violated(record, Code.ENTRY_INCONSISTENT, message)
             return
         if promotion.cancelled_at is not None:
-            self._violated(record, f"its promotion was cancelled before, by entry {promotion.cancelled_at}")
+            message = f"its promotion was cancelled before, by entry {promotion.cancelled_at}"
+            self.violated(record, Code.PROMOTION_CANCELLED, message)
         if promotion.admitted_at is not None:
-            self._violated(record, f"its promotion was used before, by entry {promotion.admitted_at}")
-        if str(digest) in self._revoked:
-            self._violated(record, f"its bundle was revoked before, by entry {self._revoked[str(digest)]}")
-        if not promotion.requests and not promotion.dossiers:
-            self._add(Verdict.INCOMPLETE, record, "the log has neither a request nor a dossier for it")
+            message = f"its promotion was used before, by entry {promotion.admitted_at}"
+            self.violated(record, Code.PROMOTION_REUSED, message)
+        if str(digest) in self.state.revoked:
+            message = f"its bundle was revoked before, by entry {self.state.revoked[str(digest)]}"
+            self.violated(record, Code.VERSION_REVOKED, message)
+        told = self._told(promotion)
+        if not told[EntryType.PROMOTION_REQUESTED] and not told[EntryType.DOSSIER_ISSUED]:
+            message = "the log has neither a request nor a dossier for it"
+            self.add(Verdict.INCOMPLETE, record, Code.REQUEST_MISSING, message)
         passed = [
             made
-            for made in promotion.decisions
+            for made in told[EntryType.DECISION_MADE]
             if made.entry.new == "PASSED" and made.entry.subject.get("bundle_digest") == digest
         ]
         if len(passed) != 1:
             count = "no decision" if not passed else f"{len(passed)} decisions"
-            self._violated(
-                record, f"{count} with the result PASSED for this promotion and bundle came before it"
-            )
+            message = f"{count} with the result PASSED for this promotion and bundle came before it"
+            self.violated(record, Code.DECISION_MISSING if not passed else Code.DECISION_MISMATCH, message)
             return
         decision = passed[0]
         if record.entry.envelope_digest not in {None, decision.entry.envelope_digest}:
-            self._violated(record, f"it rests on another decision than entry {decision.index}")
-
-    def _violated(self, record: Record, message: str) -> None:
-        self._add(Verdict.POLICY_VIOLATED, record, message)
-
-    def _add(self, verdict: Verdict, record: Record, message: str) -> None:
-        affects = describe_subject(record.entry)
-        text = f"{record.entry.type}: {message}"
-        self._findings.append(Finding(verdict, self._environment, record.index, text, affects))
+            message = f"it rests on another decision than entry {decision.index}"
+            self.violated(record, Code.DECISION_MISMATCH, message)
 
 
 def _contradiction(environment: str, record: Record) -> str:

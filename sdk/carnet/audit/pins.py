@@ -12,11 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from carnet.errors import CarnetError, InvalidInputError
+from carnet.errors import CarnetError, InvalidInputError, KeyUntrustedError
 from carnet.references import check_name
 from carnet.signing.certificate import SigningAuthority
 from carnet.signing.keys import VerificationKey
 from carnet.translog.keys import KeyType, LogVerifier
+from carnet.translog.witness_policy import WitnessPolicy, parse_pinned_policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +29,13 @@ class EnvironmentPins:
         log_key: The verification key of its log.
         signing_keys: The public keys of its statements, in PEM.
         signing_authority: The certificate of the authority of its jobs' keys, in PEM; empty for none.
+        witness_key: The verification key by which it cosigns the logs of others; empty for none.
+        witnesses: Who must have cosigned its own log, as a C2SP policy file; empty for nobody.
         log_verifier: The log's key, parsed.
         keys: The signing keys, parsed, by key id.
         authority: The authority, parsed; None for none.
+        cosigner: The key of its cosignatures, parsed; None for none.
+        policy: Who must have cosigned its log, parsed.
 
     Raises:
         InvalidInputError: A key is not one.
@@ -40,9 +45,13 @@ class EnvironmentPins:
     log_key: str
     signing_keys: tuple[str, ...]
     signing_authority: str = ""
+    witness_key: str = ""
+    witnesses: str = ""
     log_verifier: LogVerifier = field(init=False, repr=False)
     keys: Mapping[str, VerificationKey] = field(init=False, repr=False)
     authority: SigningAuthority | None = field(init=False, repr=False)
+    cosigner: LogVerifier | None = field(init=False, repr=False)
+    policy: WitnessPolicy = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Parse the keys."""
@@ -52,6 +61,12 @@ class EnvironmentPins:
         object.__setattr__(self, "keys", _parse_keys(self.signing_keys))
         if self.log_verifier.key_type is not KeyType.ED25519:
             raise InvalidInputError(f"the log key of {self.name} is a cosigner's, not a log's")
+        cosigner = LogVerifier.parse(self.witness_key) if self.witness_key else None
+        if cosigner is not None and cosigner.key_type is not KeyType.COSIGNATURE_V1:
+            raise InvalidInputError(f"the witness key of {self.name} is a log's, not a cosigner's")
+        object.__setattr__(self, "cosigner", cosigner)
+        policy = parse_pinned_policy(self.witnesses, self.log_verifier, name="witnesses")
+        object.__setattr__(self, "policy", policy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +112,7 @@ class Pins:
         self._holders: dict[str, str] = {}
         self._persons: dict[str, str] = {}
         self._persons_by_subject: dict[str, str] = {}
+        self._logs = {each.log_verifier.name: each for each in environments}
         for environment in environments:
             self._hold(environment.keys, f"environment {environment.name}")
             self.environment_keys |= environment.keys
@@ -116,7 +132,9 @@ class Pins:
             data: ``{"environments": {NAME: {"log_key": VKEY, "signing_key": PEM}}, "people": {NAME: {"keys":
                 [PEM, …], "subjects": [SUBJECT, …]}}}``. An environment whose signing key was replaced lists
                 the old and the new one as ``signing_keys``; one that certifies jobs has a
-                ``signing_authority``, PEM. Other keys of these mappings are passed over.
+                ``signing_authority``, PEM; one that witnesses others has a ``witness_key``, and one whose log
+                others must have witnessed a C2SP policy as ``witnesses``. Other keys of these mappings are
+                passed over.
 
         Raises:
             InvalidInputError: The data is not of that form; ``metadata["field"]`` names the place.
@@ -127,6 +145,17 @@ class Pins:
         ]
         people = [_parse_person(name, value) for name, value in _mapping(data, "people").items()]
         return cls(environments, people)
+
+    def of_log(self, origin: str) -> EnvironmentPins:
+        """Return the environment whose log has an origin.
+
+        Raises:
+            KeyUntrustedError: None is pinned.
+        """
+        found = self._logs.get(origin)
+        if found is None:
+            raise KeyUntrustedError(f"no environment is pinned whose log is {origin[:200]!r}")
+        return found
 
     @property
     def authorities(self) -> tuple[SigningAuthority, ...]:
@@ -168,9 +197,12 @@ def _parse_environment(name: Any, value: Any) -> EnvironmentPins:
             keys.append(_text(value["signing_key"], f"{field}.signing_key"))
         if not keys:
             raise InvalidInputError("signing_key is missing")
-        authority = value.get("signing_authority")
-        named = "" if authority is None else _text(authority, f"{field}.signing_authority")
-        return EnvironmentPins(name, _text(value.get("log_key"), f"{field}.log_key"), tuple(keys), named)
+        named = {
+            key: _text(value[key], f"{field}.{key}")
+            for key in ("signing_authority", "witness_key", "witnesses")
+            if value.get(key) is not None
+        }
+        return EnvironmentPins(name, _text(value.get("log_key"), f"{field}.log_key"), tuple(keys), **named)
     except CarnetError as error:
         raise InvalidInputError(f"pins: {field}: {error.message}", metadata={"field": field}) from error
 

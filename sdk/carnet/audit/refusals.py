@@ -9,61 +9,51 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from carnet.audit.chain import CLOCK_SKEW
-from carnet.audit.layout import read_document
-from carnet.audit.report import Finding, Verdict, describe_subject
+from carnet.audit.codes import Code
+from carnet.audit.form import CLOCK_SKEW
+from carnet.audit.judging import Judge
+from carnet.audit.report import Verdict
 from carnet.errors import CarnetError
 from carnet.translog.entry import EntryType, format_time
 from carnet.translog.refused_calls import parse_refused_calls
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
+    from carnet.audit.statements import Record
     from carnet.translog.entry import Entry
 
 
-def verify_refusals(
-    directory: Path, environment: str, entries: Iterable[tuple[int, Entry]], whole: frozenset[str]
-) -> list[Finding]:
-    """Check every entry of refused calls of an intact chain.
+class RefusalJudge(Judge):
+    """Checks every entry of refused calls against its document."""
 
-    Args:
-        directory: The environment's part of the export.
-        environment: Its name.
-        entries: Its entries, with their indexes.
-        whole: The digests of the documents whose bytes were verified; others have been reported.
+    NAME = "refusals"
+    TYPES = frozenset({EntryType.ACCESS_REFUSED})
 
-    Returns:
-        What was found.
-    """
-    findings: list[Finding] = []
-    for index, entry in entries:
-        if entry.type is not EntryType.ACCESS_REFUSED:
-            continue
-        verdict, problem = Verdict.POLICY_VIOLATED, ""
-        if entry.envelope_digest is None:
-            verdict, problem = Verdict.INCOMPLETE, "it rests on no document"
-        elif entry.envelope_digest in whole:
-            problem = _problem(entry, read_document(directory, entry.envelope_digest))
+    def step(self, record: Record) -> None:
+        """Judge an entry of refused calls."""
+        digest = record.entry.envelope_digest
+        if digest is None:
+            self.add(Verdict.INCOMPLETE, record, Code.DOCUMENT_MISSING, "it rests on no document")
+            return
+        document = self.log.document(digest)
+        problem = _problem(record.entry, document) if document is not None else None
         if problem:
-            text = f"{entry.type}: {problem}"
-            findings.append(Finding(verdict, environment, index, text, describe_subject(entry)))
-    return findings
+            self.violated(record, *problem)
 
 
-def _problem(entry: Entry, document: bytes) -> str:
-    """Say what is wrong with an entry of refused calls; empty if nothing is."""
+def _problem(entry: Entry, document: bytes) -> tuple[Code, str] | None:
+    """Say what is wrong with an entry of refused calls; None if nothing is."""
     try:
         said = parse_refused_calls(document)
     except CarnetError as error:
-        return f"it rests on something else than refused calls: {error.message}"
+        return Code.DOCUMENT_INVALID, f"it rests on something else than refused calls: {error.message}"
     if entry.old is not None:
-        return "it says that something was changed"
+        return Code.ENTRY_INCONSISTENT, "it says that something was changed"
     if entry.new != said.summary:
-        return f"it says {entry.new!r}, its document {said.summary!r}"
+        return Code.DOCUMENT_MISQUOTED, f"it says {entry.new!r}, its document {said.summary!r}"
     if dict(entry.subject) != said.subject:
-        return f"it is about {dict(entry.subject)}, its document about {said.subject}"
+        message = f"it is about {dict(entry.subject)}, its document about {said.subject}"
+        return Code.DOCUMENT_MISQUOTED, message
     if said.last_at > entry.time + CLOCK_SKEW:
-        return f"it was written at {format_time(entry.time)}, before its last call"
-    return ""
+        message = f"it was written at {format_time(entry.time)}, before its last call"
+        return Code.ENTRY_INCONSISTENT, message
+    return None

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from carnet.audit.codes import Code
     from carnet.translog.entry import Entry
 
 
@@ -38,6 +39,7 @@ class Finding:
 
     Attributes:
         verdict: What it says.
+        code: What kind of thing is wrong, for machines; it never changes.
         environment: Whose log it is about.
         index: The first entry that it is about; None where no single one can be named.
         message: What is wrong, with the values, and what to do.
@@ -45,6 +47,7 @@ class Finding:
     """
 
     verdict: Verdict
+    code: Code
     environment: str
     index: int | None
     message: str
@@ -54,6 +57,7 @@ class Finding:
         """Return the finding as a JSON object."""
         return {
             "verdict": str(self.verdict),
+            "code": str(self.code),
             "environment": self.environment,
             "index": self.index,
             "message": self.message,
@@ -74,6 +78,11 @@ class EnvironmentSummary:
         refused: How many decisions said no.
         documents: How many documents that entries rest on were found whole.
         last_time: The time of the last entry; None for an empty log.
+        verified_from: The first entry that was verified now; those before it were verified by an earlier
+            audit, and only that the log still begins with them was verified again.
+        final_size: How many entries are final: witnessed by a quorum of the pinned witnesses; None where no
+            quorum is pinned, or where the chain is broken.
+        erased: How many documents were erased, as later entries tell.
     """
 
     size: int
@@ -84,6 +93,9 @@ class EnvironmentSummary:
     refused: int
     documents: int
     last_time: datetime | None
+    verified_from: int = 0
+    final_size: int | None = None
+    erased: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the summary as a JSON object."""
@@ -95,17 +107,65 @@ class EnvironmentSummary:
             "admitted": self.admitted,
             "refused": self.refused,
             "documents": self.documents,
+            "erased": self.erased,
             "last_time": format_time(self.last_time) if self.last_time else None,
+            "verified_from": self.verified_from,
+            "final_size": self.final_size,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """A document that was erased, as an entry of the same log tells; nothing is wrong with that by itself.
+
+    Attributes:
+        environment: Whose log it is.
+        index: The entry that says so.
+        digest: The document.
+        erased_at: When it was erased.
+        erased_by: The subject that erased it.
+        reason_code: Why, as a code.
+        entries: The indexes of the entries that rest on it.
+        types: Their types.
+        affects: What they are about.
+        unjudged: What could not be verified for that reason; nothing where it proved nothing.
+    """
+
+    environment: str
+    index: int
+    digest: str
+    erased_at: datetime
+    erased_by: str
+    reason_code: str
+    entries: tuple[int, ...]
+    types: tuple[str, ...]
+    affects: tuple[str, ...]
+    unjudged: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as a JSON object."""
+        return {
+            "environment": self.environment,
+            "index": self.index,
+            "digest": self.digest,
+            "erased_at": format_time(self.erased_at),
+            "erased_by": self.erased_by,
+            "reason_code": self.reason_code,
+            "entries": list(self.entries),
+            "types": list(self.types),
+            "affects": list(self.affects),
+            "unjudged": list(self.unjudged),
         }
 
 
 @dataclass(frozen=True, slots=True)
 class GlassStatement:
-    """What one person signed to break the glass."""
+    """What one person signed to break the glass; of one that was erased, who it was by its entry."""
 
     person: str
     ticket: str
     reason: str
+    erased: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +202,12 @@ class BrokenGlass:
             "affects": list(self.affects),
             "skipped": list(self.skipped),
             "statements": [
-                {"person": each.person, "ticket": each.ticket, "reason": each.reason}
+                {
+                    "person": each.person,
+                    "ticket": each.ticket,
+                    "reason": each.reason,
+                    **({"erased": True} if each.erased else {}),
+                }
                 for each in self.statements
             ],
             "decided_at": format_time(self.decided_at),
@@ -160,11 +225,15 @@ class AuditReport:
         environments: Each environment whose checkpoint was verified.
         findings: Everything that is wrong, by environment and index.
         broken_glass: Every decision that skips rules; none of them is wrong by itself.
+        notes: What a reader must know besides, such as why an audit was not continued but done in full.
+        erasures: Every document that was erased; the same.
     """
 
     environments: Mapping[str, EnvironmentSummary]
     findings: tuple[Finding, ...]
     broken_glass: tuple[BrokenGlass, ...] = ()
+    notes: tuple[str, ...] = ()
+    erasures: tuple[Erasure, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -178,6 +247,8 @@ class AuditReport:
             "environments": {name: each.to_json() for name, each in self.environments.items()},
             "findings": [finding.to_json() for finding in self.findings],
             "broken_glass": [each.to_json() for each in self.broken_glass],
+            "notes": list(self.notes),
+            "erasures": [each.to_json() for each in self.erasures],
         }
 
 

@@ -6,17 +6,19 @@ terms for ages and numbers were kept is not asked: an auditor reads them in the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from carnet.audit.report import Finding, Verdict, describe_subject
+from carnet.audit.codes import Code
+from carnet.audit.judging import Judge, JudgedLog, judge_records
 from carnet.stages import Stage
 from carnet.translog.entry import EntryType
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
+    from carnet.audit.report import Finding
     from carnet.audit.statements import Record
     from carnet.translog.entry import Entry
 
@@ -25,7 +27,7 @@ _ARRIVALS = frozenset({EntryType.VERSION_PUBLISHED, EntryType.VERSION_ADMITTED})
 _AT_REST = frozenset({Stage.ARCHIVED, Stage.REVOKED})
 
 
-def judge_retention(environment: str, records: Sequence[Record]) -> list[Finding]:
+def judge_retention(environment: str, records: Iterable[Record]) -> list[Finding]:
     """Judge the purges and holds of one environment's log.
 
     Args:
@@ -35,10 +37,7 @@ def judge_retention(environment: str, records: Sequence[Record]) -> list[Finding
     Returns:
         What is wrong.
     """
-    judge = _RetentionJudge(environment)
-    for record in records:
-        judge.step(record)
-    return judge.findings
+    return judge_records(RetentionJudge(JudgedLog(environment)), records)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +49,36 @@ class _Hold:
     index: int
 
 
-class _RetentionJudge:
+@dataclass(slots=True)
+class RetentionState:
+    """Every version's stage, every alias's place, and the holds."""
+
+    stages: dict[_Name, str] = field(default_factory=dict)
+    pointed: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    purged: dict[_Name, int] = field(default_factory=dict)
+    holds: dict[int, _Hold] = field(default_factory=dict)
+    released: dict[int, int] = field(default_factory=dict)
+
+
+class RetentionJudge(Judge):
     """One walk along a log, with every version's stage, every alias's place, and the holds."""
 
-    def __init__(self, environment: str) -> None:
-        self.findings: list[Finding] = []
-        self._environment = environment
-        self._stages: dict[_Name, str] = {}
-        self._pointed: dict[tuple[str, str, str], int] = {}
-        self._purged: dict[_Name, int] = {}
-        self._holds: dict[int, _Hold] = {}
-        self._released: dict[int, int] = {}
+    NAME = "retention"
+    TYPES = _ARRIVALS | {
+        EntryType.ALIAS_MOVED,
+        EntryType.ALIAS_REMOVED,
+        EntryType.HOLD_PLACED,
+        EntryType.HOLD_RELEASED,
+        EntryType.VERSION_PURGED,
+        EntryType.DOCUMENT_ERASED,
+        EntryType.VERSION_STAGE_CHANGED,
+        EntryType.VERSION_REVOKED,
+    }
+    STATE = RetentionState
+    state: RetentionState
 
     def step(self, record: Record) -> None:
+        """Judge the next record."""
         entry = record.entry
         name = _name_of(entry)
         match entry.type:
@@ -74,83 +90,111 @@ class _RetentionJudge:
                 self._release(record, name)
             case EntryType.VERSION_PURGED:
                 self._purge(record, name)
+            case EntryType.DOCUMENT_ERASED:
+                self._check_not_held(record, name, Code.ERASURE_ILLEGAL)
             case EntryType.VERSION_STAGE_CHANGED | EntryType.VERSION_REVOKED:
                 self._change_stage(record, name)
             case kind if kind in _ARRIVALS:
                 self._arrive(record, name)
 
     def _arrive(self, record: Record, name: _Name) -> None:
-        if name in self._purged:
-            self._violated(record, f"its number was used before, and purged by entry {self._purged[name]}")
-        self._stages.setdefault(name, Stage.REGISTERED)
+        if name in self.state.purged:
+            self.violated(
+                record,
+                Code.PURGE_ILLEGAL,
+                f"its number was used before, and purged by entry {self.state.purged[name]}",
+            )
+        self.state.stages.setdefault(name, Stage.REGISTERED)
 
     def _change_stage(self, record: Record, name: _Name) -> None:
         revoked = record.entry.type is EntryType.VERSION_REVOKED
-        if name in self._purged and not revoked:
-            self._violated(record, f"its files were purged before, by entry {self._purged[name]}")
-        self._stages[name] = Stage.REVOKED if revoked else record.entry.new or ""
+        if name in self.state.purged and not revoked:
+            self.violated(
+                record,
+                Code.PURGE_ILLEGAL,
+                f"its files were purged before, by entry {self.state.purged[name]}",
+            )
+        self.state.stages[name] = Stage.REVOKED if revoked else record.entry.new or ""
 
     def _move_alias(self, record: Record, name: _Name) -> None:
         namespace, model, number = name
         alias = (namespace, model, str(record.entry.subject.get("alias", "")))
-        self._pointed.pop(alias, None)
+        self.state.pointed.pop(alias, None)
         if record.entry.type is EntryType.ALIAS_MOVED and number:
-            self._pointed[alias] = number
-            if name in self._purged:
-                self._violated(record, f"its version was purged before, by entry {self._purged[name]}")
+            self.state.pointed[alias] = number
+            if name in self.state.purged:
+                self.violated(
+                    record,
+                    Code.PURGE_ILLEGAL,
+                    f"its version was purged before, by entry {self.state.purged[name]}",
+                )
 
     def _purge(self, record: Record, name: _Name) -> None:
-        if name in self._purged:
-            self._violated(record, f"it was purged before, by entry {self._purged[name]}")
-        stage = self._stages.get(name)
+        if name in self.state.purged:
+            self.violated(
+                record, Code.PURGE_ILLEGAL, f"it was purged before, by entry {self.state.purged[name]}"
+            )
+        stage = self.state.stages.get(name)
         if stage not in _AT_REST:
             stood = f"the log has it {stage}" if stage is not None else "it never arrived here"
-            self._violated(record, f"only archived and revoked versions can be purged, and {stood}")
-        elif record.entry.old != stage:
-            self._violated(
-                record, f"it says that the version was {record.entry.old}, and the log has it {stage}"
+            self.violated(
+                record, Code.PURGE_ILLEGAL, f"only archived and revoked versions can be purged, and {stood}"
             )
-        for (namespace, model, alias), number in self._pointed.items():
+        elif record.entry.old != stage:
+            self.violated(
+                record,
+                Code.STATE_MISMATCH,
+                f"it says that the version was {record.entry.old}, and the log has it {stage}",
+            )
+        for (namespace, model, alias), number in self.state.pointed.items():
             if (namespace, model, number) == name:
-                self._violated(record, f"the alias {alias} pointed at it")
-        for hold, placed in self._holds.items():
-            if self._is_held(hold, placed, name, record.entry.time):
-                self._violated(record, f"hold {hold} was on it, by entry {placed.index}")
+                self.violated(record, Code.PURGE_ILLEGAL, f"the alias {alias} pointed at it")
+        self._check_not_held(record, name, Code.PURGE_ILLEGAL)
         if record.entry.envelope_digest is None:
-            self._violated(record, "it rests on no document that says why")
-        self._purged[name] = record.index
+            self.violated(record, Code.DOCUMENT_MISSING, "it rests on no document that says why")
+        self.state.purged[name] = record.index
+
+    def _check_not_held(self, record: Record, name: _Name, code: Code) -> None:
+        for hold, placed in self.state.holds.items():
+            if self._is_held(hold, placed, name, record.entry.time):
+                self.violated(record, code, f"hold {hold} was on it, by entry {placed.index}")
 
     def _is_held(self, hold: int, placed: _Hold, name: _Name, at: datetime) -> bool:
-        in_force = hold not in self._released and (placed.until is None or placed.until > at)
+        in_force = hold not in self.state.released and (placed.until is None or placed.until > at)
         return in_force and placed.name in {name, (*name[:2], 0)}
 
     def _place(self, record: Record, name: _Name) -> None:
         hold = int(record.entry.subject.get("hold", 0))
         if not hold or not name[1]:
-            self._violated(record, "it names no hold, or nothing that is held")
+            self.violated(record, Code.ENTRY_INCONSISTENT, "it names no hold, or nothing that is held")
             return
-        if hold in self._holds:
-            self._violated(record, f"hold {hold} was placed before, by entry {self._holds[hold].index}")
+        if hold in self.state.holds:
+            self.violated(
+                record,
+                Code.HOLD_MISMATCH,
+                f"hold {hold} was placed before, by entry {self.state.holds[hold].index}",
+            )
             return
         until = _time_of(record.entry.new)
         if record.entry.new and until is None:
-            self._violated(record, f"it ends at {record.entry.new!r}, which is no time")
-        self._holds[hold] = _Hold(name, until, record.index)
+            self.violated(
+                record, Code.ENTRY_INCONSISTENT, f"it ends at {record.entry.new!r}, which is no time"
+            )
+        self.state.holds[hold] = _Hold(name, until, record.index)
 
     def _release(self, record: Record, name: _Name) -> None:
         hold = int(record.entry.subject.get("hold", 0))
-        placed = self._holds.get(hold)
+        placed = self.state.holds.get(hold)
         if placed is None or placed.name != name:
-            self._violated(record, f"no hold {hold} was placed on it")
-        elif hold in self._released:
-            self._violated(record, f"hold {hold} was released before, by entry {self._released[hold]}")
+            self.violated(record, Code.HOLD_MISMATCH, f"no hold {hold} was placed on it")
+        elif hold in self.state.released:
+            self.violated(
+                record,
+                Code.HOLD_MISMATCH,
+                f"hold {hold} was released before, by entry {self.state.released[hold]}",
+            )
         else:
-            self._released[hold] = record.index
-
-    def _violated(self, record: Record, message: str) -> None:
-        text = f"{record.entry.type}: {message}"
-        affects = describe_subject(record.entry)
-        self.findings.append(Finding(Verdict.POLICY_VIOLATED, self._environment, record.index, text, affects))
+            self.state.released[hold] = record.index
 
 
 def _name_of(entry: Entry) -> _Name:

@@ -13,7 +13,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from carnet.audit.report import Finding, Verdict, describe_subject
+from carnet.audit.codes import Code
+from carnet.audit.judging import Judge, JudgedLog, judge_records
+from carnet.audit.report import Verdict
+from carnet.audit.statements import Record  # noqa: TC001  read by state_codec
 from carnet.canonical import parse_canonical_json
 from carnet.errors import InvalidInputError
 from carnet.references import ResourceName
@@ -29,9 +32,9 @@ from carnet.rollouts import (
 from carnet.translog.entry import EntryType
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable
 
-    from carnet.audit.statements import Record
+    from carnet.audit.report import Finding
     from carnet.translog.entry import Entry
 
 _Alias = tuple[str, str, str]
@@ -41,7 +44,7 @@ _MOVED = frozenset({RolloutState.BAKING, RolloutState.SUCCEEDED})
 
 
 def judge_rollouts(
-    environment: str, records: Sequence[Record], read: Callable[[str], bytes | None]
+    environment: str, records: Iterable[Record], read: Callable[[str], bytes | None]
 ) -> list[Finding]:
     """Judge the rollouts of one environment's log.
 
@@ -53,11 +56,7 @@ def judge_rollouts(
     Returns:
         What is wrong.
     """
-    judge = _RolloutJudge(environment, read)
-    for record in records:
-        judge.step(record)
-    judge.settle()
-    return judge.findings
+    return judge_records(RolloutJudge(JudgedLog(environment, read)), records)
 
 
 @dataclass(slots=True)
@@ -86,60 +85,90 @@ class _Rollout:
         return str(ResourceName(namespace, model, alias=alias, rollout=self.number))
 
 
-class _RolloutJudge:
+@dataclass(slots=True)
+class RolloutsState:
+    """Every alias's place, every alias's newest rollout, and what a rollout can rest on.
+
+    Attributes:
+        pointed: The version that each alias points at; 0 for none.
+        newest: The newest rollout of each alias.
+        decided: Promotion, bundle and document of each decision that said yes.
+        policies: The policies that were in force.
+        documents: What rollouts rested on.
+        followed: The rollout whose moves must come next, its entry, and its state before.
+    """
+
+    pointed: dict[_Alias, int] = field(default_factory=dict)
+    newest: dict[_Alias, _Rollout] = field(default_factory=dict)
+    decided: set[tuple[str, str, str | None]] = field(default_factory=set)
+    policies: set[str] = field(default_factory=set)
+    documents: set[str] = field(default_factory=set)
+    followed: tuple[_Rollout, Record, RolloutState | None] | None = None
+
+
+class RolloutJudge(Judge):
     """One walk along a log, with every alias's place and every alias's newest rollout."""
 
-    def __init__(self, environment: str, read: Callable[[str], bytes | None]) -> None:
-        self.findings: list[Finding] = []
-        self._environment = environment
-        self._read = read
-        self._pointed: dict[_Alias, int] = {}
-        self._newest: dict[_Alias, _Rollout] = {}
-        self._decided: set[tuple[str, str, str | None]] = set()
-        self._policies: set[str] = set()
-        self._documents: set[str] = set()
-        self._followed: tuple[_Rollout, Record, RolloutState | None] | None = None
+    NAME = "rollouts"
+    STATE = RolloutsState
+    state: RolloutsState
 
     def step(self, record: Record) -> None:
+        """Judge the next record."""
         entry = record.entry
         if entry.type in _ROLLOUTS:
-            self.settle()
+            self._settle()
             self._step_rollout(record)
         elif entry.type in _MOVES:
             self._step_move(record)
         elif entry.type is not EntryType.VERSION_STAGE_CHANGED:
-            self.settle()
+            self._settle()
             if entry.type is EntryType.POLICY_CHANGED and entry.new is not None:
-                self._policies.add(entry.new)
+                self.state.policies.add(entry.new)
             elif entry.type is EntryType.DECISION_MADE and entry.new == "PASSED":
-                self._decided.add((*_decision_key(entry), entry.envelope_digest))
+                self.state.decided.add((*_decision_key(entry), entry.envelope_digest))
 
-    def settle(self) -> None:
+    def finish(self) -> None:
+        """See that the last change was followed by what it makes."""
+        self._settle()
+
+    def _settle(self) -> None:
         """See that the aliases are where the last change of a rollout says."""
-        followed, self._followed = self._followed, None
+        followed = self.state.followed
         if followed is None:
             return
+        self.state.followed = None
         rollout, record, before = followed
-        points_at = self._pointed.get(rollout.alias, 0)
+        points_at = self.state.pointed.get(rollout.alias, 0)
         moved = rollout.state in _MOVED and rollout.kind is not RolloutKind.SHADOW
         if moved and points_at != rollout.version:
             self._violated(
-                record, f"the alias was not moved to version {rollout.version} right after it", rollout
+                record,
+                Code.ROLLOUT_NOT_FOLLOWED,
+                f"the alias was not moved to version {rollout.version} right after it",
+                rollout,
             )
         if rollout.state is not RolloutState.ROLLED_BACK:
             return
         if points_at == rollout.version:
-            self._violated(record, f"the alias still points at version {rollout.version} after it", rollout)
+            self._violated(
+                record,
+                Code.ROLLOUT_NOT_FOLLOWED,
+                f"the alias still points at version {rollout.version} after it",
+                rollout,
+            )
         elif before is RolloutState.BAKING and rollout.champion and points_at != rollout.champion:
             message = f"the alias was not moved back to version {rollout.champion} right after it"
-            self._violated(record, message, rollout)
+            self._violated(record, Code.ROLLOUT_NOT_FOLLOWED, message, rollout)
 
     def _step_rollout(self, record: Record) -> None:
         subject = record.entry.subject
         wanted = {"namespace", "model", "alias", "version", "bundle_digest", "rollout"}
         standing = parse_standing(record.entry.new)
         if not wanted <= set(subject) or standing is None:
-            self._violated(record, f"it names no rollout, or no state: {record.entry.new!r}")
+            self._violated(
+                record, Code.ENTRY_INCONSISTENT, f"it names no rollout, or no state: {record.entry.new!r}"
+            )
             return
         told = _Rollout(
             _alias_of(record.entry),
@@ -149,24 +178,33 @@ class _RolloutJudge:
             *standing,
         )
         if record.entry.envelope_digest is not None:
-            self._documents.add(record.entry.envelope_digest)
+            self.state.documents.add(record.entry.envelope_digest)
         before = None
         if record.entry.type is EntryType.ROLLOUT_STARTED:
             self._start(record, told)
         else:
             before = self._change(record, told)
-        self._followed = (self._newest[told.alias], record, before)
+        self.state.followed = (self.state.newest[told.alias], record, before)
 
     def _start(self, record: Record, told: _Rollout) -> None:
-        newest = self._newest.get(told.alias)
+        newest = self.state.newest.get(told.alias)
         number = newest.number if newest else 0
         if newest is not None and not newest.state.ended:
-            self._violated(record, f"rollout {number} of the alias had not ended", told)
+            self._violated(
+                record, Code.ROLLOUT_OUT_OF_ORDER, f"rollout {number} of the alias had not ended", told
+            )
         if told.number != number + 1:
-            self._violated(record, f"the alias's next rollout would be {number + 1}", told)
+            self._violated(
+                record, Code.ROLLOUT_OUT_OF_ORDER, f"the alias's next rollout would be {number + 1}", told
+            )
         if told.state is not RolloutState.RUNNING or record.entry.old != "":
-            self._violated(record, f"it begins from {record.entry.old!r} as {record.entry.new!r}", told)
-        self._newest[told.alias] = told
+            self._violated(
+                record,
+                Code.ILLEGAL_TRANSITION,
+                f"it begins from {record.entry.old!r} as {record.entry.new!r}",
+                told,
+            )
+        self.state.newest[told.alias] = told
         plan = self._document(record, told, PLAN_SCHEMA)
         if plan is not None:
             self._take_plan(record, told, plan)
@@ -181,39 +219,62 @@ class _RolloutJudge:
             said = (challenger["version"], challenger["bundle_digest"], plan["environment"])
             policy = str(plan["policy_digest"])
         except (KeyError, TypeError, ValueError):
-            self._violated(record, "its document is no plan of a rollout", told)
+            self._violated(record, Code.DOCUMENT_INVALID, "its document is no plan of a rollout", told)
             return
-        if said != (told.version, told.digest, self._environment):
-            self._violated(record, f"its plan is for version {said[0]} of {said[2]}, {said[1]}", told)
+        if said != (told.version, told.digest, self.log.environment):
+            self._violated(
+                record,
+                Code.DOCUMENT_MISQUOTED,
+                f"its plan is for version {said[0]} of {said[2]}, {said[1]}",
+                told,
+            )
         if not told.shares or told.standing != describe_standing(told.state, told.shares[0]):
-            self._violated(record, f"it begins as {record.entry.new!r}, and its plan does not", told)
-        points_at = self._pointed.get(told.alias, 0)
+            self._violated(
+                record,
+                Code.DOCUMENT_MISQUOTED,
+                f"it begins as {record.entry.new!r}, and its plan does not",
+                told,
+            )
+        points_at = self.state.pointed.get(told.alias, 0)
         if told.champion != points_at:
             message = (
                 f"its champion is version {told.champion}, and the alias pointed at {points_at or 'none'}"
             )
-            self._violated(record, message, told)
-        if policy not in self._policies:
-            self._violated(record, f"it goes by the policy {policy}, which never was in force", told)
+            self._violated(record, Code.STATE_MISMATCH, message, told)
+        if policy not in self.state.policies:
+            self._violated(
+                record,
+                Code.POLICY_NOT_IN_FORCE,
+                f"it goes by the policy {policy}, which never was in force",
+                told,
+            )
 
     def _change(self, record: Record, told: _Rollout) -> RolloutState | None:
         """Take a change, and return the state before it; None where nothing had begun."""
-        rollout = self._newest.get(told.alias)
+        rollout = self.state.newest.get(told.alias)
         if rollout is None or rollout.number != told.number:
-            self._violated(record, "it has not begun, or another one has begun since", told)
+            self._violated(
+                record, Code.ROLLOUT_OUT_OF_ORDER, "it has not begun, or another one has begun since", told
+            )
             if rollout is None or rollout.number < told.number:
-                self._newest[told.alias] = told
+                self.state.newest[told.alias] = told
             return None
         before = rollout.state
         if (told.version, told.digest) != (rollout.version, rollout.digest):
-            self._violated(record, f"it is about version {told.version}, and began with {rollout.version}")
+            self._violated(
+                record,
+                Code.STATE_MISMATCH,
+                f"it is about version {told.version}, and began with {rollout.version}",
+            )
         if record.entry.old != rollout.standing:
             self._violated(
-                record, f"it says that it was {record.entry.old!r}, and the log has it {rollout.standing!r}"
+                record,
+                Code.STATE_MISMATCH,
+                f"it says that it was {record.entry.old!r}, and the log has it {rollout.standing!r}",
             )
         problem = _illegal(rollout, told)
         if problem:
-            self._violated(record, f"{before} to {told.state}: {problem}")
+            self._violated(record, Code.ILLEGAL_TRANSITION, f"{before} to {told.state}: {problem}")
         if (before, told.state) == (RolloutState.RUNNING, RolloutState.RUNNING):
             rollout.step += 1
         rollout.state, rollout.share = told.state, told.share
@@ -222,28 +283,32 @@ class _RolloutJudge:
             record.entry.old,
             record.entry.new,
         ):
-            self._violated(record, f"its document says {change.get('old')!r} to {change.get('new')!r}")
+            self._violated(
+                record,
+                Code.DOCUMENT_MISQUOTED,
+                f"its document says {change.get('old')!r} to {change.get('new')!r}",
+            )
         return before
 
     def _document(self, record: Record, rollout: _Rollout, schema: str) -> dict[str, Any] | None:
         """Read the document of an entry; None where it cannot be read, which is told."""
         digest = record.entry.envelope_digest
         if digest is None:
-            self._add(Verdict.INCOMPLETE, record, "it rests on no document")
+            self.add(Verdict.INCOMPLETE, record, Code.DOCUMENT_MISSING, "it rests on no document")
             return None
-        data = self._read(digest)
+        data = self.log.document(digest)
         if data is None:
             return None
         try:
             found = parse_canonical_json(data, what="its document")
         except InvalidInputError as error:
-            self._violated(record, error.message)
+            self._violated(record, Code.DOCUMENT_INVALID, error.message)
             return None
         if not isinstance(found, dict) or found.get("schema") != schema:
-            self._violated(record, f"its document is no {schema}")
+            self._violated(record, Code.DOCUMENT_INVALID, f"its document is no {schema}")
             return None
         if found.get("rollout") != rollout.name:
-            self._violated(record, f"its document is about {found.get('rollout')!r}")
+            self._violated(record, Code.DOCUMENT_MISQUOTED, f"its document is about {found.get('rollout')!r}")
             return None
         return found
 
@@ -251,39 +316,50 @@ class _RolloutJudge:
         entry = record.entry
         alias = _alias_of(entry)
         after = int(entry.subject.get("version", 0)) if entry.type is EntryType.ALIAS_MOVED else 0
-        claims = "rollout" in entry.subject or entry.envelope_digest in self._documents
-        follows = self._followed is not None and _is_of(entry, *self._followed[:2])
+        claims = "rollout" in entry.subject or entry.envelope_digest in self.state.documents
+        follows = self.state.followed is not None and _is_of(entry, *self.state.followed[:2])
         if claims and not follows:
-            self._violated(record, "it says that a rollout made it, and follows no entry of that rollout")
+            self._violated(
+                record,
+                Code.ROLLOUT_NOT_FOLLOWED,
+                "it says that a rollout made it, and follows no entry of that rollout",
+            )
         if not follows:
-            self.settle()
-        self._pointed[alias] = after
-        if follows and self._followed is not None:
-            self._check_move(record, self._followed[0], alias, after)
+            self._settle()
+        self.state.pointed[alias] = after
+        if follows and self.state.followed is not None:
+            self._check_move(record, self.state.followed[0], alias, after)
 
     def _check_move(self, record: Record, rollout: _Rollout, alias: _Alias, after: int) -> None:
         if alias == rollout.alias:
             back = rollout.state is RolloutState.ROLLED_BACK
             wanted = rollout.champion if back else rollout.version
             if wanted and after != wanted:
-                self._violated(record, f"{rollout.name} moved it to {after or 'none'}, and not to {wanted}")
+                self._violated(
+                    record,
+                    Code.ROLLOUT_NOT_FOLLOWED,
+                    f"{rollout.name} moved it to {after or 'none'}, and not to {wanted}",
+                )
             promotion = _promotion_of(record.entry)
             key = (*_decision_key(record.entry), record.entry.envelope_digest)
-            if promotion and key not in self._decided:
-                self._violated(record, f"no decision of promotion {promotion} that it rests on came before")
+            if promotion and key not in self.state.decided:
+                self._violated(
+                    record,
+                    Code.DECISION_MISSING,
+                    f"no decision of promotion {promotion} that it rests on came before",
+                )
         elif rollout.challenger_alias and alias[2] != rollout.challenger_alias:
-            self._violated(record, f"{rollout.name} is about other aliases")
+            self._violated(record, Code.ROLLOUT_NOT_FOLLOWED, f"{rollout.name} is about other aliases")
         elif after not in {0, rollout.version}:
-            self._violated(record, f"{rollout.name} moved it to version {after}, which it does not try")
+            self._violated(
+                record,
+                Code.ROLLOUT_NOT_FOLLOWED,
+                f"{rollout.name} moved it to version {after}, which it does not try",
+            )
 
-    def _violated(self, record: Record, message: str, rollout: _Rollout | None = None) -> None:
+    def _violated(self, record: Record, code: Code, message: str, rollout: _Rollout | None = None) -> None:
         where = f"{rollout.name}: " if rollout else ""
-        self._add(Verdict.POLICY_VIOLATED, record, f"{where}{message}")
-
-    def _add(self, verdict: Verdict, record: Record, message: str) -> None:
-        text = f"{record.entry.type}: {message}"
-        affects = describe_subject(record.entry)
-        self.findings.append(Finding(verdict, self._environment, record.index, text, affects))
+        self.violated(record, code, f"{where}{message}")
 
 
 def _illegal(rollout: _Rollout, told: _Rollout) -> str:

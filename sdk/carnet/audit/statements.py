@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from carnet.audit.layout import read_document
+from carnet.audit.codes import Code
 from carnet.audit.report import Finding, Verdict, describe_subject
 from carnet.errors import CarnetError, KeyUntrustedError, SignatureInvalidError, StatementInvalidError
 from carnet.signing.approval import Approval
@@ -24,9 +24,9 @@ from carnet.signing.statement import Statement, parse_statement
 from carnet.translog.entry import EVIDENCE_UNTRUSTED, EntryType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from pathlib import Path
+    from collections.abc import Mapping
 
+    from carnet.audit.documents import Documents
     from carnet.audit.pins import Pins
     from carnet.signing.dsse import Envelope
     from carnet.signing.keys import VerificationKey
@@ -52,6 +52,7 @@ _BY_PEOPLE: Mapping[
 }
 _BY_JOBS_TOO = frozenset({EntryType.PROMOTION_REQUESTED, EntryType.PROMOTION_CANCELLED})
 _BY_OTHERS = frozenset({EntryType.EVIDENCE_ADDED, EntryType.PROMOTION_RECORDED})
+_WITH_STATEMENT = _BY_OTHERS | frozenset(_BY_ENVIRONMENT) | frozenset(_BY_PEOPLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ class Record:
         statement: The verified statement; None where the entry rests on none, or on one that did not verify.
         predicate: What it says, for the kinds that meaning depends on.
         signer: The id of the key that signed it.
+        erased: Whether its document was erased: what the entry says is all that is left to judge by.
     """
 
     index: int
@@ -71,74 +73,88 @@ class Record:
     statement: Statement | None = None
     predicate: SignedPredicate | None = None
     signer: str = ""
+    erased: bool = False
+
+    def signed_by(self, pins: Pins) -> str | None:
+        """Return the person who signed, None for nobody pinned.
+
+        Of what was erased that is who handed it over: registries take people's words from signers only.
+        """
+        if self.erased:
+            return pins.person_of_subject(self.entry.actor.subject)
+        return pins.person_of_key(self.signer)
 
 
-def read_records(
-    directory: Path,
-    environment: str,
-    entries: Iterable[tuple[int, Entry]],
-    whole: frozenset[str],
-    pins: Pins,
-) -> tuple[list[Record], list[Finding]]:
-    """Join the entries of an intact chain with their statements.
+class Statements:
+    """Joins the entries of one log with the statements that they rest on.
 
     Args:
-        directory: The environment's part of the export.
-        environment: Its name.
-        entries: Its entries, with their indexes.
-        whole: The digests of the documents whose bytes were verified; others have been reported.
+        environment: Whose log it is.
         pins: What the auditor trusts.
-
-    Returns:
-        One record for each entry, and what was found.
+        documents: The documents that entries rest on.
     """
-    records: list[Record] = []
-    findings: list[Finding] = []
-    for index, entry in entries:
-        record = Record(index, entry)
-        if entry.type in _BY_ENVIRONMENT or entry.type in _BY_PEOPLE or entry.type in _BY_OTHERS:
-            try:
-                record = _read_record(directory, environment, record, whole, pins)
-            except _Unverified as problem:
-                affects = describe_subject(entry)
-                findings.append(Finding(problem.verdict, environment, index, str(problem), affects))
-        records.append(record)
-    return records, findings
+
+    def __init__(self, environment: str, pins: Pins, documents: Documents) -> None:
+        self._environment = environment
+        self._pins = pins
+        self._documents = documents
+
+    def record(self, index: int, entry: Entry) -> tuple[Record, Finding | None]:
+        """Join one entry with its statement.
+
+        Args:
+            index: The entry's index.
+            entry: The entry.
+
+        Returns:
+            The record, without a statement where that did not verify, and what was found then.
+        """
+        digest = entry.envelope_digest
+        record = Record(index, entry, erased=digest is not None and self._documents.is_gone(digest, index))
+        if entry.type not in _WITH_STATEMENT or record.erased:
+            return record, None
+        try:
+            return self._with_statement(record), None
+        except _Unverified as problem:
+            affects = describe_subject(entry)
+            return record, Finding(
+                problem.verdict, problem.code, self._environment, index, str(problem), affects
+            )
+
+    def _with_statement(self, record: Record) -> Record:
+        index, entry, pins = record.index, record.entry, self._pins
+        if entry.envelope_digest is None:
+            message = f"{entry.type} rests on no signed statement"
+            raise _Unverified(Verdict.INCOMPLETE, Code.DOCUMENT_MISSING, message)
+        data = self._documents.read(entry.envelope_digest)
+        if data is None:
+            return record
+        try:
+            envelope = parse_envelope(data)
+        except CarnetError as error:
+            message = f"the document of {entry.type} is not a signed statement: {error.message}"
+            raise _Unverified(Verdict.POLICY_VIOLATED, Code.DOCUMENT_INVALID, message) from error
+        try:
+            if entry.type in _BY_OTHERS:
+                return _by_others(envelope, record, pins)
+            if entry.type in _BY_ENVIRONMENT:
+                keys: Mapping[str, VerificationKey] = pins.environments[self._environment].keys
+            else:
+                keys = _with_jobs(envelope, pins.people_keys, pins, record)
+            signer = _verify(envelope, keys, pins, what=str(entry.type))
+            statement = parse_statement(envelope)
+            kind = _BY_ENVIRONMENT.get(entry.type) or _BY_PEOPLE[entry.type]
+            return Record(index, entry, statement, kind.parse(statement), signer)
+        except StatementInvalidError as error:
+            message = f"the statement of {entry.type} is well signed and invalid: {error.message}"
+            raise _Unverified(Verdict.POLICY_VIOLATED, Code.DOCUMENT_INVALID, message) from error
 
 
 class _Unverified(Exception):  # noqa: N818 - it carries a verdict, and never leaves this module
-    def __init__(self, verdict: Verdict, message: str) -> None:
+    def __init__(self, verdict: Verdict, code: Code, message: str) -> None:
         super().__init__(message)
         self.verdict = verdict
-
-
-def _read_record(
-    directory: Path, environment: str, record: Record, whole: frozenset[str], pins: Pins
-) -> Record:
-    index, entry = record.index, record.entry
-    if entry.envelope_digest is None:
-        raise _Unverified(Verdict.INCOMPLETE, f"{entry.type} rests on no signed statement")
-    if entry.envelope_digest not in whole:
-        return record
-    try:
-        envelope = parse_envelope(read_document(directory, entry.envelope_digest))
-    except CarnetError as error:
-        message = f"the document of {entry.type} is not a signed statement: {error.message}"
-        raise _Unverified(Verdict.POLICY_VIOLATED, message) from error
-    try:
-        if entry.type in _BY_OTHERS:
-            return _by_others(envelope, record, pins)
-        if entry.type in _BY_ENVIRONMENT:
-            keys: Mapping[str, VerificationKey] = pins.environments[environment].keys
-        else:
-            keys = _with_jobs(envelope, pins.people_keys, pins, record)
-        signer = _verify(envelope, keys, pins, what=str(entry.type))
-        statement = parse_statement(envelope)
-        kind = _BY_ENVIRONMENT.get(entry.type) or _BY_PEOPLE[entry.type]
-        return Record(index, entry, statement, kind.parse(statement), signer)
-    except StatementInvalidError as error:
-        message = f"the statement of {entry.type} is well signed and invalid: {error.message}"
-        raise _Unverified(Verdict.POLICY_VIOLATED, message) from error
+        self.code = code
 
 
 def _by_others(envelope: Envelope, record: Record, pins: Pins) -> Record:
@@ -155,7 +171,7 @@ def _by_others(envelope: Envelope, record: Record, pins: Pins) -> Record:
     decider = pins.environments.get(decision.environment)
     if decider is None:
         message = f"{what}: no key is pinned for {decision.verifier.id!r}, whose decision it is"
-        raise _Unverified(Verdict.CANNOT_VERIFY, message)
+        raise _Unverified(Verdict.CANNOT_VERIFY, Code.SIGNER_UNPINNED, message)
     signer = _verify(envelope, decider.keys, pins, what=f"{what}: the decision of {decider.name}")
     return Record(record.index, record.entry, statement, decision, signer)
 
@@ -184,12 +200,12 @@ def _verify(envelope: Envelope, keys: Mapping[str, VerificationKey], pins: Pins,
     try:
         return verify_envelope(envelope, keys)
     except SignatureInvalidError as error:
-        raise _Unverified(Verdict.TAMPERED, f"{what}: {error.message}") from error
+        raise _Unverified(Verdict.TAMPERED, Code.SIGNATURE_INVALID, f"{what}: {error.message}") from error
     except KeyUntrustedError as error:
         try:
             signer = pins.holder_of(verify_envelope(envelope, pins.all_keys))
         except (SignatureInvalidError, KeyUntrustedError):
             message = f"{what}: the signer is not pinned: {error.message}"
-            raise _Unverified(Verdict.CANNOT_VERIFY, message) from error
+            raise _Unverified(Verdict.CANNOT_VERIFY, Code.SIGNER_UNPINNED, message) from error
         message = f"{what}: it is signed by {signer}, who may not sign it"
-        raise _Unverified(Verdict.POLICY_VIOLATED, message) from error
+        raise _Unverified(Verdict.POLICY_VIOLATED, Code.SIGNER_UNAUTHORIZED, message) from error

@@ -11,36 +11,25 @@ an environment without pins is ``cannot_verify``.
 from __future__ import annotations
 
 import os
-from functools import partial
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from carnet.audit.certificates import verify_certificates
+from carnet.audit.anchors import AnchorJudge
 from carnet.audit.chain import verify_chain
-from carnet.audit.documents import verify_documents
-from carnet.audit.glass_terms import read_terms
+from carnet.audit.codes import Code
+from carnet.audit.documents import Documents
 from carnet.audit.joins import judge_joins
-from carnet.audit.layout import read_document
-from carnet.audit.marks import judge_marks
-from carnet.audit.meaning import judge_log
-from carnet.audit.moves import judge_moves
-from carnet.audit.refusals import verify_refusals
 from carnet.audit.report import AuditReport, EnvironmentSummary, Finding, Verdict
-from carnet.audit.retention import judge_retention
-from carnet.audit.rollouts import judge_rollouts
-from carnet.audit.signed_documents import verify_document_signatures
-from carnet.audit.stages import judge_stages
-from carnet.audit.statements import read_records
+from carnet.audit.walk import LogWalk
+from carnet.audit.witnessing import LogHead
 from carnet.errors import FileUnreadableError
-from carnet.translog.entry import EntryType
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from carnet.audit.chain import Chain
-    from carnet.audit.glass_terms import GlassTerms
     from carnet.audit.pins import Pins
-    from carnet.audit.report import BrokenGlass
     from carnet.audit.statements import Record
     from carnet.translog.checkpoint import Checkpoint
 
@@ -60,7 +49,8 @@ def verify_export(
         pins: What the auditor trusts.
         earlier: The checkpoints kept from an earlier audit, by environment; each must be the beginning of the
             log now, and its environment must be in the export.
-        progress: Is called with the environment, the entries read so far, and all there are.
+        progress: Is called with the environment, the entries judged so far, with their documents, and all
+            there are; in a large log before that for the first pass, as ``ENV: hashes``, which only hashes.
         watch: Is called with the environment and each record of a chain that is intact, in order; what was
             found wrong with a record is in the report only.
 
@@ -70,49 +60,94 @@ def verify_export(
     Raises:
         FileUnreadableError: The directory cannot be read at all.
     """
-    earlier = earlier or {}
-    findings: list[Finding] = []
-    summaries: dict[str, EnvironmentSummary] = {}
-    logs: dict[str, list[Record]] = {}
-    broken_glass: list[BrokenGlass] = []
+    audit = _Audit(directory, pins, earlier or {}, progress, watch)
     present = _environments(directory)
     for name in present:
-        if name not in pins.environments:
+        audit.verify(name)
+    return audit.report(present)
+
+
+class _Audit:
+    """One audit: each environment by itself, and then all together."""
+
+    def __init__(
+        self,
+        directory: Path,
+        pins: Pins,
+        earlier: Mapping[str, Checkpoint],
+        progress: Callable[[str, int, int], None] | None,
+        watch: Callable[[str, Record], None] | None,
+    ) -> None:
+        self._directory = directory
+        self._pins = pins
+        self._earlier = earlier
+        self._progress = progress
+        self._watch = watch
+        self._findings: list[Finding] = []
+        self._summaries: dict[str, EnvironmentSummary] = {}
+        self._walks: dict[str, LogWalk] = {}
+        self._anchors = AnchorJudge(directory, pins)
+        self._heads: dict[str, LogHead] = {}
+
+    def verify(self, name: str) -> None:
+        """Verify one environment by itself."""
+        if name not in self._pins.environments:
             message = f"no keys are pinned for {name}"
-            findings.append(Finding(Verdict.CANNOT_VERIFY, _printable(name), None, message))
-            continue
-        report_progress = (lambda done, total, name=name: progress(name, done, total)) if progress else None
+            self._add(Verdict.CANNOT_VERIFY, Code.ENVIRONMENT_UNPINNED, _printable(name), message)
+            return
+        folder = self._directory / name
         chain = verify_chain(
-            directory / name, pins.environments[name], earlier=earlier.get(name), progress=report_progress
+            folder,
+            self._pins.environments[name],
+            earlier=self._earlier.get(name),
+            progress=self._teller(f"{name}: hashes"),
         )
-        whole, problems = verify_documents(directory / name, name, chain.entries)
-        findings += chain.findings + problems
-        if chain.intact:
-            logs[name], problems = read_records(directory / name, name, chain.entries, whole, pins)
-            if watch:
-                for record in logs[name]:
-                    watch(name, record)
-            terms = _terms(directory / name, chain, whole)
-            broken, uses = judge_log(name, logs[name], pins, terms)
-            findings += problems + broken
-            findings += judge_moves(name, logs[name])
-            findings += judge_stages(name, logs[name])
-            findings += judge_rollouts(name, logs[name], partial(_whole_document, directory / name, whole))
-            findings += judge_marks(name, logs[name])
-            findings += judge_retention(name, logs[name])
-            findings += verify_refusals(directory / name, name, chain.entries, whole)
-            findings += verify_certificates(directory / name, pins.environments[name], chain.entries, whole)
-            findings += verify_document_signatures(directory / name, name, chain.entries, whole, pins)
-            broken_glass += uses
-        if chain.checkpoint is not None:
-            summaries[name] = _summarise(chain, len(whole))
-    for name in sorted(set(earlier) - set(present)):
-        message = "an earlier audit had a checkpoint of it, and it is not in this export"
-        findings.append(Finding(Verdict.INCOMPLETE, name, None, message))
-    if not present:
-        findings.append(Finding(Verdict.INCOMPLETE, "", None, f"{directory} holds no environment"))
-    findings += judge_joins(logs)
-    return AuditReport(summaries, tuple(sorted(findings, key=_order)), tuple(broken_glass))
+        self._findings += chain.findings
+        if chain.checkpoint is None or not chain.intact:
+            self._findings += Documents(folder, name).finish()
+            if chain.checkpoint is not None:
+                self._summaries[name] = _unjudged(chain, chain.checkpoint)
+            return
+        walk = LogWalk(folder, chain, chain.checkpoint, self._pins)
+        if walk.run(self._take, self._teller(name)):
+            self._walks[name] = walk
+        walk.finish()
+        self._findings += walk.findings
+        summary = self._summaries[name] = walk.summary()
+        self._heads[name] = LogHead(chain.checkpoint, chain.checkpoint_text, summary.last_time)
+
+    def report(self, present: list[str]) -> AuditReport:
+        """Judge the environments together, and return what was found."""
+        for name in sorted(set(self._earlier) - set(present)):
+            message = "an earlier audit had a checkpoint of it, and it is not in this export"
+            self._add(Verdict.INCOMPLETE, Code.ENVIRONMENT_MISSING, name, message)
+        if not present:
+            message = f"{self._directory} holds no environment"
+            self._add(Verdict.INCOMPLETE, Code.EXPORT_EMPTY, "", message)
+        self._findings += judge_joins({name: walk.judges.joins.state for name, walk in self._walks.items()})
+        self._findings += self._anchors.finish(self._heads)
+        for name, final_size in self._anchors.final_sizes.items():
+            self._summaries[name] = replace(self._summaries[name], final_size=final_size)
+        uses = [use for walk in self._walks.values() for use in walk.judges.meaning.broken_glass]
+        erasures = [each for walk in self._walks.values() for each in walk.judges.erasures.erasures]
+        return AuditReport(
+            self._summaries,
+            tuple(sorted(self._findings, key=_order)),
+            tuple(uses),
+            erasures=tuple(erasures),
+        )
+
+    def _take(self, name: str, record: Record) -> None:
+        self._anchors.step(name, record)
+        if self._watch:
+            self._watch(name, record)
+
+    def _add(self, verdict: Verdict, code: Code, environment: str, message: str) -> None:
+        self._findings.append(Finding(verdict, code, environment, None, message))
+
+    def _teller(self, name: str) -> Callable[[int, int], None] | None:
+        progress = self._progress
+        return (lambda done, total: progress(name, done, total)) if progress else None
 
 
 def _environments(directory: Path) -> list[str]:
@@ -123,35 +158,17 @@ def _environments(directory: Path) -> list[str]:
         raise FileUnreadableError(f"the export {directory} cannot be read: {error.strerror}") from error
 
 
-def _terms(directory: Path, chain: Chain, whole: frozenset[str]) -> dict[str, GlassTerms | None]:
-    digests = {entry.envelope_digest for _, entry in chain.entries if entry.type is EntryType.POLICY_CHANGED}
-    return {
-        digest: read_terms(read_document(directory, digest))
-        for digest in digests
-        if digest is not None and digest in whole
-    }
-
-
-def _whole_document(directory: Path, whole: frozenset[str], digest: str) -> bytes | None:
-    """Read a document that was found whole; None for one that was not, which has been reported."""
-    return read_document(directory, digest) if digest in whole else None
-
-
-def _summarise(chain: Chain, documents: int) -> EnvironmentSummary:
-    assert chain.checkpoint is not None
-    types = [entry.type for _, entry in chain.entries]
-    refused = sum(
-        1 for _, entry in chain.entries if entry.type is EntryType.DECISION_MADE and entry.new == "FAILED"
-    )
+def _unjudged(chain: Chain, checkpoint: Checkpoint) -> EnvironmentSummary:
+    """Return the summary of a chain that is broken: its entries are not counted, for they prove nothing."""
     return EnvironmentSummary(
-        size=chain.checkpoint.size,
-        root=chain.checkpoint.root.hex(),
+        size=checkpoint.size,
+        root=checkpoint.root.hex(),
         checkpoint=chain.checkpoint_text,
-        published=types.count(EntryType.VERSION_PUBLISHED),
-        admitted=types.count(EntryType.VERSION_ADMITTED),
-        refused=refused,
-        documents=documents,
-        last_time=max((entry.time for _, entry in chain.entries), default=None),
+        published=0,
+        admitted=0,
+        refused=0,
+        documents=0,
+        last_time=None,
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from carnet.cli.marks import mark_of
-from carnet.cli.output import emit, print_fields, print_table, short, when
+from carnet.cli.output import emit, entry_of, firm, print_fields, print_table, short, when
 from carnet.cli.settings import Command, Settings, pass_settings
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def moved(change: AliasChange) -> str:
     left = f", back from version {change.rolled_back_version}" if change.rolled_back_version else ""
     return (
         f"{state.reference} points at version {state.version}{left} "
-        f"(revision {state.revision}, log entry {change.receipt.receipt.index}, verified)"
+        f"(revision {state.revision}, log {entry_of(change.receipt)})"
     )
 
 
@@ -129,7 +129,7 @@ def _show(page: Console, state: Alias, kept: tuple[WarmVersion, ...]) -> None:
             ("digest", state.bundle_digest),
             ("revision", state.revision),
             ("protected", "yes" if state.protected else ""),
-            ("moved", when(state.updated_at)),
+            ("moved", ", ".join(filter(None, (when(state.updated_at), firm(state.finality))))),
             ("known-good", f"version {state.marked_version} {mark_of(state)}" if mark_of(state) else ""),
             ("last drill", when(state.last_drill_at) or "never"),
             ("serving", f"{serving_of(state)} instances run it" if serving else "no host reports"),

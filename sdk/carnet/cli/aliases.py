@@ -9,7 +9,7 @@ import click
 
 from carnet.cli.alias_facts import REFERENCE, moved, report, serving_of, show, stale
 from carnet.cli.marks import mark
-from carnet.cli.output import emit, print_table, printable, when
+from carnet.cli.output import emit, entry_of, firm, print_table, printable, when
 from carnet.cli.settings import Group, Settings, pass_settings
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def list_aliases(settings: Settings, reference: str) -> None:
             return
         print_table(
             page,
-            ("alias", "version#", "revision#", "marked#", "protected", "serving", "moved"),
+            ("alias", "version#", "revision#", "marked#", "protected", "serving", "moved", "finality"),
             (
                 (
                     each.reference,
@@ -80,6 +80,7 @@ def list_aliases(settings: Settings, reference: str) -> None:
                     "yes" if each.protected else "",
                     serving_of(each),
                     when(each.updated_at),
+                    firm(each.finality),
                 )
                 for each in found
             ),
@@ -105,7 +106,7 @@ def history(settings: Settings, reference: str, limit: int) -> None:
         {"moves": moves},
         lambda page: print_table(
             page,
-            ("revision#", "from#", "to#", "why", "reason", "note", "by", "promotion", "when"),
+            ("revision#", "from#", "to#", "why", "reason", "note", "by", "promotion", "when", "finality"),
             (
                 (
                     each.revision,
@@ -117,6 +118,7 @@ def history(settings: Settings, reference: str, limit: int) -> None:
                     each.actor,
                     each.promotion,
                     when(each.moved_at),
+                    firm(each.finality),
                 )
                 for each in moves
             ),
@@ -140,7 +142,7 @@ def remove(settings: Settings, reference: str, expected_revision: int | None, no
     emit(
         settings,
         {"removed": reference, "receipt": receipt},
-        lambda page: page.print(f"{reference} is removed (log entry {receipt.receipt.index}, verified)"),
+        lambda page: page.print(f"{reference} is removed (log {entry_of(receipt)})"),
     )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from carnet.cli.dossier_page import print_admission
-from carnet.cli.output import console, emit, print_rules, printable
+from carnet.cli.output import console, emit, entry_of, print_rules, printable
 from carnet.cli.reauthentication import reauthenticate
 from carnet.cli.settings import Command, Settings, pass_settings
 
@@ -136,10 +136,7 @@ def _sign(
 
 def _print_result(page: Console, result: ApprovalResult) -> None:
     page.print(
-        printable(
-            f"{result.meaning}, and written down by {result.target} "
-            f"(log entry {result.receipt.receipt.index}, verified)"
-        )
+        printable(f"{result.meaning}, and written down by {result.target} (log {entry_of(result.receipt)})")
     )
     if result.meaning == "approved" and not result.counts:
         page.print(f"it counts for nothing: {result.target} knows no person behind this identity")

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from carnet.cli.audit_databases import parse_database, with_databases
 from carnet.cli.audit_report import at
 from carnet.cli.audit_report import report as report_command
 from carnet.cli.bom import bom
+from carnet.cli.erase import erase, print_erasures
 from carnet.cli.exit_codes import ExitCode
 from carnet.cli.output import emit, print_fields, print_table, printable, short, when
 from carnet.cli.progress_bars import progress_shown
@@ -18,7 +20,7 @@ from carnet.cli.settings import Group, Settings, pass_settings
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from carnet.audit.report import AuditReport
+    from carnet.audit.report import AuditReport, GlassStatement
     from carnet.client.results import ExportResult
 
 _MEANINGS = {
@@ -69,6 +71,13 @@ audit.add_command(bom)
     type=click.Path(path_type=Path),
     help="Verify a report, JSON: its signature, and every row, derived again from the logs.",
 )
+@click.option(
+    "--database",
+    "databases",
+    multiple=True,
+    metavar="ENV=URL",
+    help="Compare the tables of an environment's live database with its log; may be given several times.",
+)
 @click.pass_context
 @pass_settings
 def verify(
@@ -79,24 +88,28 @@ def verify(
     trust: Path | None,
     environments: tuple[str, ...],
     reported: Path | None,
+    databases: tuple[str, ...],
 ) -> None:
     """Verify every entry, document, signature and decision against the pinned keys.
 
-    With --offline no server is asked, and with --trust as well not even a federation's folder is needed. Exit
-    code 6 unless all of it holds, and unless a report says what the logs say.
+    With --offline no server is asked, and with --trust as well not even a federation's folder is needed. With
+    --database, what a database's tables hold is compared with what its log leads to, by whoever may read that
+    database. Exit code 6 unless all of it holds, and unless a report says what the logs say.
 
     Examples:
       carnet audit verify --as dave
       carnet audit verify --offline ./export --trust pins.json
       carnet audit verify --report changes.json --offline ./export --trust pins.json
+      carnet audit verify --as dave --database prod=postgresql://auditor@db.internal/prod
     """
     if reported is not None:
-        if environments:
-            raise click.UsageError("--environment chooses what to verify, and a report names its own")
+        if environments or databases:
+            raise click.UsageError("--report verifies a report, which names its environments, and no more")
         _verify_report(settings, context, reported, offline=offline, trust=trust)
         return
     if offline is not None and environments:
         raise click.UsageError("--environment chooses registries to ask, and --offline asks none")
+    compared = dict(map(parse_database, databases))
     with progress_shown(settings, unit="entries") as progress:
         if offline is not None:
             from carnet.client import audit_memory as memory  # noqa: PLC0415  loads the verifier
@@ -106,6 +119,7 @@ def verify(
         else:
             with settings.client() as client:
                 report = client.audit_verify(trust=trust, environments=environments, progress=progress)
+        report = with_databases(report, compared, progress)
     emit(settings, report, lambda page: print_audit(page, report))
     if not report.ok:
         context.exit(ExitCode.INTEGRITY)
@@ -130,6 +144,7 @@ def export(settings: Settings, directory: Path, environments: tuple[str, ...]) -
 
 audit.add_command(report_command)
 audit.add_command(at)
+audit.add_command(erase)
 
 
 def _print_export(page: Console, result: ExportResult) -> None:
@@ -173,22 +188,36 @@ def print_audit(page: Console, report: AuditReport) -> None:
     """Print what an audit found, for people."""
     print_table(
         page,
-        ("environment", "entries", "root", "published#", "admitted#", "refused#", "documents#", "last entry"),
+        (
+            "environment",
+            "entries",
+            "final#",
+            "root",
+            "published#",
+            "admitted#",
+            "refused#",
+            "documents#",
+            "erased#",
+            "last entry",
+        ),
         (
             (
                 name,
                 each.size,
+                "" if each.final_size is None else each.final_size,
                 short(each.root),
                 each.published,
                 each.admitted,
                 each.refused,
                 each.documents,
+                each.erased,
                 when(each.last_time),
             )
             for name, each in report.environments.items()
         ),
     )
     _print_broken_glass(page, report)
+    print_erasures(page, report.erasures)
     if report.ok:
         page.print("the audit found nothing wrong: every entry, document and signature was verified")
         return
@@ -214,10 +243,14 @@ def _print_broken_glass(page: Console, report: AuditReport) -> None:
                 ("where", f"{use.environment}, entry {use.index}, {when(use.decided_at)}"),
                 ("what", ", ".join(use.affects)),
                 ("skipped", ", ".join(use.skipped)),
-                *(("by", f"{each.person} ({each.ticket}): {each.reason}") for each in use.statements),
+                *(("by", _broken_by(each)) for each in use.statements),
                 ("review", reviewed if use.review else f"NONE YET{due}"),
             ),
         )
+
+
+def _broken_by(said: GlassStatement) -> str:
+    return f"{said.person} (erased)" if said.erased else f"{said.person} ({said.ticket}): {said.reason}"
 
 
 def _conclusion(report: AuditReport) -> str:

@@ -14,7 +14,7 @@ import click
 from carnet.cli.approvals import must_be_asked
 from carnet.cli.dossier_page import print_admission
 from carnet.cli.durations import Duration
-from carnet.cli.output import console, emit, print_rules, printable
+from carnet.cli.output import console, emit, entry_of, print_rules, printable
 from carnet.cli.reauthentication import reauthenticate
 from carnet.cli.settings import Command, Group, Settings, pass_settings
 
@@ -159,10 +159,7 @@ def _typed(shown: Admission, deed: str) -> None:
 
 def _print_result(page: Console, result: ApprovalResult) -> None:
     page.print(
-        printable(
-            f"{result.meaning}, and written down by {result.target} "
-            f"(log entry {result.receipt.receipt.index}, verified)"
-        )
+        printable(f"{result.meaning}, and written down by {result.target} (log {entry_of(result.receipt)})")
     )
     if result.meaning == "break-glass":
         print_rules(page, [each for each in result.rules if each.status != "PASSED"])

@@ -1,18 +1,21 @@
-"""Commands that other packages of the distribution contribute.
+"""Commands, and checks of the audit, that other packages of the distribution contribute.
 
 Responsible for listing them without importing anything heavy, and for saying which extra brings one whose
-package is not installed. They come through the entry-point group ``carnet.commands``.
+package is not installed. They come through the entry-point groups ``carnet.commands`` and
+``carnet.audit_checks``.
 """
 
 from __future__ import annotations
 
 from importlib.metadata import EntryPoint, entry_points
+from typing import Any
 
 import click
 
 from carnet.errors import InvalidInputError
 
 GROUP = "carnet.commands"
+CHECKS_GROUP = "carnet.audit_checks"
 
 # What help shows, and the extra that brings each: known here so that listing imports none of them.
 KNOWN: dict[str, tuple[str, str]] = {
@@ -25,6 +28,35 @@ KNOWN: dict[str, tuple[str, str]] = {
     "migrate": ("Move metadata, log and blobs to other storage.", "server"),
     "policy": ("Check, test and explain policies.", "policies"),
 }
+
+
+# The checks of the audit, with the extra that brings each.
+_CHECKS = {"tables": "server"}
+
+
+def load_audit_check(name: str) -> Any:
+    """Load a check that the audit makes beside those of the offline verifier.
+
+    Args:
+        name: One of those that are known.
+
+    Returns:
+        The function that makes it.
+
+    Raises:
+        InvalidInputError: It needs a package that is not installed; the message says what to install.
+    """
+    install = f"pip install 'carnet[{_CHECKS[name]}]'"
+    point = next(iter(entry_points(group=CHECKS_GROUP, name=name)), None)
+    if point is None:
+        raise InvalidInputError(f"the audit's check of {name} is not installed: {install}")
+    try:
+        return point.load()
+    except ModuleNotFoundError as error:
+        raise InvalidInputError(
+            f"the audit's check of {name} needs the package {error.name!r}, not installed: {install}",
+            metadata={"package": error.name or ""},
+        ) from error
 
 
 def contributed_entry_points() -> dict[str, EntryPoint]:

@@ -10,7 +10,7 @@ from carnet.cli.version_page import print_evidence
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from carnet.client.results import Admission
+    from carnet.client.results import Admission, Approval
 
 
 def print_admission(page: Console, shown: Admission) -> None:
@@ -67,7 +67,7 @@ def print_admission(page: Console, shown: Admission) -> None:
             ("who", "said", "reason", "when"),
             (
                 (
-                    each.signer or f"{each.approver} (key not pinned here)",
+                    each.signer or f"{each.approver} ({_unverified(each)})",
                     each.meaning,
                     each.reason,
                     when(each.received_at),
@@ -75,6 +75,10 @@ def print_admission(page: Console, shown: Admission) -> None:
                 for each in shown.approvals
             ),
         )
+
+
+def _unverified(said: Approval) -> str:
+    return "signature erased" if said.erased else "key not pinned here"
 
 
 def _alias(shown: Admission) -> str:

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 def environments(settings: Settings) -> None:
     """Show every environment, whether it answers, and your roles in it.
 
-    What each says of its keys is compared with what is pinned. A policy or trust document that stands in an
-    environment's files and was refused is told of in a line of its own.
+    What each says of its keys is compared with what is pinned. Final is what a quorum of the pinned witnesses
+    cosigned. Alarms about a log that was changed or has two histories, and a policy or trust document that
+    stands in an environment's files and was refused, are told of in lines of their own.
 
     Example:
       carnet environments --as bob
@@ -36,7 +37,7 @@ def environments(settings: Settings) -> None:
 def _print(page: Console, found: Sequence[Environment]) -> None:
     print_table(
         page,
-        ("environment", "address", "state", "carries to", "policy", "entries", "your roles"),
+        ("environment", "address", "state", "carries to", "policy", "entries", "final#", "your roles"),
         (
             (
                 each.name,
@@ -45,6 +46,7 @@ def _print(page: Console, found: Sequence[Environment]) -> None:
                 ", ".join(each.targets),
                 short(each.policy_digest),
                 each.log_size if each.reachable else "",
+                "" if each.final_size is None else each.final_size,
                 ", ".join(each.roles),
             )
             for each in found
@@ -59,3 +61,7 @@ def _print(page: Console, found: Sequence[Environment]) -> None:
                 ),
                 soft_wrap=True,
             )
+        for alarm in each.alarms:
+            what = f"{alarm.kind} of {alarm.origin}: {alarm.message}"
+            told = f"ALARM in {each.name}, {when(alarm.raised_at)}: {what}"
+            page.print(printable(told), style="bold red", soft_wrap=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from carnet.cli.output import emit, print_fields, printable
+from carnet.cli.output import emit, entry_of, print_fields, printable
 from carnet.cli.settings import Command, Group, Settings, pass_settings
 from carnet.cli.version_page import print_evidence
 
@@ -133,7 +133,7 @@ def _print_added(page: Console, added: AttestResult) -> None:
             ("result", found.result),
             ("signed by", found.signer or f"key not pinned here ({found.stated_signer or 'unknown'})"),
             ("counts here", "yes" if found.trusted else "no: the signer is not trusted for it"),
-            ("log", f"entry {added.receipt.receipt.index}, verified"),
+            ("log", entry_of(added.receipt)),
         ),
     )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from carnet.cli.output import emit, print_table, when
+from carnet.cli.output import emit, entry_of, print_table, when
 from carnet.cli.settings import Group, Settings, pass_settings
 
 if TYPE_CHECKING:
@@ -48,13 +48,13 @@ def set_hold(
     expires_at = until.replace(tzinfo=UTC) if until is not None else None
     with settings.client() as client:
         result = client.place_hold(reference, reason, expires_at=expires_at, request_id=request_id)
-    held, index = result.hold, result.receipt.receipt.index
+    held = result.hold
     end = f" until {when(held.expires_at)}" if held.expires_at else ""
     emit(
         settings,
         result,
         lambda page: page.print(
-            f"{held.reference} is held{end} by hold {held.hold} (log entry {index}, verified)"
+            f"{held.reference} is held{end} by hold {held.hold} (log {entry_of(result.receipt)})"
         ),
     )
 
@@ -72,12 +72,11 @@ def release_hold(settings: Settings, reference: str, number: int, reason: str) -
     """
     with settings.client() as client:
         result = client.release_hold(reference, number, reason)
-    index = result.receipt.receipt.index
     emit(
         settings,
         result,
         lambda page: page.print(
-            f"hold {number} on {result.hold.reference} is released (log entry {index}, verified)"
+            f"hold {number} on {result.hold.reference} is released (log {entry_of(result.receipt)})"
         ),
     )
 

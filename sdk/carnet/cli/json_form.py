@@ -63,6 +63,7 @@ def _receipt(value: Any) -> dict[str, Any]:
         "environment": value.environment,
         "log_index": value.receipt.index,
         "tree_size": value.receipt.tree_size,
+        "finality": str(value.finality),
         "type": str(value.entry.type),
         "time": format_time(value.entry.time),
         "actor": value.entry.actor.subject,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from carnet.cli.output import emit, when
+from carnet.cli.output import emit, entry_of, when
 from carnet.cli.settings import Command, Settings, pass_settings
 
 if TYPE_CHECKING:
@@ -61,4 +61,4 @@ def _changed(change: MarkChange) -> str:
         told = f"version {state.marked_version} is marked as known-good for {state.reference}{before}"
     else:
         told = f"no version is marked for {state.reference} any more; it was version {old}"
-    return f"{told} (log entry {change.receipt.receipt.index}, verified)"
+    return f"{told} (log {entry_of(change.receipt)})"

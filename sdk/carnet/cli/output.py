@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from carnet.cli.settings import Settings
-    from carnet.client.results import RuleResult
+    from carnet.client.results import RuleResult, VerifiedReceipt
+    from carnet.translog.finality import Finality
 
 _WIDTH_OF_FILES = 200
 _SHOWN_DIGEST = 12
@@ -152,6 +153,16 @@ def _values(rule: RuleResult) -> str:
 def short(digest: str) -> str:
     """Return the beginning of a digest, enough to tell it from others."""
     return digest[:_SHOWN_DIGEST]
+
+
+def entry_of(receipt: VerifiedReceipt) -> str:
+    """Return which entry of a log a receipt proves, and whether it is final: ``entry 7, verified, final``."""
+    return ", ".join((f"entry {receipt.receipt.index}", "verified", *filter(None, [firm(receipt.finality)])))
+
+
+def firm(finality: Finality | None) -> str:
+    """Return whether something is final; empty where no quorum of witnesses is asked, or nobody told."""
+    return "" if finality in {None, "unspecified"} else str(finality)
 
 
 def when(moment: datetime | None) -> str:

@@ -42,6 +42,7 @@ DEFAULT_SECONDS = 600.0
     help="Ask although rules stand open that people must break the glass for.",
 )
 @click.option("--wait", "waits", is_flag=True, help="Wait for the end, or for the timeout.")
+@click.option("--final", is_flag=True, help="Wait until its admission is final: witnessed by a quorum.")
 @click.option(
     "--timeout",
     type=Duration(),
@@ -62,12 +63,15 @@ def promote(
     dry_run: bool,
     emergency: bool,
     waits: bool,
+    final: bool,
     timeout: float,
 ) -> None:
     """Ask for the version REF to be brought into another environment, signed with your key.
 
     The target decides by its own policy. With --wait the exit code tells the end: 0 admitted, 5 refused or
-    still waiting at the timeout. With --dry-run it is 5 where a rule fails, or awaits more than people.
+    still waiting at the timeout. With --final it waits on, until the admission, which is in force by then, is
+    witnessed by a quorum of the pinned witnesses: 5 where it is not in time. With --dry-run it is 5 where a
+    rule fails, or awaits more than people.
 
     Examples:
       carnet promote dev/risk/fraud@3 --to staging --wait
@@ -87,12 +91,12 @@ def promote(
             emit(settings, answer_of(promotion), lambda page: _print_dry_run(page, promotion))
             context.exit(exit_code_of_dry_run(promotion.rules))
         say(settings, headline(promotion))
-        if waits:
+        if waits or final:
             with updates_shown(settings) as on_update:
-                promotion = client.wait(promotion.id, timeout=timeout, on_update=on_update)
+                promotion = client.wait(promotion.id, timeout=timeout, on_update=on_update, final=final)
     emit(settings, answer_of(promotion), lambda page: print_outcome(page, promotion))
-    if waits:
-        context.exit(exit_code_of_end(promotion))
+    if waits or final:
+        context.exit(exit_code_of_end(promotion, final=final))
 
 
 def answer_of(promotion: Promotion) -> dict[str, Any]:

@@ -10,9 +10,20 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from carnet.cli.exit_codes import ExitCode, exit_code_of_reason
-from carnet.cli.output import print_fields, print_rules, print_table, printable, say, short, size, when
+from carnet.cli.output import (
+    entry_of,
+    print_fields,
+    print_rules,
+    print_table,
+    printable,
+    say,
+    short,
+    size,
+    when,
+)
 from carnet.cli.progress_bars import progress_shown
 from carnet.client.results import PromotionState
+from carnet.translog.finality import Finality
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -60,7 +71,7 @@ def outcome(promotion: Promotion) -> str:
     where = f"{promotion.target}/{promotion.reference.namespace}/{promotion.reference.model}"
     match promotion.state:
         case PromotionState.SUCCEEDED:
-            logged = f" (log entry {promotion.receipt.receipt.index}, verified)" if promotion.receipt else ""
+            logged = f" (log {entry_of(promotion.receipt)})" if promotion.receipt else ""
             return f"admitted: {where}@{promotion.reference.version}{_moved(promotion)}{logged}"
         case PromotionState.REJECTED:
             return f"rejected by {promotion.target}'s policy: {promotion.message}"
@@ -147,11 +158,12 @@ def print_promotions(page: Console, promotions: Iterable[Promotion]) -> None:
     )
 
 
-def exit_code_of_end(promotion: Promotion) -> ExitCode:
-    """Return what a promotion's state means to a script that waited for it."""
+def exit_code_of_end(promotion: Promotion, *, final: bool = False) -> ExitCode:
+    """Return what a promotion's state means to a script that waited for it, or for it to be final."""
     match promotion.state:
         case PromotionState.SUCCEEDED:
-            return ExitCode.DONE
+            is_final = promotion.receipt is not None and promotion.receipt.finality is Finality.FINAL
+            return ExitCode.GATE if final and not is_final else ExitCode.DONE
         case PromotionState.FAILED:
             return exit_code_of_reason(promotion.error_reason)
     return ExitCode.GATE

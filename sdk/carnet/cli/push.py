@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from carnet.cli.output import emit, print_fields, size
+from carnet.cli.output import emit, entry_of, print_fields, size
 from carnet.cli.progress_bars import progress_shown
 from carnet.cli.settings import Command, Settings, pass_settings
 
@@ -53,7 +53,7 @@ def push(
             (
                 ("bundle", result.bundle_digest),
                 ("size", size(result.size_bytes)),
-                ("log", f"entry {result.receipt.receipt.index}, verified"),
+                ("log", entry_of(result.receipt)),
                 ("next", f"carnet attest {result.reference} --type test-result --file FILE"),
             ),
         )

@@ -159,6 +159,13 @@ def print_verdict(page: Console, verdict: ReportVerdict) -> None:
             ("table", "row#", "what differs"),
             ((each.table or "report", each.row or "", each.message) for each in verdict.differences),
         )
+    if verdict.erased:
+        page.print(
+            "ERASED SINCE: what these rows say of it rests on the signature alone", style="bold yellow"
+        )
+        print_table(
+            page, ("table", "row#", "what"), ((each.table, each.row, each.message) for each in verdict.erased)
+        )
     if verdict.ok:
         page.print("the report says what the logs say, row by row")
     elif not verdict.differences and not verdict.audit.ok:

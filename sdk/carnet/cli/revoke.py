@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from carnet.cli.output import emit
+from carnet.cli.output import emit, entry_of
 from carnet.cli.settings import Command, Settings, pass_settings
 
 
@@ -25,7 +25,5 @@ def revoke(settings: Settings, reference: str, reason: str) -> None:
     emit(
         settings,
         result,
-        lambda page: page.print(
-            f"{result.version.reference} is revoked (log entry {result.receipt.receipt.index}, verified)"
-        ),
+        lambda page: page.print(f"{result.version.reference} is revoked (log {entry_of(result.receipt)})"),
     )

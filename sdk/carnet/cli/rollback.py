@@ -10,7 +10,7 @@ from carnet.cli.alias_facts import moved
 from carnet.cli.aliases import DEFAULT_ALIAS
 from carnet.cli.durations import Duration
 from carnet.cli.exit_codes import ExitCode
-from carnet.cli.output import emit, say, when
+from carnet.cli.output import emit, entry_of, say, when
 from carnet.cli.settings import Command, Settings, pass_settings
 
 if TYPE_CHECKING:
@@ -145,8 +145,7 @@ def _show(page: Console, change: AliasChange, state: Alias | None) -> None:
 def _show_drill(page: Console, drill: Drill) -> None:
     page.print(
         f"{drill.alias.reference} went back to version {drill.drilled_version} and forward to version "
-        f"{drill.alias.version} again (log entries {drill.back.receipt.index} and "
-        f"{drill.forward.receipt.index}, verified)"
+        f"{drill.alias.version} again (log {entry_of(drill.back)}, and {entry_of(drill.forward)})"
     )
     _show_check(page, drill.check)
 

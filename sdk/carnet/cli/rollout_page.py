@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from carnet.cli.durations import percentage, spoken
-from carnet.cli.output import number, print_fields, print_table, say, short, when
+from carnet.cli.output import entry_of, number, print_fields, print_table, say, short, when
 from carnet.cli.progress_bars import progress_shown
 from carnet.rollouts import RolloutState
 
@@ -89,7 +89,7 @@ def print_started(page: Console, change: RolloutChange) -> None:
     if change.receipt is None:
         page.print("nothing was begun: this was a dry run")
     else:
-        page.print(f"it has begun (log entry {change.receipt.receipt.index}, verified)")
+        page.print(f"it has begun (log {entry_of(change.receipt)})")
 
 
 def _afterwards(rollout: Rollout) -> str:
@@ -209,7 +209,7 @@ def _change(comparison: MetricComparison) -> str:
 def print_changed(page: Console, change: RolloutChange) -> None:
     """Print a rollout after somebody changed it."""
     rollout = change.rollout
-    logged = f" (log entry {change.receipt.receipt.index}, verified)" if change.receipt else ""
+    logged = f" (log {entry_of(change.receipt)})" if change.receipt else ""
     page.print(f"{headline(rollout)} is {rollout.state}: {rollout.message}{logged}")
 
 

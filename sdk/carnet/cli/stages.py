@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from carnet.cli.output import emit, print_table, when
+from carnet.cli.output import emit, entry_of, print_table, when
 from carnet.cli.settings import Command, Settings, pass_settings
 from carnet.stages import BY_HAND, Stage
 
@@ -116,8 +116,8 @@ def archive(
 
 
 def _print_staged(page: Console, result: StageResult) -> None:
-    version, index = result.version, result.receipt.receipt.index
-    page.print(f"{version.reference} is {version.stage} (log entry {index}, verified)")
+    version = result.version
+    page.print(f"{version.reference} is {version.stage} (log {entry_of(result.receipt)})")
 
 
 def _print_archived(page: Console, found: Sequence[ArchivedVersion], *, dry_run: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from carnet.cli.marks import mark_of
-from carnet.cli.output import number, print_fields, print_table, short, size, when
+from carnet.cli.output import entry_of, number, print_fields, print_table, short, size, when
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -95,7 +95,7 @@ def print_version(
             ("came from", version.source or "published here"),
             ("promotion", version.promotion),
             ("arrived", when(version.created_at)),
-            ("log", f"entry {found.receipt.receipt.index}, verified"),
+            ("log", entry_of(found.receipt)),
             ("owner", manifest.owner),
             ("description", manifest.description),
             *(("caveat", each) for each in manifest.caveats),

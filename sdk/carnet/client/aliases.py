@@ -7,6 +7,7 @@ call is the same call, and comes back with the verified receipt of its entry.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -21,6 +22,7 @@ from carnet.errors import UnavailableError
 from carnet.references import Reference, check_version_number
 from carnet.registry.v1 import aliases_pb2
 from carnet.translog.entry import EntryType
+from carnet.translog.finality import finality_at
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -51,8 +53,12 @@ class Aliases(AliasFacts, AliasMarks):
         wanted = reference_to(reference, want="model")
         registry = self._registry(wanted.environment)
         request = aliases_pb2.ListAliasesRequest(parent=wanted.model_name)
-        found = await all_pages(registry, registry.aliases.ListAliases, request, "aliases")
-        return tuple(alias_of(each, wanted.environment) for each in found)
+        found, final_size = await asyncio.gather(
+            all_pages(registry, registry.aliases.ListAliases, request, "aliases"),
+            self._final_size(wanted.environment),
+        )
+        aliases = [alias_of(each, wanted.environment) for each in found]
+        return tuple(replace(each, finality=finality_at(each.log_index, final_size)) for each in aliases)
 
     async def alias(self, reference: str | Reference) -> Alias:
         """Read one alias.
@@ -64,7 +70,11 @@ class Aliases(AliasFacts, AliasMarks):
             NotFoundError: There is no such alias.
             CarnetError: The call failed; the class says how.
         """
-        return await self._read_alias(alias_reference(reference))
+        wanted = alias_reference(reference)
+        alias, final_size = await asyncio.gather(
+            self._read_alias(wanted), self._final_size(wanted.environment)
+        )
+        return replace(alias, finality=finality_at(alias.log_index, final_size))
 
     async def alias_history(self, reference: str | Reference, *, limit: int = 0) -> tuple[AliasMove, ...]:
         """List an alias's moves, the newest first.
@@ -80,8 +90,12 @@ class Aliases(AliasFacts, AliasMarks):
         wanted = alias_reference(reference)
         registry = self._registry(wanted.environment)
         request = aliases_pb2.ListAliasMovesRequest(parent=wanted.resource_name)
-        found = await all_pages(registry, registry.aliases.ListAliasMoves, request, "moves", limit=limit)
-        return tuple(alias_move_of(each) for each in found)
+        found, final_size = await asyncio.gather(
+            all_pages(registry, registry.aliases.ListAliasMoves, request, "moves", limit=limit),
+            self._final_size(wanted.environment),
+        )
+        moves = [alias_move_of(each) for each in found]
+        return tuple(replace(each, finality=finality_at(each.log_index, final_size)) for each in moves)
 
     async def set_alias(
         self,
@@ -120,10 +134,9 @@ class Aliases(AliasFacts, AliasMarks):
                 request_id=uuid4().hex,
             ),
         )
-        return AliasChange(
-            alias=alias_of(answer.alias, wanted.environment),
-            receipt=self._move_receipt(answer.receipt, wanted, answer.alias.version),
-        )
+        receipt = self._move_receipt(answer.receipt, wanted, answer.alias.version)
+        alias = alias_of(answer.alias, wanted.environment)
+        return AliasChange(alias=replace(alias, finality=receipt.finality), receipt=receipt)
 
     async def delete_alias(
         self, reference: str | Reference, *, expected_revision: int | None = None, note: str = ""
@@ -204,9 +217,11 @@ class Aliases(AliasFacts, AliasMarks):
                 accept_untested=accept_untested,
             ),
         )
+        receipt = self._move_receipt(answer.receipt, wanted, answer.alias.version)
+        alias = alias_of(answer.alias, wanted.environment)
         return AliasChange(
-            alias=alias_of(answer.alias, wanted.environment),
-            receipt=self._move_receipt(answer.receipt, wanted, answer.alias.version),
+            alias=replace(alias, finality=receipt.finality),
+            receipt=receipt,
             rolled_back_version=answer.rolled_back_version,
             check=check_of(answer.check) if answer.HasField("check") else None,
         )

@@ -44,6 +44,7 @@ from carnet.translog.entry import EntryType
 if TYPE_CHECKING:
     from carnet.bundle.manifest import Manifest
     from carnet.client.federation import PinnedEnvironment
+    from carnet.client.results import VerifiedReceipt
     from carnet.signing.approval import Meaning
     from carnet.signing.dsse import Envelope
 
@@ -246,6 +247,20 @@ class Approvals(EvidenceOperations, Promotions):
             decision_subject=subject_of(message.decision) if decided else "",
             skipped=decided.skipped if decided else (),
             by_rollout=message.by_rollout,
+            decision_receipt=self._decision_receipt(message, promotion, environment),
+        )
+
+    def _decision_receipt(
+        self, message: admission_pb2.Admission, promotion: str, environment: str
+    ) -> VerifiedReceipt | None:
+        if not message.decision_receipt.entry:
+            return None
+        return checked_receipt(
+            message.decision_receipt,
+            self.federation.environment(environment),
+            types=(EntryType.DECISION_MADE,),
+            subject={"promotion": promotion, "bundle_digest": message.bundle_digest},
+            new="PASSED" if admission_state_of(message.state) == "admitted" else "FAILED",
         )
 
     async def _manifest_at_source(
@@ -274,6 +289,7 @@ class Approvals(EvidenceOperations, Promotions):
             reason=message.reason,
             signer=checked_approval_signer(message, self.federation),
             received_at=time_of(message.create_time),
+            erased=message.erased,
         )
 
 

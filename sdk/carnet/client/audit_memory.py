@@ -51,6 +51,8 @@ def federation_pins(federation: Federation) -> Pins:
                     "log_key": each.log.vkey,
                     "signing_keys": [key.pem for key in each.signing_keys.values()],
                     "signing_authority": each.authority.pem.decode() if each.authority else None,
+                    "witness_key": each.witness_key.vkey if each.witness_key else None,
+                    "witnesses": each.witnesses.text or None,
                 }
                 for name, each in federation.environments.items()
             },

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from carnet.audit.export import ExportWriter
+from carnet.audit.held import HeldCopy
+from carnet.client.audit_cut import cut_of
 from carnet.client.audit_memory import (
     earlier_checkpoints,
     federation_pins,
@@ -28,7 +30,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from carnet.audit.report import AuditReport
+    from carnet.client.audit_cut import Cut
     from carnet.client.progress import Progress
+
+_ROUNDS = 3
 
 
 class Auditing(Session):
@@ -58,15 +63,27 @@ class Auditing(Session):
             ProofInvalidError: A registry answered with no checkpoint; whose it is, the verifier says.
             CarnetError: The call failed; the class says how.
         """
-        writer = ExportWriter(Path(directory))
+        folder = Path(directory)
+        names = environments or tuple(self.federation.environments)
         entries: dict[str, int] = {}
         documents: dict[str, int] = {}
-        for name in environments or tuple(self.federation.environments):
-            self.federation.environment(name)
-            export = await asyncio.to_thread(writer.environment, name)
-            copy = LogCopy(self._registry(name), export, manifests=manifests, progress=progress)
-            entries[name], documents[name] = await copy_environment(copy, export)
-        return ExportResult(directory=Path(directory), entries=entries, documents=documents)
+        cuts = await self._cuts(names)
+        for _ in range(_ROUNDS):
+            lacking = []
+            for name, cut in cuts.items():
+                export = await asyncio.to_thread(ExportWriter(folder).environment, name)
+                held = HeldCopy(folder / name) if name in entries else None
+                copy = LogCopy(
+                    self._registry(name), export, held=held, manifests=manifests, cut=cut, progress=progress
+                )
+                entries[name], documents[name] = await copy_environment(copy, export)
+                lacking += [name] if copy.lacks_documents else []
+            # What is missing without a word may have been erased meanwhile: a later cut has the entry for it.
+            later = await self._cuts(names) if lacking else cuts
+            if all(later[name].size <= cuts[name].size for name in lacking):
+                break
+            cuts = later
+        return ExportResult(directory=folder, entries=entries, documents=documents)
 
     async def audit_verify(
         self,
@@ -111,3 +128,10 @@ class Auditing(Session):
         if report.ok:
             await asyncio.to_thread(remember, memory, report)
         return report
+
+    async def _cuts(self, environments: Sequence[str]) -> dict[str, Cut]:
+        pinned = {name: self.federation.environment(name) for name in environments}
+        return await cut_of(
+            {name: self._registry(name) for name in pinned},
+            witnessed=frozenset(name for name, each in pinned.items() if each.witnesses.demands_witnesses),
+        )

@@ -88,6 +88,8 @@ class Client:
     purge = _forwarded(AsyncClient.purge)
     place_hold = _forwarded(AsyncClient.place_hold)
     release_hold = _forwarded(AsyncClient.release_hold)
+    entry_note = _forwarded(AsyncClient.entry_note)
+    erase_document = _forwarded(AsyncClient.erase_document)
     holds = _forwarded(AsyncClient.holds)
     hygiene = _forwarded(AsyncClient.hygiene)
 

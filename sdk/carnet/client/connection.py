@@ -29,6 +29,7 @@ from carnet.registry.v1 import (
     retention_pb2_grpc,
     rollouts_pb2_grpc,
     search_pb2_grpc,
+    stamps_pb2_grpc,
     witness_pb2_grpc,
 )
 from carnet.sync.v1 import compliance_pb2_grpc, environments_pb2_grpc, promotions_pb2_grpc
@@ -111,6 +112,7 @@ class RegistryConnection(_Connection):
         self.evidence = evidence_pb2_grpc.EvidenceServiceStub(self.channel)
         self.admission = admission_pb2_grpc.AdmissionServiceStub(self.channel)
         self.release = admission_pb2_grpc.ReleaseServiceStub(self.channel)
+        self.stamps = stamps_pb2_grpc.StampServiceStub(self.channel)
         self.retention = retention_pb2_grpc.RetentionServiceStub(self.channel)
         self.identity = identity_pb2_grpc.IdentityServiceStub(self.channel)
         self.log = log_pb2_grpc.LogServiceStub(self.channel)

@@ -9,7 +9,8 @@ import asyncio
 from datetime import UTC
 from typing import TYPE_CHECKING
 
-from carnet.client.results import Environment, RefusedDocument
+from carnet.client.messages import time_of
+from carnet.client.results import Alarm, Environment, RefusedDocument, WitnessStanding
 from carnet.client.session import Session
 from carnet.errors import CarnetError
 from carnet.registry.v1 import environment_pb2
@@ -46,6 +47,7 @@ class Environments(Session):
     async def _environment(self, pinned: PinnedEnvironment, targets: tuple[str, ...]) -> Environment:
         message = environment_pb2.Environment()
         problem = ""
+        final_size: int | None = None
         try:
             registry = self._registry(pinned.name)
             answer = await registry.call(
@@ -55,6 +57,7 @@ class Environments(Session):
             )
             message = answer.environment
             problem = _difference(message, pinned)
+            final_size = await self._final_size(pinned.name)
         except CarnetError as error:
             problem = error.message
         return Environment(
@@ -76,6 +79,26 @@ class Environments(Session):
                     name=each.name, reason=each.reason, refused_at=each.refused_at.ToDatetime(UTC)
                 )
                 for each in message.refused_documents
+            ),
+            final_size=final_size,
+            witnesses=tuple(
+                WitnessStanding(
+                    name=each.name,
+                    size=each.size,
+                    cosigned_at=time_of(each.cosign_time),
+                    problem=each.problem,
+                )
+                for each in message.witnesses
+            ),
+            alarms=tuple(
+                Alarm(
+                    kind=each.kind,
+                    origin=each.origin,
+                    message=each.message,
+                    raised_at=time_of(each.raise_time),
+                    log_index=each.log_index,
+                )
+                for each in message.alarms
             ),
         )
 

@@ -22,6 +22,7 @@ from carnet.signing.fields import FrozenModel, Many
 from carnet.signing.key_reference import KeyDocument, KeyReference
 from carnet.signing.keys import VerificationKey
 from carnet.translog.keys import LogVerifier
+from carnet.translog.witness_policy import WitnessPolicy, parse_pinned_policy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,6 +55,8 @@ class _EnvironmentDocument(FrozenModel):
     other_signing_keys: Many[str] = ()
     bearer_endpoint: _Endpoint | None = None
     signing_authority: str | None = None
+    witness_key: str | None = None
+    witnesses: str = ""
 
 
 class _SyncDocument(FrozenModel):
@@ -104,6 +107,8 @@ class PinnedEnvironment:
         other_signing_keys: Keys that it signed them with before, or will after, while one takes over.
         bearer_endpoint: Where its registry serves callers with OIDC tokens; empty for nowhere.
         authority: Who certifies the keys of its jobs, each for one signature; None for nobody.
+        witness_key: The key by which it cosigns the logs of others; None for none.
+        witnesses: Who must have cosigned a checkpoint of its log for that to be final.
     """
 
     name: str
@@ -114,6 +119,8 @@ class PinnedEnvironment:
     bearer_endpoint: str = ""
     authority: SigningAuthority | None = None
     other_signing_keys: tuple[VerificationKey, ...] = ()
+    witness_key: LogVerifier | None = None
+    witnesses: WitnessPolicy = field(default_factory=WitnessPolicy, repr=False)
 
     @property
     def signing_keys(self) -> dict[str, VerificationKey]:
@@ -406,15 +413,18 @@ def _pinned_environment(name: str, part: _EnvironmentDocument, *, name_of_file: 
     where = f"{name_of_file}: environments.{name}"
     try:
         check_name(name, field="environments")
+        log = LogVerifier.parse(part.log_key)
         return PinnedEnvironment(
             name=name,
             endpoint=part.endpoint,
             server_name=part.server_name,
-            log=LogVerifier.parse(part.log_key),
+            log=log,
             signing_key=VerificationKey.from_pem(part.signing_key),
             other_signing_keys=tuple(map(VerificationKey.from_pem, part.other_signing_keys)),
             bearer_endpoint=part.bearer_endpoint or "",
             authority=SigningAuthority.from_pem(part.signing_authority) if part.signing_authority else None,
+            witness_key=LogVerifier.parse(part.witness_key) if part.witness_key else None,
+            witnesses=parse_pinned_policy(part.witnesses, log, name="witnesses"),
         )
     except CarnetError as error:
         raise DocumentInvalidError(f"{where}: {error.message}", metadata={"field": where}) from error

@@ -297,9 +297,7 @@ def add_approval(graph: GraphBuilder, approval: Approval, *, target: str) -> str
         approval.digest,
         f"{approval.person or approval.approver} {approval.meaning}",
         standing="verified" if approval.signer else "stated",
-        basis=f"signature by {approval.signer}"
-        if approval.signer
-        else f"{target} says that {approval.approver} signed it, with a key that is not pinned here",
+        basis=_basis_of(approval, target),
         attributes={
             "digest": approval.digest,
             "approver": approval.approver,
@@ -308,8 +306,17 @@ def add_approval(graph: GraphBuilder, approval: Approval, *, target: str) -> str
             "reason": approval.reason,
             "signer": approval.signer,
             "received_at": _time(approval.received_at),
+            **({"erased": True} if approval.erased else {}),
         },
     )
+
+
+def _basis_of(approval: Approval, target: str) -> str:
+    if approval.signer:
+        return f"signature by {approval.signer}"
+    if approval.erased:
+        return f"{target} says that {approval.approver} signed it; what was signed was erased"
+    return f"{target} says that {approval.approver} signed it, with a key that is not pinned here"
 
 
 def _place(reference: Reference) -> dict[str, Value | None]:

@@ -10,17 +10,19 @@ import asyncio
 import itertools
 from typing import TYPE_CHECKING
 
+from carnet.client.audit_cut import newest
 from carnet.errors import CarnetError, InternalError, NotFoundError, PermissionDeniedError
 from carnet.references import ResourceName
 from carnet.registry.v1 import log_pb2, models_pb2
-from carnet.translog.checkpoint import unverified_checkpoint
 from carnet.translog.entry import EntryType, parse_entry
+from carnet.translog.erasure import erased_document
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from carnet.audit.export import EnvironmentExport
     from carnet.audit.held import HeldCopy
+    from carnet.client.audit_cut import Cut
     from carnet.client.connection import RegistryConnection
     from carnet.client.progress import Progress
 
@@ -40,7 +42,12 @@ class LogCopy:
             for fetching everything.
         manifests: Whether the manifests of the versions that arrived are copied as documents too, as far as
             this identity may read them.
+        cut: Up to where the log is copied; None for its newest checkpoint.
         progress: Told of the stage ``copying ENV``, in entries.
+
+    Attributes:
+        lacks_documents: Whether documents are missing of which no copied entry says that they were erased. An
+            entry after the copy's end may say so, of a document that was erased while the log was copied.
     """
 
     def __init__(
@@ -50,20 +57,23 @@ class LogCopy:
         *,
         held: HeldCopy | None = None,
         manifests: bool = False,
+        cut: Cut | None = None,
         progress: Progress | None = None,
     ) -> None:
         self._registry = registry
         self._export = export
         self._held = held
         self._manifests = manifests
+        self._cut = cut
         self._progress = progress
         self._entries = 0
         self._wanted: dict[str, None] = {}
         self._arrived: dict[str, str] = {}
         self._erased: set[str] = set()
+        self.lacks_documents = False
 
     async def run(self) -> tuple[int, int]:
-        """Copy the log as far as its newest checkpoint covers it.
+        """Copy the log as far as its checkpoint covers it.
 
         Returns:
             How many entries and how many documents the copy has.
@@ -72,15 +82,20 @@ class LogCopy:
             ProofInvalidError: The registry answered with no checkpoint.
             CarnetError: A call or writing failed; the class says how.
         """
-        answer = await self._registry.call(self._registry.log.GetCheckpoint, log_pb2.GetCheckpointRequest())
-        size = unverified_checkpoint(answer.checkpoint).size
+        cut = self._cut or await newest(self._registry)
+        size = cut.size
         if self._held is not None:
             await asyncio.to_thread(self._take_held, self._held, size)
         await self._fetch_entries(size)
-        await asyncio.to_thread(self._export.finish_log, answer.checkpoint)
+        await asyncio.to_thread(self._export.finish_log, cut.checkpoint, cut.witnessed)
         missing, found = await asyncio.to_thread(self._take_held_documents)
         for start in range(0, len(missing), _DOCUMENTS_PER_CALL):
-            found += await self._fetch_documents(missing[start : start + _DOCUMENTS_PER_CALL])
+            asked = missing[start : start + _DOCUMENTS_PER_CALL]
+            # An answer has so many bytes at most: what it leaves out is asked for until nothing more comes.
+            while asked and (there := await self._fetch_documents(asked)):
+                found += len(there)
+                asked = [digest for digest in asked if digest not in there]
+            self.lacks_documents |= not self._erased.issuperset(asked)
         versions = await asyncio.to_thread(self._take_held_manifests)
         for start in range(0, len(versions), _MANIFESTS_AT_ONCE):
             batch = versions[start : start + _MANIFESTS_AT_ONCE]
@@ -154,8 +169,9 @@ class LogCopy:
         except CarnetError:
             return  # The verifier names it.
         self._wanted.update(dict.fromkeys(entry.documents))
-        if "document" in entry.subject:
-            self._erased.add(str(entry.subject["document"]))
+        erased = erased_document(entry)
+        if erased is not None:
+            self._erased.add(erased)
         if self._manifests and entry.type in _ARRIVALS:
             self._note_arrival(entry.subject)
 
@@ -165,8 +181,8 @@ class LogCopy:
             version = str(ResourceName(namespace, model, int(subject["version"])))
             self._arrived[version] = str(subject.get("bundle_digest", ""))
 
-    async def _fetch_documents(self, digests: list[str]) -> int:
-        """Fetch some documents; where all of them are too much for one message, in halves."""
+    async def _fetch_documents(self, digests: list[str]) -> set[str]:
+        """Fetch some documents, in halves where they are too much for one message, and return which came."""
         try:
             answer = await self._registry.call(
                 self._registry.log.BatchGetDocuments, log_pb2.BatchGetDocumentsRequest(digests=digests)
@@ -176,13 +192,13 @@ class LogCopy:
                 raise
             middle = len(digests) // 2
             first = await self._fetch_documents(digests[:middle])
-            return first + await self._fetch_documents(digests[middle:])
+            return first | await self._fetch_documents(digests[middle:])
         for document in answer.documents:
             if document.digest not in digests:
                 raise InternalError(f"{self._registry.peer} answered with a document that was not asked for")
             # One that is damaged gets another name by its digest, and the verifier misses it under its own.
             await asyncio.to_thread(self._export.add_document, document.data)
-        return len(answer.documents)
+        return {document.digest for document in answer.documents}
 
 
 async def copy_environment(copy: LogCopy, export: EnvironmentExport) -> tuple[int, int]:

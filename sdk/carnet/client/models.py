@@ -7,6 +7,7 @@ pinned keys before anybody sees it; lists are what a registry states.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from carnet.bundle.contract import contract_changes
@@ -190,14 +191,16 @@ class Models(Session):
             raise InternalError(f"{wanted.environment} was asked for {wanted} and answered with {reference}")
         manifest = checked_manifest(answer.version, reference)
         signer = checked_signature(answer.version.signature, manifest, self.federation)
+        receipt = self._pointer_receipt(wanted, version, answer)
+        alias = alias_of(answer.alias, wanted.environment) if wanted.alias else None
         return ResolvedVersion(
             reference=reference,
             version=version,
             manifest=manifest,
             signature=answer.version.signature,
             signer=signer,
-            alias=alias_of(answer.alias, wanted.environment) if wanted.alias else None,
-            receipt=self._pointer_receipt(wanted, version, answer),
+            alias=replace(alias, finality=receipt.finality) if alias else None,
+            receipt=receipt,
         )
 
     def _pointer_receipt(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -24,12 +25,21 @@ from carnet.client.models import Models
 from carnet.client.paging import all_pages
 from carnet.client.results import Promotion, PromotionState, PromotionUpdate
 from carnet.client.verification import checked_decision, checked_receipt
-from carnet.errors import InvalidInputError, StatementInvalidError, UnavailableError
+from carnet.errors import (
+    DeadlineExceededError,
+    InvalidInputError,
+    PermissionDeniedError,
+    PreconditionFailedError,
+    StatementInvalidError,
+    UnauthenticatedError,
+    UnavailableError,
+)
 from carnet.references import Reference
-from carnet.registry.v1 import admission_pb2
+from carnet.registry.v1 import admission_pb2, log_pb2
 from carnet.signing.cancellation import Cancellation
 from carnet.signing.promotion_request import PromotionRequest
 from carnet.sync.v1 import promotions_pb2
+from carnet.translog.finality import Finality
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -205,6 +215,7 @@ class Promotions(Models):
         *,
         timeout: float = 600.0,  # noqa: ASYNC109  the limit of a wait is what the caller asks for
         on_update: Callable[[PromotionUpdate], None] | None = None,
+        final: bool = False,
     ) -> Promotion:
         """Wait until a promotion has ended, or the time is over.
 
@@ -212,12 +223,15 @@ class Promotions(Models):
             promotion: Its id.
             timeout: How long at most, in seconds.
             on_update: Told of every event, and of the progress between them; must be quick.
+            final: Wait further until its admission is final. Nothing else waits for that: it is in force.
 
         Returns:
-            The promotion: ended, or as it stands when the time is over (``ended`` tells).
+            The promotion: ended, or as it stands when the time is over (``ended`` tells, and its receipt's
+            ``finality``).
 
         Raises:
             NotFoundError: There is none of that id.
+            PreconditionFailedError: It is to be final, and no quorum of witnesses is pinned for its target.
             CarnetError: The call failed, and not because the service was away.
         """
         try:
@@ -225,9 +239,27 @@ class Promotions(Models):
                 async for update in self.watch_promotion(promotion):
                     if on_update is not None:
                         on_update(update)
+                if final:
+                    await self._wait_until_final(promotion)
         except TimeoutError:
             pass
         return await self.promotion(promotion)
+
+    async def _wait_until_final(self, promotion: str) -> None:
+        while True:
+            try:
+                found = await self.promotion(promotion)
+            except UnavailableError:
+                await asyncio.sleep(_MAX_PAUSE_SECONDS)
+                continue
+            if found.receipt is None or found.receipt.finality is Finality.FINAL:
+                return
+            if found.receipt.finality is Finality.UNSPECIFIED:
+                raise PreconditionFailedError(
+                    f"nothing in {found.target} is ever final for you: pin its policy of witnesses in "
+                    f"federation.yaml, as environments.{found.target}.witnesses"
+                )
+            await asyncio.sleep(_MAX_PAUSE_SECONDS)
 
     async def cancel(self, promotion: str, reason: str) -> Promotion:
         """End a promotion at this identity's signed word; the target refuses it from then on.
@@ -334,12 +366,23 @@ class Promotions(Models):
             raise StatementInvalidError(
                 f"promotion {found.id} is said to be for {said}, and {target.name} decided it for {signed}"
             )
-        return checked_receipt(
-            admission.receipt,
-            target,
+        check = partial(
+            checked_receipt,
+            environment=target,
             subject={"promotion": found.id},
             if_named={"bundle_digest": found.bundle_digest},
         )
+        receipt = check(admission.receipt)
+        if receipt.finality is not Finality.COMMITTED:
+            return receipt
+        # The promotion service keeps the receipt of the moment; the target may have been witnessed since.
+        registry = self._registry(found.target)
+        request = log_pb2.GetReceiptRequest(index=receipt.receipt.index)
+        try:
+            answer = await registry.call(registry.log.GetReceipt, request)
+        except (UnavailableError, DeadlineExceededError, PermissionDeniedError, UnauthenticatedError):
+            return receipt
+        return check(answer.receipt)
 
 
 def _alias_of(promotion: Promotion | Decision) -> str:

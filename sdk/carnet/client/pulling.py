@@ -17,21 +17,24 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from carnet.bundle.directory import verify_directory, write_metadata
-from carnet.bundle.paths import RESERVED_NAMES
-from carnet.client.evidence import EvidenceOperations
+from carnet.client.folders import PinnedKeys, verify_bundle_folder
 from carnet.client.hashing import hash_blobs
+from carnet.client.models import reference_to
 from carnet.client.progress import staged
 from carnet.client.results import PulledBundle, VerifiedBundle
+from carnet.client.stamping import Stamping, put_stamps, stage_stamps
 from carnet.client.transfer import LocalBlob, download_files
 from carnet.errors import (
     AlreadyExistsError,
     CarnetError,
     FileUnreadableError,
+    InvalidInputError,
     PurgedError,
     ReferenceInvalidError,
     StorageFullError,
 )
 from carnet.references import Reference, parse_reference
+from carnet.stamps.folder import folder_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,22 +42,29 @@ if TYPE_CHECKING:
     from carnet.bundle.manifest import Manifest
     from carnet.client.progress import Progress
     from carnet.client.results import ResolvedVersion
+    from carnet.client.stamping import FetchedStamps
 
 
-class Pulling(EvidenceOperations):
+class Pulling(Stamping):
     """Operations that fetch and verify."""
 
     async def pull(
-        self, reference: str | Reference, to: str | Path, *, progress: Progress | None = None
+        self,
+        reference: str | Reference,
+        to: str | Path,
+        *,
+        stamps: bool = True,
+        progress: Progress | None = None,
     ) -> PulledBundle:
-        """Fetch a version into a new directory, verified.
+        """Fetch a version into a new directory, verified, with its stamps in a folder beside it.
 
         The directory appears at once and whole, or not at all. Pulling again into a directory that is this
-        very bundle changes nothing and succeeds.
+        very bundle changes nothing in it and succeeds; its stamps are then brought up to date.
 
         Args:
             reference: ``ENV/NAMESPACE/MODEL@VERSION`` or ``@ALIAS``.
             to: The directory, which must not exist (or be this bundle); its parents are made.
+            stamps: Whether the stamps are fetched too, into the folder ``<to>.carnet``.
             progress: Told of the stage ``receiving``, in bytes.
 
         Returns:
@@ -75,11 +85,34 @@ class Pulling(EvidenceOperations):
             ...     (bundle.path / "manifest.json").exists()
             True
         """
-        resolved = _require_files(await self.resolve(reference))
+        wanted = reference_to(reference, want="version")
         target = Path(to)
-        if await asyncio.to_thread(os.path.lexists, target):
+        fetched, problem = None, ""
+        if stamps:
+            resolved, fetched, problem = await self._resolve_with_stamps(wanted)
+        else:
+            resolved = await self.resolve(wanted)
+        _require_files(resolved)
+        already_there = await asyncio.to_thread(os.path.lexists, target)
+        if already_there:
             await asyncio.to_thread(self._check_same, target, resolved)
-            return _pulled(resolved, target, already_there=True)
+        else:
+            await self._fetch_files(resolved, target, progress)
+        if fetched is not None:
+            await asyncio.to_thread(_keep_stamps, target, fetched)
+        return PulledBundle(
+            reference=resolved.reference,
+            path=target,
+            bundle_digest=resolved.bundle_digest,
+            signer=resolved.signer,
+            already_there=already_there,
+            manifest=resolved.manifest,
+            stamps=fetched.verified if fetched else None,
+            stamps_path=folder_of(target) if fetched else None,
+            stamps_problem=fetched.problem if fetched else problem,
+        )
+
+    async def _fetch_files(self, resolved: ResolvedVersion, target: Path, progress: Progress | None) -> None:
         staging, files = await asyncio.to_thread(_make_staging, target, resolved.manifest)
         try:
             await download_files(
@@ -91,15 +124,21 @@ class Pulling(EvidenceOperations):
             await asyncio.to_thread(_put_in_place, staging, target, resolved)
         finally:
             await asyncio.to_thread(shutil.rmtree, staging, ignore_errors=True)
-        return _pulled(resolved, target, already_there=False)
 
     async def verify(
-        self, what: str | Path | Reference, *, progress: Progress | None = None
+        self,
+        what: str | Path | Reference,
+        *,
+        require: str = "",
+        stamps: str | Path | None = None,
+        progress: Progress | None = None,
     ) -> VerifiedBundle:
-        """Verify a bundle's directory, or a version in a registry with its files and evidence.
+        """Verify a bundle's directory with its stamps, or a version in a registry with files and evidence.
 
         Args:
             what: A path (a ``Path``, or text that names something on this disk) or a reference.
+            require: For a directory, an environment that its stamps must lead through; empty for none.
+            stamps: For a directory, the folder with its stamps; None for the one beside it, if there is one.
             progress: Told of the stage ``verifying``, in bytes.
 
         Returns:
@@ -117,32 +156,19 @@ class Pulling(EvidenceOperations):
             'dev/risk/fraud@1'
         """
         if isinstance(what, Path) or (isinstance(what, str) and await asyncio.to_thread(_on_disk, what)):
-            return await asyncio.to_thread(self._verify_path, Path(str(what)), progress)
+            return await asyncio.to_thread(
+                verify_bundle_folder,
+                Path(str(what)),
+                PinnedKeys.of_federation(self.federation),
+                stamps=None if stamps is None else Path(stamps),
+                require=require,
+                progress=progress,
+            )
+        if require or stamps is not None:
+            raise InvalidInputError(
+                f"{what} is a version in a registry: stamps are beside a pulled directory"
+            )
         return await self._verify_version(_require_files(await self.resolve(str(what))), str(what), progress)
-
-    def _verify_path(self, path: Path, progress: Progress | None) -> VerifiedBundle:
-        total = _size_of_files(path) if progress else 0
-        done = 0
-
-        def count(size: int) -> None:
-            nonlocal done
-            done += size
-            if progress:
-                progress("verifying", done, total)
-
-        known = self.federation
-        found = verify_directory(path, known.keys, authorities=known.authorities, progress=count)
-        files = found.manifest.files
-        return VerifiedBundle(
-            subject=found.manifest.subject_name,
-            where=str(path),
-            bundle_digest=found.digest,
-            signer=known.statement_signer(found.key_id, found.certificate),
-            file_count=len(files),
-            size_bytes=sum(file.size_bytes for file in files),
-            evidence_count=0,
-            receipt=None,
-        )
 
     async def _verify_version(
         self, resolved: ResolvedVersion, asked: str, progress: Progress | None
@@ -199,26 +225,6 @@ def _require_files(resolved: ResolvedVersion) -> ResolvedVersion:
     return resolved
 
 
-def _size_of_files(path: Path) -> int:
-    """Return the size of a bundle's files, for telling progress."""
-    return sum(
-        each.stat().st_size
-        for each in path.rglob("*")
-        if each.is_file() and str(each.relative_to(path)) not in RESERVED_NAMES
-    )
-
-
-def _pulled(resolved: ResolvedVersion, target: Path, *, already_there: bool) -> PulledBundle:
-    return PulledBundle(
-        reference=resolved.reference,
-        path=target,
-        bundle_digest=resolved.bundle_digest,
-        signer=resolved.signer,
-        already_there=already_there,
-        manifest=resolved.manifest,
-    )
-
-
 def _make_staging(target: Path, manifest: Manifest) -> tuple[Path, list[LocalBlob]]:
     """Make a folder beside the target, with the folders that the bundle's files go into."""
     with _typed_errors(target):
@@ -241,6 +247,12 @@ def _put_in_place(staging: Path, target: Path, resolved: ResolvedVersion) -> Non
             raise AlreadyExistsError(f"{target} was made by somebody else meanwhile: it is left alone")
         staging.rename(target)
         _sync_folder(target.parent)
+
+
+def _keep_stamps(target: Path, stamps: FetchedStamps) -> None:
+    with _typed_errors(folder_of(target)):
+        put_stamps(target, stage_stamps(target, stamps))
+        _sync_folder(folder_of(target).parent)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -5,22 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from carnet.canonical import parse_canonical_json
 from carnet.client.messages import hold_of, hygiene_of, name_in_answer
 from carnet.client.models import reference_to
 from carnet.client.paging import all_pages
-from carnet.client.results import HoldResult, PurgedVersion
+from carnet.client.results import ErasureResult, HoldResult, PurgedVersion
 from carnet.client.stages import Stages
 from carnet.client.verification import checked_receipt
-from carnet.errors import ReferenceInvalidError
+from carnet.errors import NotFoundError, ReferenceInvalidError
 from carnet.references import Reference, ResourceName, check_name
-from carnet.registry.v1 import retention_pb2
+from carnet.registry.v1 import log_pb2, retention_pb2
 from carnet.translog.entry import EntryType
+from carnet.translog.erasure import NOTING
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from carnet.client.results import Hold, Hygiene
-    from carnet.registry.v1 import log_pb2
 
 
 class Retention(Stages):
@@ -140,6 +141,70 @@ class Retention(Stages):
         found = await all_pages(registry, registry.retention.ListHolds, request, "holds")
         return tuple(hold_of(each, environment) for each in found)
 
+    async def erase_document(
+        self, environment: str, digest: str, reason_code: str, *, note: str = ""
+    ) -> ErasureResult:
+        """Erase a note, or a person's signed word, of a log: its bytes go for good, and an entry says so.
+
+        Receipts, checkpoints and audits hold as before; what the document said can no longer be shown. Copies
+        that others made of it, exports and backups among them, are out of the registry's hands.
+
+        Args:
+            environment: Whose log it is.
+            digest: The document, as an entry's ``envelope_digest`` names it.
+            reason_code: Why, as a code such as ``person-request``; it stands in the entry.
+            note: Why, for people; may be empty, and can be erased in turn.
+
+        Raises:
+            InvalidInputError: The digest or the code is malformed.
+            NotFoundError: There is no such document there.
+            MustBeKeptError: It is none that may be erased, or not yet; ``metadata["because"]`` says why.
+            CarnetError: The call failed; the class says how.
+        """
+        registry = self._registry(environment)
+        answer = await registry.call(
+            registry.retention.EraseDocument,
+            retention_pb2.EraseDocumentRequest(digest=digest, reason_code=reason_code, note=note),
+        )
+        verified = checked_receipt(
+            answer.receipt,
+            self.federation.environment(environment),
+            types=(EntryType.DOCUMENT_ERASED,),
+            subject={"document": digest},
+            new=None if answer.erased_before else reason_code,
+        )
+        return ErasureResult(
+            environment=environment,
+            digest=digest,
+            reason_code=verified.entry.new or "",
+            erased_before=answer.erased_before,
+            receipt=verified,
+        )
+
+    async def entry_note(self, environment: str, index: int) -> str:
+        """Return the digest of the document with which an entry says why: what erasing it would take.
+
+        Args:
+            environment: Whose log it is.
+            index: The entry's index.
+
+        Raises:
+            NotFoundError: There is no such entry, or it rests on no document.
+            CarnetError: The call failed; the class says how.
+        """
+        registry = self._registry(environment)
+        answer = await registry.call(registry.log.GetReceipt, log_pb2.GetReceiptRequest(index=index))
+        pinned = self.federation.environment(environment)
+        entry = checked_receipt(answer.receipt, pinned, subject={}).entry
+        digest = entry.envelope_digest
+        if digest is not None and entry.type in NOTING:
+            asked = log_pb2.BatchGetDocumentsRequest(digests=[digest])
+            found = await registry.call(registry.log.BatchGetDocuments, asked)
+            digest = next((_note_of(each.data) for each in found.documents), None)
+        if digest is None:
+            raise NotFoundError(f"entry {index} of {environment}'s log, {entry.type}, rests on no note")
+        return digest
+
     async def hygiene(self, environment: str, *, namespace: str = "", stale_days: int = 0) -> Hygiene:
         """Tell what looks neglected in an environment, and what its namespaces store.
 
@@ -197,6 +262,13 @@ class Retention(Stages):
             subject=_subject(name) | {"hold": hold.hold},
         )
         return HoldResult(hold=hold, receipt=verified)
+
+
+def _note_of(document: bytes) -> str | None:
+    """Return the digest of the note that the document of a rollout's entry names; None for none."""
+    told = parse_canonical_json(document, what="the entry's document")
+    digest = told.get("note_digest") if isinstance(told, dict) else None
+    return digest if isinstance(digest, str) else None
 
 
 def _subject(name: ResourceName) -> dict[str, str | int]:

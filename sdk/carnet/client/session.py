@@ -21,8 +21,10 @@ from carnet.client.federation import (
     token_is_given,
 )
 from carnet.client.one_time import JobSigner
+from carnet.client.verification import checked_final_size
 from carnet.documents import read_file
 from carnet.errors import PreconditionFailedError
+from carnet.registry.v1 import log_pb2
 
 if TYPE_CHECKING:
     from carnet.client.federation import Federation, Identity
@@ -84,6 +86,24 @@ class Session:
                 identity=self._token_identity(PROMOTIONS_PEER) if by_token else self._tls_identity(),
             )
         return self._sync
+
+    async def _final_size(self, environment: str) -> int | None:
+        """Ask how many entries of a log are final, and verify it; waits for no witness.
+
+        Returns:
+            Their number; None where no quorum of witnesses is pinned, and nobody is asked.
+
+        Raises:
+            KeyUntrustedError: What is said to be witnessed is not signed by the pinned log key.
+            ProofInvalidError: It is no checkpoint, or a signature on it by a pinned key is bad.
+            CarnetError: The call failed; the class says how.
+        """
+        pinned = self.federation.environment(environment)
+        if not pinned.witnesses.demands_witnesses:
+            return None
+        registry = self._registry(environment)
+        answer = await registry.call(registry.log.GetCheckpoint, log_pb2.GetCheckpointRequest())
+        return checked_final_size(answer.witnessed_checkpoint, pinned)
 
     def _signing_key(self) -> SigningKey:
         return self.identity.signing_key()

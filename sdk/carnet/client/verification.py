@@ -29,6 +29,8 @@ from carnet.signing.dsse import parse_envelope, signers_of, verify_envelope
 from carnet.signing.evidence_content import content_of
 from carnet.signing.model_signature import check_covers, verify_model_signature
 from carnet.signing.statement import parse_statement
+from carnet.translog.checkpoint import parse_checkpoint
+from carnet.translog.finality import finality_of
 from carnet.translog.receipt import verify_receipt
 
 if TYPE_CHECKING:
@@ -62,7 +64,8 @@ def checked_receipt(
         new: What the entry must say that a pointer is now.
 
     Raises:
-        ProofInvalidError: There is no receipt, or its proof or checkpoint does not hold.
+        ProofInvalidError: There is no receipt, or its proof, its checkpoint or a cosignature by a pinned
+            witness does not hold.
         KeyUntrustedError: Its checkpoint is not signed by the pinned key.
         LogTamperedError: Its entry says something else than the answer that it came with.
     """
@@ -85,7 +88,32 @@ def checked_receipt(
             raise LogTamperedError(f"{where} says {key} {logged!r}, and the answer says {value!r}")
     if new is not None and entry.new != new:
         raise LogTamperedError(f"{where} says {entry.new!r}, and the answer says {new!r}")
-    return VerifiedReceipt(environment=name, entry=entry, receipt=receipt)
+    return VerifiedReceipt(
+        environment=name,
+        entry=entry,
+        receipt=receipt,
+        finality=finality_of(receipt.checkpoint, environment.witnesses),
+    )
+
+
+def checked_final_size(checkpoint: str, environment: PinnedEnvironment) -> int:
+    """Verify how many entries of a log are final.
+
+    Args:
+        checkpoint: The checkpoint that its registry says a quorum cosigned; empty for none.
+        environment: The environment, with its pinned log key and witnesses.
+
+    Returns:
+        The checkpoint's size; 0 where no quorum of the pinned witnesses cosigned it.
+
+    Raises:
+        KeyUntrustedError: It is not signed by the pinned log key.
+        ProofInvalidError: It is no checkpoint, or a signature on it by a pinned key is bad.
+    """
+    if not checkpoint:
+        return 0
+    size = parse_checkpoint(checkpoint, environment.log).size
+    return size if environment.witnesses.is_final(checkpoint) else 0
 
 
 def checked_manifest(version: models_pb2.Version, reference: Reference) -> Manifest:
@@ -231,11 +259,15 @@ def _word_of(statement: Statement) -> tuple[str, str]:
 def checked_approval_signer(message: admission_pb2.Approval, federation: Federation) -> str:
     """Verify an approval that a target holds, and return who signed it; empty for a key that is not pinned.
 
+    One that was erased is signed by nobody that can be told.
+
     Raises:
         DigestMismatchError: The envelope hashes to another digest.
         SignatureInvalidError: A pinned key's signature does not verify.
         StatementInvalidError: It says something else than the target states.
     """
+    if message.erased and not message.envelope:
+        return ""
     digest = sha256_hex(message.envelope)
     if digest != message.digest:
         raise DigestMismatchError(f"approval {message.digest[:16]}… has the SHA-256 {digest}")

@@ -184,6 +184,8 @@ def _configure_sqlite(engine: Engine, *, read_only: bool) -> None:
             "journal_mode=WAL",
             "synchronous=FULL",
             "foreign_keys=ON",
+            # What is deleted is overwritten, in the file too: what was erased must not be found there.
+            "secure_delete=ON",
             f"query_only={'ON' if read_only else 'OFF'}",
         ):
             cursor.execute(f"PRAGMA {pragma}")

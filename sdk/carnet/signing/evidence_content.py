@@ -20,6 +20,7 @@ from carnet.signing.dossier import Dossier
 from carnet.signing.promotion_request import PromotionRequest
 from carnet.signing.provenance import Provenance
 from carnet.signing.release import Release
+from carnet.signing.stamp_list import StampList
 from carnet.signing.test_result import TestResult
 from carnet.signing.verification_result import VerificationResult
 
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 
 # Statements of a promotion: each is handed over in its own way, and none tells of a bundle's quality.
 _OF_PROMOTIONS = frozenset(
-    kind.PREDICATE_TYPE for kind in (PromotionRequest, Release, Dossier, Approval, Cancellation, Capability)
+    kind.PREDICATE_TYPE
+    for kind in (PromotionRequest, Release, Dossier, Approval, Cancellation, Capability, StampList)
 )
 
 

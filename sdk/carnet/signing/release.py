@@ -30,6 +30,8 @@ class Release(Predicate):
         log_origin: The origin of the source's log.
         log_size: The log's size that the statement is made at.
         issued_at: When it was signed; the target refuses one that is too old.
+        stamps: The digests of the stamps that show the version's way to the source, in order: receipts and
+            statements that are no evidence. Empty where the source admitted it before stamps were kept.
     """
 
     PREDICATE_TYPE: ClassVar[str] = "urn:carnet:release:v1"
@@ -45,3 +47,4 @@ class Release(Predicate):
     log_origin: Line
     log_size: Annotated[int, Field(ge=0)]
     issued_at: Time
+    stamps: Digests = ()

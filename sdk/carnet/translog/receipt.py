@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import base64
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from carnet.errors import InvalidInputError, ProofInvalidError
 from carnet.translog.checkpoint import parse_checkpoint, unverified_checkpoint
 from carnet.translog.entry import Entry, parse_entry
+from carnet.translog.finality import Finality
 from carnet.translog.note import NOTE_MAX_BYTES, decode_base64
 from carnet.translog.proof import verify_inclusion
 from carnet.translog.tiles import ENTRY_MAX_BYTES
@@ -31,13 +32,17 @@ _RECEIPT_MAX_LENGTH = NOTE_MAX_BYTES + 2 * ENTRY_MAX_BYTES
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """An entry's bytes, where it stands, the proof from its leaf upwards, and the checkpoint it leads to."""
+    """An entry's bytes, where it stands, the proof from its leaf upwards, and the checkpoint it leads to.
+
+    ``finality`` is what whoever made it says of it: the checkpoint's cosignatures are what shows it.
+    """
 
     entry_bytes: bytes
     index: int
     tree_size: int
     proof: tuple[bytes, ...]
     checkpoint: str
+    finality: Finality = field(default=Finality.UNSPECIFIED, compare=False)
 
 
 def verify_receipt(receipt: Receipt, verifier: LogVerifier) -> Entry:

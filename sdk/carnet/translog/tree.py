@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from carnet.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
 HASH_BYTES = 32
 SIZE_MAX = 2**63 - 1
@@ -52,6 +52,24 @@ def root_of(leaf_hashes: Iterable[bytes]) -> bytes:
     for value in leaf_hashes:
         frontier.append(value)
     return frontier.root()
+
+
+def complete_root(hashes: Sequence[bytes]) -> bytes:
+    """Return the root over a complete subtree, faster than ``root_of`` does.
+
+    Args:
+        hashes: The hashes of its leaves or nodes; a power of two of them, of 32 bytes each.
+
+    Raises:
+        InvalidInputError: They are not that many.
+    """
+    if not hashes or len(hashes) & (len(hashes) - 1):
+        raise InvalidInputError(f"a complete subtree has a power of two of leaves, not {len(hashes)}")
+    sha256 = hashlib.sha256
+    level = hashes
+    while len(level) > 1:
+        level = [sha256(b"\x01" + level[at] + level[at + 1]).digest() for at in range(0, len(level), 2)]
+    return level[0]
 
 
 class Frontier:

@@ -8,7 +8,7 @@ cosignature that it did not verify itself, and passes over those of other keys.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from carnet.errors import CarnetError, DocumentInvalidError, KeyUntrustedError
@@ -54,11 +54,13 @@ class WitnessPolicy:
         logs: The logs that it is for, by origin; none for any.
         witnesses: The witnesses, by their names.
         quorum: The witness or group that must have witnessed; ``none`` for nobody.
+        text: The file that says so; empty for none.
     """
 
     logs: Mapping[str, LogVerifier] = field(default_factory=dict)
     witnesses: Mapping[str, Witness] = field(default_factory=dict)
     quorum: str = NOBODY
+    text: str = field(default="", repr=False, compare=False)
     _groups: Mapping[str, _Group] = field(default_factory=dict, repr=False)
 
     @property
@@ -127,7 +129,26 @@ def parse_witness_policy(data: bytes, *, name: str) -> WitnessPolicy:
         words = [word for word in re.split(r"[ \t]+", text) if word]
         if words and not words[0].startswith("#"):
             reader.take(number, words)
-    return reader.finish(len(lines))
+    return replace(reader.finish(len(lines)), text=data.decode("utf-8", "replace"))
+
+
+def parse_pinned_policy(text: str, log: LogVerifier, *, name: str) -> WitnessPolicy:
+    """Read the policy that somebody pins for one log.
+
+    Args:
+        text: The policy file's text; empty for one that demands nobody.
+        log: The log's pinned key.
+        name: Where the text stands, for messages.
+
+    Raises:
+        DocumentInvalidError: It is none, or it names logs and not this one by this key.
+    """
+    if not text:
+        return WitnessPolicy()
+    policy = parse_witness_policy(text.encode(), name=name)
+    if policy.logs and policy.logs.get(log.name) != log:
+        raise DocumentInvalidError(f"{name}: it is not for the log {log.name!r} with the key {log.vkey}")
+    return policy
 
 
 class _Reader:
@@ -163,7 +184,7 @@ class _Reader:
     def finish(self, last: int) -> WitnessPolicy:
         if self._quorum is None:
             raise _invalid(self._name, last, "no quorum line; `quorum none` asks for no witnesses")
-        return WitnessPolicy(self._logs, self._witnesses, self._quorum, self._groups)
+        return WitnessPolicy(self._logs, self._witnesses, self._quorum, _groups=self._groups)
 
     def _log(self, number: int, words: list[str]) -> None:
         verifier = self._key(number, words[0], KeyType.ED25519)

@@ -109,6 +109,7 @@ PERMISSIONS: dict[str, Permission] = {
     f"{_REGISTRY}RetentionService/PlaceHold": Permission(_roles("auditor", "admin"), _IN_NAME, acts=True),
     f"{_REGISTRY}RetentionService/ReleaseHold": Permission(_roles("auditor", "admin"), _IN_NAME, acts=True),
     f"{_REGISTRY}RetentionService/ListHolds": Permission(READERS, _IN_PARENT),
+    f"{_REGISTRY}RetentionService/EraseDocument": Permission(_roles("admin"), everywhere=True),
     f"{_REGISTRY}RetentionService/GetHygiene": Permission(READERS, _IN_PARENT),
     f"{_REGISTRY}BlobService/FindMissingBlobs": Permission(_roles("publisher", "promoter"), _IN_PARENT),
     f"{_REGISTRY}BlobService/BatchWriteBlobs": Permission(
@@ -122,6 +123,7 @@ PERMISSIONS: dict[str, Permission] = {
         _roles("evaluator", "publisher", "promoter"), _IN_PARENT, acts=True
     ),
     f"{_REGISTRY}EvidenceService/ListEvidence": Permission(READERS, _IN_PARENT),
+    f"{_REGISTRY}StampService/GetStamps": Permission(READERS, _IN_NAME),
     f"{_REGISTRY}AdmissionService/EvaluateAdmission": Permission(_roles("promoter")),
     f"{_REGISTRY}AdmissionService/GetAdmission": Permission(READERS),
     f"{_REGISTRY}AdmissionService/SubmitApproval": Permission(_roles("approver", "breaker")),

@@ -2,8 +2,8 @@
 
 The policy is evaluated once more, outside of any transaction and on a fresh release statement. The
 transaction compares what was evaluated with what is, and the deadlines with the clock; then version,
-evidence, decision, alias move and log entries commit as one, or nothing does. Of a promotion by rollout the
-alias stays where it is, and a permit is written in the place of its move.
+evidence, stamps, decision, alias move and log entries commit as one, or nothing does. Of a promotion by
+rollout the alias stays where it is, and a permit is written in the place of its move.
 """
 
 from __future__ import annotations
@@ -36,11 +36,12 @@ from carnet_server.admission.view import read_held, require_known, unknown_promo
 from carnet_server.aliases.domain import Move, MoveKind
 from carnet_server.aliases.moves import move_alias
 from carnet_server.evidence.adding import ENVELOPE_MEDIA_TYPE, insert_own_decision
-from carnet_server.evidence.queries import read_evidence_digests
+from carnet_server.evidence.queries import read_all_evidence, read_evidence_digests
 from carnet_server.log.revisions import promotion_scope
 from carnet_server.log.transaction import EntryDraft
 from carnet_server.models.arrival import register_version
 from carnet_server.models.stages import approve_admitted
+from carnet_server.stamps.carried import keep_carried_stamps, verify_carried
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,6 +66,7 @@ async def admit_version(
     *,
     release: bytes,
     evidence: Sequence[bytes],
+    stamps: Sequence[bytes] = (),
     epoch: int,
 ) -> tuple[AdmissionView, bool]:
     """Admit the version that a promotion brings.
@@ -75,6 +77,7 @@ async def admit_version(
         promotion: The promotion's id.
         release: A fresh release statement of the source.
         evidence: Evidence that it names and that is not here yet.
+        stamps: The stamps that it names.
         epoch: The worker's fencing epoch.
 
     Returns:
@@ -108,6 +111,7 @@ async def admit_version(
     admission.check_epoch(epoch)
     verified = await asyncio.to_thread(_verify, parts, admission, release)
     await _take_evidence(parts, caller, admission, verified, evidence)
+    carried = await _verify_stamps(parts, admission, verified, stamps)
     arrival = arrival_of(verified, admission.signature)
     for _ in range(MOST_ATTEMPTS):
         situation, evaluation = await judge(parts, verified, arrival)
@@ -138,6 +142,7 @@ async def admit_version(
             arrival=arrival,
             situation=situation,
             evaluation=evaluation,
+            stamps=carried,
             epoch=epoch,
         )
         if await parts.writer.commit(admitting.write):
@@ -181,6 +186,22 @@ async def _take_evidence(
     await keep_carried(parts, caller, name, [each for each in carried if each[0].digest not in held])
 
 
+async def _verify_stamps(
+    parts: AdmissionParts, admission: Admission, verified: VerifiedInput, stamps: Sequence[bytes]
+) -> dict[str, tuple[bytes, str]]:
+    held = await parts.database.read(
+        lambda connection: read_all_evidence(connection, admission.namespace, admission.bundle_digest)
+    )
+    return await asyncio.to_thread(
+        verify_carried,
+        verified.release.release,
+        stamps,
+        [each.envelope for each in held],
+        manifest=verified.manifest,
+        trust=parts.state.trust.current,
+    )
+
+
 def _unmet(environment: str, promotion: str, evaluation: StoredEvaluation) -> PreconditionFailedError:
     text = describe_unmet(evaluation.evaluation)
     metadata = {"promotion": promotion}
@@ -202,6 +223,7 @@ class _Admitting:
         arrival: Arrival,
         situation: Situation,
         evaluation: StoredEvaluation,
+        stamps: dict[str, tuple[bytes, str]],
         epoch: int,
     ) -> None:
         self._parts = parts
@@ -211,6 +233,7 @@ class _Admitting:
         self._arrival = arrival
         self._situation = situation
         self._evaluation = evaluation
+        self._stamps = stamps
         self._epoch = epoch
         self._decision: Envelope = sign_decision(parts, admission, verified, situation, evaluation)
         self._permit_expires_at = Decision.parse(parse_statement(self._decision)).permit_expires_at
@@ -261,6 +284,7 @@ class _Admitting:
         """Write the decision, and keep it as evidence, so that the next environment is given it."""
         admission = self._admission
         tx.store_document(self._verified.release.data, ENVELOPE_MEDIA_TYPE)
+        keep_carried_stamps(tx, self._stamps)
         digest = tx.store_document(self._decision.to_bytes(), ENVELOPE_MEDIA_TYPE)
         index = tx.append(
             EntryDraft(

@@ -187,8 +187,12 @@ def approval_as_of_today(
 
 
 def approval_fact(approval: HeldApproval) -> ApprovalFact:
-    """Return a statement as policies see it; its time is that of its arrival here."""
-    said = Approval.parse(parse_statement(parse_envelope(approval.envelope)))
+    """Return a statement as policies see it; its time is that of its arrival here.
+
+    Raises:
+        NotFoundError: It was erased.
+    """
+    said = Approval.parse(parse_statement(parse_envelope(approval.signed())))
     return ApprovalFact(
         approval.person,
         approval.approver,

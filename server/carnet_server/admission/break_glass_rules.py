@@ -154,8 +154,12 @@ def _check_breaker(breaker: Signer, admission: Admission, terms: BreakGlassTerms
 
 
 def said_in(held: HeldApproval) -> BreakGlass:
-    """Return what a held statement says."""
-    return BreakGlass.parse(parse_statement(parse_envelope(held.envelope)))
+    """Return what a held statement says.
+
+    Raises:
+        NotFoundError: It was erased.
+    """
+    return BreakGlass.parse(parse_statement(parse_envelope(held.signed())))
 
 
 def _breaking(held: HeldApproval) -> break_glass.Breaking:

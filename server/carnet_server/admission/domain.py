@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from carnet.errors import ReferenceInvalidError, StaleEpochError
+from carnet.errors import NotFoundError, ReferenceInvalidError, StaleEpochError
 from carnet.references import ResourceName
 from carnet_policies.facts import Party
 
@@ -163,7 +163,7 @@ class Admission:
 
 @dataclass(frozen=True, slots=True)
 class HeldApproval:
-    """An approver's word as it is held."""
+    """An approver's word as it is held; without its envelope where that was erased."""
 
     promotion: str
     digest: str
@@ -179,6 +179,25 @@ class HeldApproval:
     created_at: datetime
     log_index: int
     envelope: bytes
+
+    @property
+    def is_erased(self) -> bool:
+        """Whether what was signed is gone; who said what, and when, is still known."""
+        return not self.envelope
+
+    def signed(self) -> bytes:
+        """Return the envelope.
+
+        Raises:
+            NotFoundError: It was erased.
+        """
+        if self.is_erased:
+            raise NotFoundError(
+                f"what {self.approver} signed ({self.meaning}, entry {self.log_index}) was erased: what "
+                "rests on its text cannot be judged anew",
+                metadata={"digest": self.digest},
+            )
+        return self.envelope
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,3 +253,4 @@ class AdmissionView:
     admission: Admission
     approvals: tuple[HeldApproval, ...] = ()
     receipt: Receipt | None = None
+    decision_receipt: Receipt | None = None

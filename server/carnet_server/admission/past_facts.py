@@ -130,6 +130,8 @@ def _read_promotion(
         approvals=[approval_fact(each) for each in words.approvals],
         now=decided_at,
     )
+    for each in words.breaking:
+        each.signed()  # What was skipped cannot be told from less than all of them.
     wish = PromotionRequest.parse(parse_statement(parse_envelope(admission.request)))
     return PastFacts(decision, facts, dossier, words.breaking, wish.emergency, _revocation(decision))
 

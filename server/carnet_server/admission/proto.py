@@ -67,6 +67,7 @@ def admission_to_proto(view: AdmissionView) -> admission_pb2.Admission:
         request=admission.request,
         create_time=timestamp(admission.created_at),
         by_rollout=admission.by_rollout,
+        decision_receipt=None if view.decision_receipt is None else receipt_to_proto(view.decision_receipt),
     )
 
 
@@ -124,6 +125,7 @@ def approval_to_proto(approval: HeldApproval) -> admission_pb2.Approval:
         reason=approval.reason,
         create_time=timestamp(approval.created_at),
         envelope=approval.envelope,
+        erased=approval.is_erased,
     )
 
 

@@ -191,26 +191,27 @@ def _write(tx: Transaction, caller: Caller, situation: Situation, finding: _Find
         return False
     before, after = finding.before, finding.after
     stored = queries.read_admission(tx.connection, after.promotion)
+    kept = replace(after, epoch=epoch, updated_at=tx.now)
     if stored is None:
-        index = _request(tx, finding)
-        queries.insert_admission(
-            tx.connection,
-            replace(after, epoch=epoch, created_at=tx.now, updated_at=tx.now, request_log_index=index),
-        )
+        kept = replace(kept, created_at=tx.now, request_log_index=_request(tx, finding))
+        queries.insert_admission(tx.connection, kept)
     else:
         stored.check_epoch(epoch)
         if after == before:
             if epoch > stored.epoch:
                 queries.update_admission(tx.connection, replace(stored, epoch=epoch))
             return True
-        queries.update_admission(tx.connection, replace(after, epoch=epoch, updated_at=tx.now))
+        queries.update_admission(tx.connection, kept)
     for kind, envelope, outcome in (
         (EntryType.DOSSIER_ISSUED, finding.dossier, None),
         (EntryType.DECISION_MADE, finding.decision, "FAILED"),
     ):
         if envelope is not None:
             digest = tx.store_document(envelope.to_bytes(), ENVELOPE_MEDIA_TYPE)
-            tx.append(EntryDraft(kind, caller.actor, after.subject, new=outcome, envelope_digest=digest))
+            draft = EntryDraft(kind, caller.actor, after.subject, new=outcome, envelope_digest=digest)
+            index = tx.append(draft)
+            if envelope is finding.decision:
+                queries.update_admission(tx.connection, replace(kept, log_index=index))
     if finding.decision is not None:
         tx.store_document(finding.verified.release.data, ENVELOPE_MEDIA_TYPE)
     tx.touch(promotion_scope(after.promotion))

@@ -114,11 +114,18 @@ class AdmissionService:
         )
 
     async def admit(
-        self, caller: Caller, promotion: str, *, release: bytes, evidence: Sequence[bytes], epoch: int
+        self,
+        caller: Caller,
+        promotion: str,
+        *,
+        release: bytes,
+        evidence: Sequence[bytes],
+        stamps: Sequence[bytes] = (),
+        epoch: int,
     ) -> tuple[AdmissionView, bool]:
         """Admit the version; see ``admit_version``."""
         return await admit_version(
-            self._parts, caller, promotion, release=release, evidence=evidence, epoch=epoch
+            self._parts, caller, promotion, release=release, evidence=evidence, stamps=stamps, epoch=epoch
         )
 
     async def cancel(self, caller: Caller, promotion: str, envelope: bytes) -> Receipt:

@@ -92,6 +92,7 @@ class AdmissionServicer(admission_pb2_grpc.AdmissionServiceServicer):
             parse_admission_name(request.name),
             release=request.release,
             evidence=tuple(request.evidence),
+            stamps=tuple(request.stamps),
             epoch=_check_epoch(request.epoch),
         )
         return admission_pb2.AdmitResponse(

@@ -10,6 +10,7 @@ from carnet_server.access.permissions import READERS
 from carnet_server.admission import queries
 from carnet_server.admission.domain import Admission, AdmissionView
 from carnet_server.admission.states import AdmissionState
+from carnet_server.evidence.queries import read_evidence
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -61,11 +62,18 @@ async def view_admission(parts: AdmissionParts, promotion: str) -> AdmissionView
 async def view_of(
     parts: AdmissionParts, admission: Admission, approvals: tuple[HeldApproval, ...]
 ) -> AdmissionView:
-    """Return a promotion that was read, with the receipt of its admission."""
-    receipt = None
-    if admission.log_index is not None:
-        receipt = await parts.log.signed_receipt(admission.log_index)
-    return AdmissionView(admission, approvals, receipt)
+    """Return a promotion that was read, with the receipts of its admission and of the decision about it."""
+    if admission.log_index is None:
+        return AdmissionView(admission, approvals)
+    receipt = await parts.log.signed_receipt(admission.log_index)
+    if admission.state is not AdmissionState.ADMITTED:
+        return AdmissionView(admission, approvals, decision_receipt=receipt)
+    place, digest = (admission.namespace, admission.bundle_digest), admission.decision_digest or ""
+    held = await parts.database.read(lambda connection: read_evidence(connection, *place, digest))
+    decided = receipt
+    if held is not None and held.log_index != admission.log_index:
+        decided = await parts.log.signed_receipt(held.log_index)
+    return AdmissionView(admission, approvals, receipt, decided)
 
 
 def require_known(caller: Caller, admission: Admission, *, environment: str) -> None:

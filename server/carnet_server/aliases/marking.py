@@ -190,7 +190,8 @@ def _record(tx: Transaction, marking: Marking, *, old: int, digest: str, after: 
             old=str(old or ""),
             new=str(marking.version or ""),
             envelope_digest=note_digest,
-            request_digest=marking.request_digest,
+            # The digest of a request with a text in it has no salt, and would outlive the text.
+            request_digest=None if note else marking.request_digest,
         )
     )
     mark = Mark(

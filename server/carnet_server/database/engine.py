@@ -71,6 +71,30 @@ class Database:
         """Run a query on a reader thread, in one read-only transaction; see ``read_now``."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, self.read_now, query)
 
+    def flush_deleted(self) -> bool:
+        """Have what was deleted or overwritten leave the database's files, where that can be asked for.
+
+        Of SQLite, whose connections overwrite what they delete (``secure_delete``), that is a checkpoint of
+        the write-ahead log, which empties it. PostgreSQL keeps dead rows until they are vacuumed and their
+        room is used again, and its write-ahead log for as long as it is configured to.
+
+        Returns:
+            Whether nothing is left to be done here; False where a reader was in the way for ten seconds.
+
+        Raises:
+            UnavailableError: The database failed.
+        """
+        if self.reader_engine.dialect.name != "sqlite":
+            return True
+        with typed_database_errors():
+            # A checkpoint is made outside of any transaction; a reader's connection may make one.
+            connection = self.reader_engine.raw_connection()
+            try:
+                (busy, _, _) = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                connection.close()
+        return not busy
+
     def close(self) -> None:
         """Close every connection."""
         self._readers.shutdown(wait=True)

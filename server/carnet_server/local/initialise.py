@@ -114,7 +114,7 @@ class _Maker:
         self._signing_keys[name].save(folder / "signing-key.pem")
         self._log_keys[name].save(folder / "log-key.pem")
         self._witness_keys[name].save(folder / WITNESS_KEY_FILE)
-        write_new_file(folder / WITNESS_POLICY_FILE, self._witness_policy(name).encode())
+        write_new_file(folder / WITNESS_POLICY_FILE, self._witness_policy(name, with_addresses=True).encode())
         self._signing_authorities[name].save_for_signing(folder)
         write_new_file(folder / "policy.yaml", shipped_policy(name))
         write_yaml(
@@ -147,17 +147,22 @@ class _Maker:
         )
         sign_documents(self._folder, name)
 
-    def _witness_policy(self, name: str) -> str:
-        """Return the policy file of who witnesses an environment's log: most of all others."""
+    def _witness_policy(self, name: str, *, with_addresses: bool) -> str:
+        """Return the policy file of who witnesses an environment's log: most of all others.
+
+        Args:
+            name: The environment.
+            with_addresses: Whether to say where each is asked, as only the environment itself must know.
+        """
         others = [each for each in (SYNC, *self._plan.environments) if each != name]
+        addresses = {
+            each: f" carnet://{self._endpoints[each]}/{_server_name(each)}" if with_addresses else ""
+            for each in others
+        }
         lines = [
             f"# Who cosigns the checkpoints of {name}, and how many make them final (C2SP tlog-policy).",
             f"log {self._log_keys[name].verifier.vkey}",
-            *(
-                f"witness {each} {self._witness_keys[each].verifier.vkey} "
-                f"carnet://{self._endpoints[each]}/{_server_name(each)}"
-                for each in others
-            ),
+            *(f"witness {each} {self._witness_keys[each].verifier.vkey}{addresses[each]}" for each in others),
             f"group others {len(others) // 2 + 1} {' '.join(others)}",
             "quorum others",
         ]
@@ -283,6 +288,8 @@ class _Maker:
                         "log_key": self._log_keys[name].verifier.vkey,
                         "signing_key": self._signing_keys[name].verification_key.pem,
                         "signing_authority": self._signing_authorities[name].pem,
+                        "witness_key": self._witness_keys[name].verifier.vkey,
+                        "witnesses": self._witness_policy(name, with_addresses=False),
                     }
                     for name in self._plan.environments
                 },

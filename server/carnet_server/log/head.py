@@ -9,7 +9,6 @@ last; a log that is not its continuation is neither added to nor signed. Queues 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import IntegrityError
@@ -17,27 +16,19 @@ from sqlalchemy.exc import IntegrityError
 from carnet.errors import LogTamperedError, UnavailableError
 from carnet.serving.engine import typed_database_errors
 from carnet.translog.checkpoint import Checkpoint, sign_checkpoint
-from carnet.translog.entry import Entry, parse_entry
+from carnet.translog.entry import parse_entry
 from carnet.translog.tree import Frontier, Node, frontier_nodes, leaf_hash
 from carnet_server.log import queries
+from carnet_server.log.commit import Commit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sqlalchemy import Connection
 
+    from carnet.translog.entry import Entry
     from carnet.translog.keys import LogKey
     from carnet_server.database.engine import Database
-
-
-@dataclass(frozen=True, slots=True)
-class Commit:
-    """What one commit added to the log."""
-
-    first_index: int
-    entries: tuple[Entry, ...]
-    checkpoint: str
-    size: int
 
 
 class LogHead:
@@ -151,12 +142,13 @@ class LogHead:
         head = self._database.read_now(lambda connection: connection.execute(queries.READ_HEAD).one())
         return self.publish(head.size, head.root)
 
-    def publish(self, size: int, root: bytes) -> Commit | None:
+    def publish(self, size: int, root: bytes, written: Sequence[Entry] = ()) -> Commit | None:
         """Sign a committed head over what the database gives back.
 
         Args:
             size: The committed size.
             root: The committed root.
+            written: The entries that were written here; what is read back equal to one is not parsed anew.
 
         Returns:
             What is new; None for nothing.
@@ -175,8 +167,10 @@ class LogHead:
 
         stored = self._database.read_now(reread) if size > first else []
         frontier = Frontier(self._frontier.nodes())
-        for data in stored:
-            frontier.append(leaf_hash(data))
+        nodes = {(level, index): value for level, index, value in frontier.nodes()}
+        for at, data in enumerate(stored, first):
+            nodes[0, at] = hashed = leaf_hash(data)
+            nodes |= {(level, index): value for level, index, value in frontier.append(hashed)}
         if frontier.size != size or frontier.root() != root:
             self._broken = LogTamperedError(
                 f"the entries read back from {first} on do not lead to the committed root: not signed"
@@ -184,8 +178,9 @@ class LogHead:
             raise self._broken
         self.checkpoint = self._sign(frontier)
         self._frontier = frontier
-        entries = tuple(parse_entry(data) for data in stored)
-        return Commit(first, entries, self.checkpoint, size)
+        known = {entry.to_bytes(): entry for entry in written}
+        entries = tuple(known.get(data) or parse_entry(data) for data in stored)
+        return Commit(first, entries, self.checkpoint, size, nodes)
 
     def _open(self) -> Frontier:
         """Make the head row where there is none, and check that the stored nodes lead to it."""

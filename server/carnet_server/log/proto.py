@@ -14,6 +14,7 @@ def receipt_to_proto(receipt: Receipt) -> log_pb2.Receipt:
         tree_size=receipt.tree_size,
         proof=receipt.proof,
         checkpoint=receipt.checkpoint,
+        finality=log_pb2.Finality.Value(f"FINALITY_{receipt.finality.upper()}"),
     )
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sqlalchemy import bindparam, insert, select, tuple_, update
 from sqlmodel import SQLModel
 
+from carnet.canonical import canonical_json
 from carnet.errors import NotFoundError
 from carnet_server.log.tables import DocumentRow, LogEntryRow, LogHeadRow, LogNodeRow, RevisionRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from datetime import datetime
 
     from sqlalchemy import Connection
 
@@ -31,11 +35,24 @@ UPDATE_HEAD = (
 INSERT_ENTRIES = insert(ENTRIES)
 INSERT_NODES = insert(NODES)
 INSERT_DOCUMENT = insert(DOCUMENTS)
-READ_DOCUMENT = select(DOCUMENTS.c.data).where(DOCUMENTS.c.digest == bindparam("wanted"))
+ERASED_MEDIA_TYPE = "application/vnd.carnet.erased+json"
+"""Of what stands in the place of an erased document, under its digest: `tombstone`."""
+_NOT_ERASED = DOCUMENTS.c.media_type != ERASED_MEDIA_TYPE
+READ_DOCUMENT = select(DOCUMENTS.c.data).where(DOCUMENTS.c.digest == bindparam("wanted"), _NOT_ERASED)
 READ_DOCUMENTS = select(DOCUMENTS.c.digest, DOCUMENTS.c.media_type, DOCUMENTS.c.data).where(
-    DOCUMENTS.c.digest.in_(bindparam("wanted", expanding=True))
+    DOCUMENTS.c.digest.in_(bindparam("wanted", expanding=True)), _NOT_ERASED
 )
-HAS_DOCUMENT = select(DOCUMENTS.c.digest).where(DOCUMENTS.c.digest == bindparam("wanted"))
+_READ_HELD = select(DOCUMENTS.c.media_type, DOCUMENTS.c.created_at).where(
+    DOCUMENTS.c.digest == bindparam("wanted")
+)
+_READ_TOMBSTONE = select(DOCUMENTS.c.data).where(
+    DOCUMENTS.c.digest == bindparam("wanted"), DOCUMENTS.c.media_type == ERASED_MEDIA_TYPE
+)
+ERASE_DOCUMENT = (
+    update(DOCUMENTS)
+    .where(DOCUMENTS.c.digest == bindparam("wanted"))
+    .values(media_type=ERASED_MEDIA_TYPE, data=bindparam("tombstone"))
+)
 BUMP_REVISION = (
     update(REVISIONS)
     .where(REVISIONS.c.scope == bindparam("wanted"))
@@ -91,6 +108,39 @@ def read_nodes(connection: Connection, wanted: Iterable[tuple[int, int]]) -> dic
         missing = min(places - found.keys())
         raise NotFoundError(f"the log has no node at level {missing[0]}, index {missing[1]}")
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class HeldDocument:
+    """A document that is held, or was.
+
+    Attributes:
+        media_type: Its media type.
+        created_at: When it was stored first.
+        erased_by: The index of the entry that erased it; None for one that is there.
+    """
+
+    media_type: str
+    created_at: datetime
+    erased_by: int | None
+
+
+def read_held_document(connection: Connection, digest: str) -> HeldDocument | None:
+    """Read what is known of a document; None where there never was one."""
+    row = connection.execute(_READ_HELD, {"wanted": digest}).first()
+    if row is None:
+        return None
+    erased_by = None
+    if row.media_type == ERASED_MEDIA_TYPE:
+        erased_by = int(
+            json.loads(connection.execute(_READ_TOMBSTONE, {"wanted": digest}).scalar_one())["erased_by"]
+        )
+    return HeldDocument(row.media_type, row.created_at, erased_by)
+
+
+def tombstone(log_index: int) -> bytes:
+    """Return what stands in the place of an erased document: the entry that says so."""
+    return canonical_json({"erased_by": log_index})
 
 
 def read_revisions(connection: Connection, scopes: Sequence[str]) -> dict[str, int]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from carnet.errors import InvalidInputError, NotFoundError, OffsetOutOfRangeError, UnavailableError
 from carnet.serving.paging import page_limit
 from carnet.translog.checkpoint import Checkpoint, unverified_checkpoint
+from carnet.translog.finality import finality_at
 from carnet.translog.receipt import Receipt
 from carnet.translog.tree import (
     consistency_nodes,
@@ -27,13 +28,15 @@ if TYPE_CHECKING:
     from carnet.translog.entry import Entry
     from carnet.translog.tree import NodeId
     from carnet_server.database.engine import Database
-    from carnet_server.log.head import Commit
+    from carnet_server.log.commit import Commit
     from carnet_server.log.writer import Writer
 
 SUBSCRIPTION_LIMIT = 10_000
 SIGNED_WITHIN_SECONDS = 10.0
 MAX_DOCUMENTS = 100
 PAGE_BYTES = 2 << 20
+RECENT_COMMITS = 4
+RECENT_MAX_ENTRIES = 4096
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +70,12 @@ class Subscription:
             self._waiting.extend(items)
         self._wake.set()
 
+    def take(self) -> list[tuple[int, Entry]]:
+        """Return what else waits now, without waiting."""
+        waiting = list(self._waiting)
+        self._waiting.clear()
+        return waiting
+
     def close(self) -> None:
         """End the subscription; whoever iterates it stops."""
         self._closed = True
@@ -95,6 +104,8 @@ class LogService:
 
     Attributes:
         witnessed: Tells the newest checkpoint that a quorum of witnesses cosigned; empty for none.
+        cosigned: Adds to a checkpoint of this log the cosignatures that there are of it.
+        demands_witnesses: Whether a quorum is asked at all.
     """
 
     def __init__(self, database: Database) -> None:
@@ -102,7 +113,10 @@ class LogService:
         self._writer: Writer | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._subscriptions: set[Subscription] = set()
+        self._recent: deque[Commit] = deque(maxlen=RECENT_COMMITS)
         self.witnessed: Callable[[], str] = lambda: ""
+        self.cosigned: Callable[[str], str] = lambda checkpoint: checkpoint
+        self.demands_witnesses = False
 
     def attach(self, writer: Writer, loop: asyncio.AbstractEventLoop) -> None:
         """Take the writer whose checkpoints are served, and the loop that subscriptions live on."""
@@ -111,6 +125,8 @@ class LogService:
 
     def on_commit(self, commit: Commit) -> None:
         """Tell the subscriptions of a commit; called on the writer thread."""
+        if len(commit.entries) <= RECENT_MAX_ENTRIES:
+            self._recent.append(commit)
         if self._loop is None:
             return
         items = list(enumerate(commit.entries, commit.first_index))
@@ -164,36 +180,43 @@ class LogService:
 
         Args:
             index: The entry's index.
-            witnessed: Whether to prove it to the newest checkpoint that a quorum of witnesses cosigned.
+            witnessed: Whether only a proof to a checkpoint that a quorum of witnesses cosigned will do.
 
         Returns:
-            The entry's bytes with an inclusion proof to the newest checkpoint.
+            The entry's bytes with an inclusion proof: to the newest checkpoint that a quorum cosigned where
+            that covers the entry, so that the receipt shows by itself that it is final, and to the newest of
+            all elsewhere.
 
         Raises:
             NotFoundError: The log has no such entry, or no quorum has witnessed it yet.
         """
-        checkpoint = self.witnessed() if witnessed else self.checkpoint
+        checkpoint = self.witnessed()
         size = unverified_checkpoint(checkpoint).size if checkpoint else 0
+        finality = finality_at(index, size if self.demands_witnesses else None)
+        if index >= size and witnessed and index < self.size:
+            raise NotFoundError(
+                f"no quorum of witnesses has cosigned entry {index} yet: what is witnessed has {size} "
+                "entries",
+                metadata={"size": str(size)},
+            )
+        if index >= size:
+            checkpoint = self.checkpoint
+            size = unverified_checkpoint(checkpoint).size
         if not 0 <= index < size:
-            if 0 <= index < self.size:
-                raise NotFoundError(
-                    f"no quorum of witnesses has cosigned entry {index} yet: what is witnessed has {size} "
-                    "entries",
-                    metadata={"size": str(size)},
-                )
             raise NotFoundError(f"the log has no entry {index}: its size is {self.size}")
 
         def query(connection: Connection) -> Receipt:
             (row,) = connection.execute(queries.READ_ENTRIES, {"first": index, "end": index + 1})
             proof = _proof(connection, inclusion_nodes(index, size), inclusion_proof, index, size)
-            return Receipt(row.entry, index, size, proof, checkpoint)
+            return Receipt(row.entry, index, size, proof, checkpoint, finality)
 
         return await self._database.read(query)
 
     async def signed_receipt(self, index: int) -> Receipt:
         """Prove that an entry is in the log, as soon as a checkpoint covers it.
 
-        What a commit changed can be read a moment before its checkpoint is signed.
+        What a commit changed can be read a moment before its checkpoint is signed. Of an entry that was
+        committed just now the proof is in memory, and leads to that commit's checkpoint.
 
         Args:
             index: An entry's index that stands in a committed row.
@@ -204,6 +227,9 @@ class LogService:
         """
         if self.size <= index:
             await self._wait_until_signed(index)
+        for commit in tuple(self._recent):
+            if commit.has(index):
+                return commit.receipt(index)
         return await self.receipt(index)
 
     async def _wait_until_signed(self, index: int) -> None:
@@ -277,7 +303,7 @@ class LogService:
         return await self._database.read(query) if start < end else []
 
     async def document(self, digest: str) -> bytes | None:
-        """Read one document; None where there is none of that digest."""
+        """Read one document; None where there is none of that digest, or it was erased."""
 
         def query(connection: Connection) -> bytes | None:
             return connection.execute(queries.READ_DOCUMENT, {"wanted": digest}).scalar()
@@ -291,7 +317,8 @@ class LogService:
             digests: Their digests, ``MAX_DOCUMENTS`` at most.
 
         Returns:
-            Digest, media type and bytes of those that are held, 2 MiB at most but one at least.
+            Digest, media type and bytes of those that are held, erased ones left out; 2 MiB at most, but one
+            at least.
 
         Raises:
             InvalidInputError: Too many were asked for.

@@ -31,7 +31,8 @@ class LogServicer(log_pb2_grpc.LogServiceServicer):
     ) -> log_pb2.GetCheckpointResponse:
         """Read the newest signed tree head."""
         return log_pb2.GetCheckpointResponse(
-            checkpoint=self._log.checkpoint, witnessed_checkpoint=self._log.witnessed()
+            checkpoint=self._log.cosigned(self._log.checkpoint),
+            witnessed_checkpoint=self._log.witnessed(),
         )
 
     async def ListEntries(

@@ -47,7 +47,7 @@ class LogNodeRow(SQLModel, table=True):
 
 
 class DocumentRow(SQLModel, table=True):
-    """A document that entries rest on, by the SHA-256 of its bytes."""
+    """A document that entries rest on, by the SHA-256 of its bytes; or what says that it was erased."""
 
     __tablename__ = "documents"
 

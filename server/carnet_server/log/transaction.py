@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from carnet.canonical import sha256_hex
+from carnet.errors import ErasedError
 from carnet.translog.entry import Actor, Entry, EntryType
 from carnet_server.log import queries
 
@@ -93,12 +94,32 @@ class Transaction:
 
         Returns:
             The SHA-256 of the bytes.
+
+        Raises:
+            ErasedError: It was erased: nothing brings it back.
         """
         digest = sha256_hex(data)
-        if self.connection.execute(queries.HAS_DOCUMENT, {"wanted": digest}).first() is None:
+        held = queries.read_held_document(self.connection, digest)
+        if held is not None and held.erased_by is not None:
+            raise ErasedError(
+                f"the document {digest} was erased by entry {held.erased_by}, and is not stored again: say "
+                "anew what is to be said",
+                metadata={"digest": digest, "log_index": str(held.erased_by)},
+            )
+        if held is None:
             row = {"digest": digest, "media_type": media_type, "data": data, "created_at": self.now}
             self.connection.execute(queries.INSERT_DOCUMENT, row)
         return digest
+
+    def erase_document(self, digest: str, log_index: int) -> None:
+        """Put a tombstone in the place of a document, for good.
+
+        Args:
+            digest: The document.
+            log_index: The entry of this transaction that says so.
+        """
+        asked = {"wanted": digest, "tombstone": queries.tombstone(log_index)}
+        self.connection.execute(queries.ERASE_DOCUMENT, asked)
 
     def touch(self, *scopes: str) -> None:
         """Say that the facts of scopes change here, so that decisions based on them notice.

@@ -39,7 +39,7 @@ from carnet.errors import (
     UnavailableError,
 )
 from carnet.serving.engine import may_be_repeated, typed_database_errors, was_undone
-from carnet_server.log.head import Commit, LogHead
+from carnet_server.log.head import LogHead
 from carnet_server.log.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -51,12 +51,16 @@ if TYPE_CHECKING:
     from carnet.translog.keys import LogKey
     from carnet.translog.tree import Frontier
     from carnet_server.database.engine import Database
+    from carnet_server.log.commit import Commit
 
 MAX_BATCH = 256
 MAX_ATTEMPTS = 4
 RETRY_SECONDS = 0.05
+GATHER_SECONDS = 0.05
+GATHER_GAP_SECONDS = 0.005
 FOLLOW_SECONDS = 0.25
 STOP_TIMEOUT_SECONDS = 30.0
+_UNDO_CHANGE = "ROLLBACK TO SAVEPOINT carnet_change"
 
 Result = TypeVar("Result")
 logger = logging.getLogger(__name__)
@@ -76,21 +80,22 @@ class _Waiting(Generic[Result]):
         """Forget the outcome of an attempt that was undone."""
         self.result = self.error = None
 
-    def settle(self) -> None:
-        """Answer the caller, on the caller's loop."""
+    def answer(self) -> None:
+        """Answer the caller; called on its loop."""
+        if self.future.done():
+            return
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.result)
 
-        def answer() -> None:
-            if self.future.done():
-                return
-            if self.error is not None:
-                self.future.set_exception(self.error)
-            else:
-                self.future.set_result(self.result)
 
-        try:
-            self.loop.call_soon_threadsafe(answer)
-        except RuntimeError:
-            logger.warning("a change was committed after its caller's loop had ended")
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A batch that was committed: its entries, and the tree with them."""
+
+    entries: list[Entry]
+    grown: Frontier
 
 
 class _Signal(Enum):
@@ -129,6 +134,7 @@ class Writer:
         self._clock = clock
         self._queue: queue.SimpleQueue[_Waiting[Any] | _Signal] = queue.SimpleQueue()
         self._followed_at = time.monotonic()
+        self._last_batch = 1
         self._stopped = False
         # Nothing is queued behind the end of the queue, where nobody would ever answer it.
         self._gate = threading.Lock()
@@ -204,15 +210,25 @@ class Writer:
                 logger.exception("a commit failed")
                 for waiting in batch:
                     waiting.error = waiting.error or error
-            for waiting in batch:
-                waiting.settle()
+            _answer(batch)
 
     def _next_batch(self) -> tuple[list[_Waiting[Any]], bool]:
-        """Wait for changes; none come back when it is time to look for what others committed."""
+        """Wait for changes; none come back when it is time to look for what others committed.
+
+        Callers that were answered together come again together, one after the other. So a batch that is
+        smaller than the last one waits for as long as they keep coming; a caller who is alone never waits.
+        """
         batch: list[_Waiting[Any]] = []
+        until = 0.0
         while len(batch) < MAX_BATCH:
             try:
-                queued = self._queue.get_nowait() if batch else self._queue.get(timeout=FOLLOW_SECONDS)
+                if not batch:
+                    queued = self._queue.get(timeout=FOLLOW_SECONDS)
+                    until = time.monotonic() + GATHER_SECONDS
+                elif len(batch) < self._last_batch and time.monotonic() < until:
+                    queued = self._queue.get(timeout=GATHER_GAP_SECONDS)
+                else:
+                    queued = self._queue.get_nowait()
             except queue.Empty:
                 break
             if queued is _Signal.STOP:
@@ -220,6 +236,7 @@ class Writer:
             if queued is _Signal.LOOK:
                 break
             batch.append(queued)
+        self._last_batch = max(1, len(batch))
         return batch, False
 
     def _follow(self) -> None:
@@ -246,30 +263,30 @@ class Writer:
         if self._refusal:
             raise UnavailableError(f"nothing is added to this log any more: {self._refusal}")
         with typed_database_errors():
-            grown = self._commit(batch)
-            if grown is not None:
-                self._tell(self._head.publish(grown.size, grown.root()))
+            made = self._commit(batch)
+            if made.entries:
+                self._tell(self._head.publish(made.grown.size, made.grown.root(), made.entries))
 
     def _tell(self, commit: Commit | None) -> None:
         """Tell the listeners what is new, once and in order."""
         if commit is not None:
             self._on_commit(commit)
 
-    def _commit(self, batch: list[_Waiting[Any]]) -> Frontier | None:
-        """Commit a batch, again where the database undid it; return the tree if the batch has entries."""
+    def _commit(self, batch: list[_Waiting[Any]]) -> _Made:
+        """Commit a batch, again where the database undid it."""
         for attempt in range(1, MAX_ATTEMPTS + 1):
             for waiting in batch:
                 waiting.begin()
             try:
                 with self._database.writer_engine.connect() as connection:
                     transaction = connection.begin()
-                    entries, grown = self._prepare(connection, batch)
+                    made = self._prepare(connection, batch)
                     try:
                         transaction.commit()
                     except DBAPIError as error:
-                        if not was_undone(error) and self._was_made(entries, grown):
-                            return grown
-                        if not was_undone(error) and not entries:
+                        if not was_undone(error) and self._was_made(made):
+                            return made
+                        if not was_undone(error) and not made.entries:
                             raise UnavailableError(
                                 "the metadata database was lost at a commit: the change may have been made; "
                                 "look, and try again"
@@ -282,7 +299,7 @@ class Writer:
                     raise
                 self._wait_before_attempt(attempt, error)
             else:
-                return grown if entries else None
+                return made
         raise AssertionError("unreachable")
 
     @staticmethod
@@ -292,18 +309,18 @@ class Writer:
         logger.info("a commit was undone and is made again: %s", type(error).__name__)
         time.sleep(RETRY_SECONDS * 2**attempt)
 
-    def _was_made(self, entries: list[Entry], grown: Frontier) -> bool:
+    def _was_made(self, made: _Made) -> bool:
         """Tell whether a commit that got no answer was made: whether its entries stand in their places."""
-        if not entries:
+        if not made.entries:
             return False
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
-                return self._head.has_entries(entries, grown)
+                return self._head.has_entries(made.entries, made.grown)
             except UnavailableError as error:
                 self._wait_before_attempt(attempt, error)
         raise AssertionError("unreachable")
 
-    def _prepare(self, connection: Connection, batch: list[_Waiting[Any]]) -> tuple[list[Entry], Frontier]:
+    def _prepare(self, connection: Connection, batch: list[_Waiting[Any]]) -> _Made:
         """Run a batch's changes behind the locked head, and insert their entries."""
         frontier = self._head.lock(connection)
         now = self._clock()
@@ -319,34 +336,53 @@ class Writer:
             if waiting.error is None:
                 entries += transaction.entries
         self._head.insert(connection, frontier, entries)
-        return entries, frontier
+        return _Made(entries, frontier)
 
     @staticmethod
     def _apply(waiting: _Waiting[Any], transaction: Transaction) -> None:
         """Run one change in its savepoint; its failure is its own unless the database itself failed."""
-        savepoint = transaction.connection.begin_nested()
+        # As plain statements: a savepoint's clause would be compiled anew for every change.
+        run = transaction.connection.exec_driver_sql
+        run("SAVEPOINT carnet_change")
         try:
             waiting.result = waiting.change(transaction)
-            savepoint.commit()
         except IntegrityError as error:
-            savepoint.rollback()
+            run(_UNDO_CHANGE)
             waiting.error = AlreadyExistsError(f"it exists already: {str(error.orig).splitlines()[0]}")
             waiting.error.__cause__ = error
         except DataError as error:
-            savepoint.rollback()
+            run(_UNDO_CHANGE)
             waiting.error = InvalidInputError(
                 f"the database cannot keep a value that was given: {str(error.orig).splitlines()[0]}"
             )
             waiting.error.__cause__ = error
         except (UnicodeEncodeError, OverflowError) as error:
-            savepoint.rollback()
+            run(_UNDO_CHANGE)
             waiting.error = InvalidInputError(f"the database cannot keep a value that was given: {error}")
             waiting.error.__cause__ = error
         except DBAPIError:
             raise
         except BaseException as error:  # noqa: BLE001  handed to the caller, whatever it is
-            savepoint.rollback()
+            run(_UNDO_CHANGE)
             waiting.error = error
+        run("RELEASE SAVEPOINT carnet_change")
+
+
+def _answer(batch: list[_Waiting[Any]]) -> None:
+    """Answer the callers of a batch; each loop is woken once."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Waiting[Any]]] = {}
+    for waiting in batch:
+        by_loop.setdefault(waiting.loop, []).append(waiting)
+    for loop, theirs in by_loop.items():
+        try:
+            loop.call_soon_threadsafe(_answer_here, theirs)
+        except RuntimeError:
+            logger.warning("changes were committed after their callers' loop had ended")
+
+
+def _answer_here(batch: list[_Waiting[Any]]) -> None:
+    for waiting in batch:
+        waiting.answer()
 
 
 class _UndoneError(Exception):

@@ -15,6 +15,8 @@ from carnet.errors import InvalidInputError
 
 NOTE_MEDIA_TYPE = "application/vnd.carnet.note+json"
 NOTE_MAX_LENGTH = 2000
+ERASED = "(erased)"
+"""What is shown of a note, or of a reason, that was erased; nobody can write just this."""
 _SALT_BYTES = 16
 
 
@@ -45,8 +47,12 @@ def make_note(text: str, *, reason_code: str = "", accepted_untested: bool = Fal
         The document; None where there is nothing to say.
 
     Raises:
-        InvalidInputError: The text is longer than ``NOTE_MAX_LENGTH`` characters.
+        InvalidInputError: The text is longer than ``NOTE_MAX_LENGTH`` characters, or just ``ERASED``.
     """
+    if text == ERASED:
+        raise InvalidInputError(
+            f"note: {ERASED!r} stands for what was erased: write another", metadata={"field": "note"}
+        )
     if len(text) > NOTE_MAX_LENGTH:
         raise InvalidInputError(
             f"note: {len(text)} characters; {NOTE_MAX_LENGTH} at most", metadata={"field": "note"}
@@ -62,8 +68,8 @@ def make_note(text: str, *, reason_code: str = "", accepted_untested: bool = Fal
 
 
 def read_note(data: bytes | None) -> str:
-    """Return the text of a note's document; empty where the document is gone."""
-    return str(json.loads(data)["note"]) if data is not None else ""
+    """Return the text of a note's document; empty where there is none, ``ERASED`` where it was erased."""
+    return str(json.loads(data).get("note", ERASED)) if data is not None else ""
 
 
 def read_accepted_untested(data: bytes | None) -> bool:

@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SignedRelease:
-    """A release statement's envelope, and the receipt of the version's arrival here."""
+    """A release statement's envelope, the receipt of the version's arrival here, and the stamps it names."""
 
     envelope: bytes
     receipt: Receipt
+    stamps: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ purges sees it, or is seen (``carnet_server.retention.kept``).
 from __future__ import annotations
 
 import asyncio
+import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -20,13 +21,14 @@ from carnet.signing.release import Release
 from carnet_server.access.authorize import require_acting
 from carnet_server.admission.domain import check_promotion
 from carnet_server.admission.signers import known_peer
-from carnet_server.evidence.queries import read_evidence_digests
 from carnet_server.models.domain import require_files
 from carnet_server.models.queries import read_blobs, read_version
 from carnet_server.release.capability import VALID_FOR
 from carnet_server.release.domain import SignedCapability, SignedRelease
 from carnet_server.release.queries import note_release
 from carnet_server.release.record import record_admission
+from carnet_server.stamps.gathering import gather_stamps
+from carnet_server.stamps.service import complete_stamps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
     from carnet_server.log.transaction import Transaction
     from carnet_server.log.writer import Writer
     from carnet_server.models.domain import Version
+
+logger = logging.getLogger(__name__)
 
 
 class ReleaseService:
@@ -84,7 +88,8 @@ class ReleaseService:
             target: The environment that it is for.
 
         Returns:
-            The statement, and the receipt of the version's arrival here, at the statement's log size.
+            The statement, the receipt of the version's arrival here, and the stamps that the statement names:
+            none where they are not whole.
 
         Raises:
             PermissionDeniedError: The caller may not promote in that namespace.
@@ -96,15 +101,15 @@ class ReleaseService:
         require_acting(caller, "promoter", namespace=name.namespace)
         peer = known_peer(self._state.trust.current, target, name.namespace)
         check_promotion(promotion, field="promotion")
-        arrived = await self._note(name, promotion, peer.environment)
-        # The receipt comes first: what is read after it is at least as new as its tree.
-        receipt = await self._log.signed_receipt(arrived.log_index)
-
-        def query(connection: Connection) -> tuple[Version, list[str]]:
-            version = self._version(connection, name)
-            return version, read_evidence_digests(connection, name.namespace, version.bundle_digest)
-
-        version, evidence = await self._database.read(query)
+        await self._note(name, promotion, peer.environment)
+        complete = await complete_stamps(
+            self._database,
+            self._log,
+            lambda connection: gather_stamps(connection, self._version(connection, name)),
+        )
+        if not complete.whole:
+            logger.warning("%s leaves without its stamps: %s", name, complete.gathered.gap)
+        version = complete.gathered.version
         release = Release(
             promotion=promotion,
             environment=self._state.name,
@@ -112,14 +117,15 @@ class ReleaseService:
             namespace=name.namespace,
             model=name.model,
             version=name.version,
-            evidence=tuple(evidence),
+            evidence=complete.gathered.evidence,
             revoked=version.revoked,
             log_origin=self._log.origin,
-            log_size=receipt.tree_size,
+            log_size=complete.log_size,
             issued_at=self._clock(),
+            stamps=complete.digests if complete.whole else (),
         )
         signed = await self._sign(release, version)
-        return SignedRelease(signed.to_bytes(), receipt)
+        return SignedRelease(signed.to_bytes(), complete.arrival, complete.stamps if complete.whole else ())
 
     async def create_read_capability(
         self,

@@ -36,7 +36,7 @@ class ReleaseServicer(admission_pb2_grpc.ReleaseServiceServicer):
             target=request.target,
         )
         return admission_pb2.CreateReleaseResponse(
-            release=signed.envelope, receipt=receipt_to_proto(signed.receipt)
+            release=signed.envelope, receipt=receipt_to_proto(signed.receipt), stamps=signed.stamps
         )
 
     async def CreateReadCapability(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from google.protobuf.timestamp_pb2 import Timestamp
 
     from carnet.serving.call_scope import ServicerContext
+    from carnet_server.retention.erasing import Erasing
     from carnet_server.retention.holds import Holds
     from carnet_server.retention.hygiene import Hygiene
     from carnet_server.retention.purge import Purge
@@ -27,9 +28,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class RetentionServicer(retention_pb2_grpc.RetentionServiceServicer):
     """Answers RetentionService's calls."""
 
-    def __init__(self, purge: Purge, holds: Holds, hygiene: Hygiene) -> None:
+    def __init__(self, purge: Purge, holds: Holds, erasing: Erasing, hygiene: Hygiene) -> None:
         self._purge = purge
         self._holds = holds
+        self._erasing = erasing
         self._hygiene = hygiene
 
     async def PurgeVersions(
@@ -92,6 +94,19 @@ class RetentionServicer(retention_pb2_grpc.RetentionServiceServicer):
         )
         return retention_pb2.ListHoldsResponse(
             holds=[hold_to_proto(each) for each in page], next_page_token=token
+        )
+
+    async def EraseDocument(
+        self, request: retention_pb2.EraseDocumentRequest, context: ServicerContext
+    ) -> retention_pb2.EraseDocumentResponse:
+        """Erase a document that entries rest on."""
+        erased = await self._erasing.erase(
+            current_caller(), request.digest, reason_code=request.reason_code, note=request.note
+        )
+        return retention_pb2.EraseDocumentResponse(
+            digest=erased.digest,
+            erased_before=erased.erased_before,
+            receipt=receipt_to_proto(erased.receipt),
         )
 
     async def GetHygiene(

@@ -176,20 +176,30 @@ class RolloutController:
     async def _follow_to_its_end(self, subscription: Subscription) -> bool:
         """Look at what is stirred up; False where we fell behind, and the tick sees what there was."""
         try:
-            async for _, entry in subscription:
-                if entry.type in _STIRRING:
-                    subject = entry.subject
-                    await self._look_at_model(str(subject["namespace"]), str(subject["model"]))
+            async for new in subscription:
+                stirred = {
+                    (str(entry.subject["namespace"]), str(entry.subject["model"]))
+                    for _, entry in (new, *subscription.take())
+                    if entry.type in _STIRRING
+                }
+                if stirred:
+                    await self._look_at_models(stirred)
         except UnavailableError:
             return False
         return True
 
-    async def _look_at_model(self, namespace: str, model: str) -> None:
+    async def _look_at_models(self, models: set[tuple[str, str]]) -> None:
+        """Judge the active rollouts of some models; one statement finds them all."""
+
+        def read(connection: Connection) -> list[Rollout]:
+            if len(models) == 1:
+                return queries.read_active_rollouts_of(connection, *next(iter(models)))
+            active = queries.read_active_rollouts(connection)
+            return [rollout for rollout in active if (rollout.name.namespace, rollout.name.model) in models]
+
         try:
-            active = await self._database.read(
-                lambda connection: queries.read_active_rollouts_of(connection, namespace, model)
-            )
+            active = await self._database.read(read)
         except CarnetError as error:
-            logger.warning("rollouts of %s/%s were not looked at: %s", namespace, model, error.message)
+            logger.warning("the rollouts of %d models were not looked at: %s", len(models), error.message)
         else:
             await self._judge_all([rollout.name for rollout in active])

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from carnet.errors import CarnetError, ConflictError
+from carnet.errors import CarnetError, ConflictError, ProofInvalidError
 from carnet.translog.checkpoint import parse_checkpoint, unverified_checkpoint
 from carnet.translog.entry import EntryType, parse_entry
 from carnet.translog.note import parse_note
@@ -59,11 +59,13 @@ class WitnessStanding:
         size: The size that it cosigned last.
         cosigned_at: When; None for never.
         problem: Why it could not be asked the last time; empty where it could.
+        line: Its signature line.
     """
 
     size: int = 0
     cosigned_at: datetime | None = None
     problem: str = ""
+    line: str = field(default="", repr=False)
     _pause: float = field(default=0.0, repr=False)
     _next: float = field(default=0.0, repr=False)
 
@@ -78,9 +80,10 @@ class WitnessStanding:
         self._pause = min(max(self._pause * 2, FIRST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
         self._next = time.monotonic() + self._pause
 
-    def cosigned(self, size: int, at: datetime) -> None:
+    def cosigned(self, cosignature: Cosignature) -> None:
         """Note a cosignature."""
-        self.size, self.cosigned_at, self.problem = size, at, ""
+        self.size, self.cosigned_at, self.problem = cosignature.size, cosignature.cosigned_at, ""
+        self.line = cosignature.line
         self._pause = self._next = 0.0
 
 
@@ -94,6 +97,8 @@ class Asking:
         log: Its log.
         policy: Who the witnesses are, and how many make a checkpoint final.
         links: The way to each, by its name in the policy file.
+        every_seconds: How often they are asked; each second until there is something final at all, so that a
+            new log does not stand unwitnessed for long.
         clock: Tells the time.
 
     Attributes:
@@ -112,6 +117,7 @@ class Asking:
         *,
         policy: WitnessPolicy,
         links: Mapping[str, WitnessLink],
+        every_seconds: float = FIRST_PAUSE_SECONDS,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._verifier = state.log_key.verifier
@@ -120,6 +126,8 @@ class Asking:
         self._log = log
         self._policy = policy
         self._links = links
+        self._every_seconds = every_seconds
+        self._asked_at = -every_seconds
         self._clock = clock
         self.standing = {name: WitnessStanding() for name in policy.witnesses}
         self.alarms: list[Alarm] = []
@@ -139,7 +147,24 @@ class Asking:
         held, (self.final_size, self.final_checkpoint) = await self._database.read(read)
         for each in held:
             if each.witness in self.standing:
-                self.standing[each.witness].cosigned(each.size, each.cosigned_at)
+                self.standing[each.witness].cosigned(each)
+
+    def cosigned(self, checkpoint: str) -> str:
+        """Return a checkpoint of this log with the cosignatures that there are of it."""
+        size = unverified_checkpoint(checkpoint).size
+        lines = [each.line for each in self.standing.values() if each.size == size and each.line]
+        try:
+            return with_cosignatures(checkpoint, lines, self._policy)
+        except ProofInvalidError:
+            return checkpoint  # They are of another history: whoever compares what is witnessed will see it.
+
+    async def look(self) -> None:
+        """Ask the witnesses where it is time to; called every second or so."""
+        now = time.monotonic()
+        hurried = self._policy.demands_witnesses and not self.final_size
+        if hurried or now - self._asked_at >= self._every_seconds:
+            self._asked_at = now
+            await self.tick()
 
     async def tick(self) -> None:
         """Ask whoever has not cosigned what is new, if anything but anchors is; never raises for a peer."""
@@ -188,6 +213,10 @@ class Asking:
                         raise
                     held = int(told)
                     continue
+                except ProofInvalidError:
+                    if await self._is_contradicted(name, link):
+                        return ""
+                    raise
                 return self._line_of(name, checkpoint, lines)
             standing.failed("it holds another size each time it is asked")
         except CarnetError as error:
@@ -229,9 +258,9 @@ class Asking:
 
     async def _keep(self, checkpoint: str, size: int, lines: Mapping[str, str]) -> None:
         now = self._clock()
-        for name in lines:
-            self.standing[name].cosigned(size, now)
         fresh = [Cosignature(name, size, line, now) for name, line in lines.items()]
+        for each in fresh:
+            self.standing[each.witness].cosigned(each)
         held = await self._database.read(queries.read_cosignatures)
         of_size = [each.line for each in held if each.size == size and each.witness not in lines]
         merged = with_cosignatures(checkpoint, [*of_size, *lines.values()], self._policy)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from carnet.audit.export import ExportWriter
 from carnet.audit.held import HeldCopy
+from carnet.client.audit_cut import cut_of
 from carnet.client.log_copy import LogCopy, copy_environment
 from carnet_sync.environments.registry import reaching
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from carnet.client.audit_cut import Cut
     from carnet_sync.environments.links import Links
 
 
@@ -40,8 +42,26 @@ class Copies:
         """The environments whose logs are copied."""
         return tuple(sorted(self._links.environments))
 
-    async def refresh(self, environment: str) -> None:
+    async def cut(self) -> dict[str, Cut]:
+        """Choose up to where each log is copied, so that the copies fit together.
+
+        Raises:
+            UnavailableError: A registry cannot be reached; ``metadata["environment"]`` names it.
+            CarnetError: A call failed; the class says how.
+        """
+        registries = {name: self._links.registry(name).connection for name in self.environments}
+        with reaching(", ".join(registries)):
+            return await cut_of(registries, witnessed=frozenset())
+
+    async def refresh(self, environment: str, cut: Cut) -> bool:
         """Bring a copy up to date, or leave it as it was.
+
+        Args:
+            environment: Whose log it is.
+            cut: Up to where it is copied.
+
+        Returns:
+            Whether it is whole. A document may have been erased meanwhile: a later cut has the entry for it.
 
         Raises:
             UnavailableError: The registry cannot be reached; ``metadata["environment"]`` names it.
@@ -50,11 +70,13 @@ class Copies:
             CarnetError: A call failed; the class says how.
         """
         await asyncio.to_thread(self.folder.mkdir, mode=0o700, parents=True, exist_ok=True)
-        export = ExportWriter(self.folder).environment(environment)
         connection = self._links.registry(environment).connection
+        export = ExportWriter(self.folder).environment(environment)
+        held = HeldCopy(self.folder / environment)
+        copy = LogCopy(connection, export, held=held, manifests=True, cut=cut)
         with reaching(environment):
-            held = HeldCopy(self.folder / environment)
-            await copy_environment(LogCopy(connection, export, held=held, manifests=True), export)
+            await copy_environment(copy, export)
+        return not copy.lacks_documents
 
     async def forget(self, environments: Iterable[str]) -> None:
         """Remove copies, so that the next report's are fetched anew."""

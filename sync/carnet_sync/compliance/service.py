@@ -36,6 +36,7 @@ WAITING_MAX: Final = 4
 """How many reports may wait for the one that is being made."""
 PART_BYTES: Final = 256 * 1024
 """The size of a part, far below what a message may have."""
+_ROUNDS: Final = 2
 _LINE_MAX_BYTES: Final = 1 << 20
 T = TypeVar("T")
 
@@ -145,9 +146,13 @@ class Reports:
             if self._making.locked():
                 yield Progress("waiting")
             async with self._turn(deadline):
-                for name in copies.environments:
-                    yield Progress("copying", name)
-                    await deadline.within(copies.refresh(name))
+                for _ in range(_ROUNDS):
+                    whole = True
+                    for name, cut in (await deadline.within(copies.cut())).items():
+                        yield Progress("copying", name)
+                        whole = await deadline.within(copies.refresh(name, cut)) and whole
+                    if whole:
+                        break
                 async for progress in self._derive(job, copies, deadline):
                     yield progress
             # Whoever reads slowly keeps nobody else waiting.

@@ -187,11 +187,17 @@ class Registry:
                 yield response
 
     async def admit(
-        self, promotion: str, *, release: bytes, evidence: Sequence[bytes], epoch: int
+        self,
+        promotion: str,
+        *,
+        release: bytes,
+        evidence: Sequence[bytes],
+        stamps: Sequence[bytes],
+        epoch: int,
     ) -> admission_pb2.Admission:
         """Have the version admitted; a repeated call answers as the first did."""
         request = admission_pb2.AdmitRequest(
-            name=_admission_name(promotion), release=release, evidence=evidence, epoch=epoch
+            name=_admission_name(promotion), release=release, evidence=evidence, stamps=stamps, epoch=epoch
         )
         with reaching(self.environment):
             response: admission_pb2.AdmitResponse = await self.connection.call(

@@ -14,7 +14,7 @@ PURGE = "retention:\n  purge: "
 @pytest.mark.parametrize(
     ("text", "place", "says"),
     [
-        ("retention: {}\n", "5:1: retention", "says nothing: name archive or purge"),
+        ("retention: {}\n", "5:1: retention", "says nothing: name archive, purge or erase"),
         ("retention: {archive: {}}\n", "5:13: retention.archive.older_than", "required, and missing"),
         (
             "retention: {archive: {older_than: 90}}\n",
@@ -26,7 +26,7 @@ PURGE = "retention:\n  purge: "
             "5:23: retention.archive.older_than",
             "longer than 3650d",
         ),
-        ("retention: {keep_last: 5}\n", "5:13: retention.keep_last", "known here: archive, purge"),
+        ("retention: {keep_last: 5}\n", "5:13: retention.keep_last", "known here: archive, erase, purge"),
         (PURGE + "{keep_last: -1}\n", "6:11: retention.purge.keep_last", "greater than or equal to 0"),
         (PURGE + "{keep_last: 1.5}\n", "6:11: retention.purge.keep_last", "valid integer"),
         (PURGE + "{keep_last: .nan}\n", "6:11: retention.purge.keep_last", "it is nan"),

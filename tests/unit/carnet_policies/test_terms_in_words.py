@@ -28,6 +28,7 @@ rollouts:
 retention:
   archive: {older_than: 90d}
   purge: {keep_last: 3, archived_for: 14d, min_age: 30d}
+  erase: {notes_after: 2d}
 quotas:
   - {namespaces: [risk, ml-*], storage: 512GiB}
 """
@@ -59,6 +60,7 @@ def test_a_policy_is_said_in_words() -> None:
             "may be purged: what has been archived or revoked for 14d and arrived 30d ago",
             "kept all the same: the newest 3 archived versions of each model",
             "the bytes go 1d after that",
+            "may be erased from the log: notes 2d after their entry, people's signed words 365d after theirs",
         ],
         "quotas": ["512GiB for each namespace that fits risk or ml-*"],
     }
@@ -67,7 +69,14 @@ def test_a_policy_is_said_in_words() -> None:
 def test_what_a_policy_does_not_say_is_said_too() -> None:
     assert sections(load_policy(HEAD.encode()).document) == [
         ("rollouts", ["no guardrail judges a challenger"]),
-        ("retention", ["nothing is archived by itself", "nothing may be purged"]),
+        (
+            "retention",
+            [
+                "nothing is archived by itself",
+                "nothing may be purged",
+                "no document of the log may be erased",
+            ],
+        ),
         ("quotas", ["no namespace has one"]),
     ]
 

@@ -211,7 +211,8 @@ class Changes(Derivation):
             names = document_signers(self.sources, environment, entry)
             return f"signed by {', '.join(names)}" if names else "unsigned; the environment's own files"
         if entry.type in _STATEMENTS:
-            return f"signature of {self.people.signer(record)}" if record.signer else "an untrusted signature"
+            signed = record.signer or record.erased
+            return f"signature of {self.people.signer(record)}" if signed else "an untrusted signature"
         if entry.type in _BY_POLICY:
             policy = told.state.policy
             return f"policy {policy.digest}, entry {policy.since.index}" if policy else "no policy"

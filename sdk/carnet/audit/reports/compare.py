@@ -18,7 +18,7 @@ from carnet.errors import NotFoundError, StatementInvalidError
 from carnet.signing.times import parse_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from carnet.audit.pins import Pins
@@ -61,6 +61,8 @@ class ReportVerdict:
         rows: How many rows were derived again and are the same.
         observed: The tables that no log tells, which were not derived again.
         differences: What differs, the first 200.
+        erased: The rows that say more than can be derived now, because documents that they rest on were
+        erased after the report was made. What they say of those rests on the signature alone.
         audit: What the verifier found in the logs.
     """
 
@@ -71,6 +73,7 @@ class ReportVerdict:
     rows: int
     observed: tuple[str, ...]
     differences: tuple[Difference, ...]
+    erased: tuple[Difference, ...]
     audit: AuditReport
 
     @property
@@ -89,6 +92,7 @@ class ReportVerdict:
             "rows": self.rows,
             "observed": list(self.observed),
             "differences": [each.to_json() for each in self.differences],
+            "erased": [each.to_json() for each in self.erased],
             "audit": self.audit.to_json(),
         }
 
@@ -140,10 +144,11 @@ def verify_report(
     stated = opened.value
     observed = tuple(each["name"] for each in stated["tables"] if each["name"].startswith(OBSERVED))
     differences: list[Difference] = []
+    erased: list[Difference] = []
     rows = 0
     if derived.report is not None:
-        for each in _differences(stated, derived.report):
-            differences.append(each)
+        for each in _differences(stated, derived.report, derived.erased):
+            (erased if isinstance(each, _Erased) and opened.signer else differences).append(each)
             if len(differences) >= DIFFERENCES_MAX:
                 break
         rows = sum(len(each.rows) for each in derived.report.tables)
@@ -158,11 +163,18 @@ def verify_report(
         rows=rows,
         observed=observed,
         differences=tuple(differences),
+        erased=tuple(erased),
         audit=derived.audit,
     )
 
 
-def _differences(stated: Mapping[str, Any], report: Report) -> Iterator[Difference]:
+class _Erased(Difference):
+    """A difference that an erasure explains."""
+
+
+def _differences(
+    stated: Mapping[str, Any], report: Report, erased: Mapping[str, frozenset[int]]
+) -> Iterator[Difference]:
     derived = report.to_json()
     observed = any(each["name"].startswith(OBSERVED) for each in stated["tables"])
     for field in ("title", "query", "logs"):
@@ -196,35 +208,69 @@ def _differences(stated: Mapping[str, Any], report: Report) -> Iterator[Differen
             )
             yield Difference(name, None, what)
         else:
-            yield from _table_differences(table, tables[name])
+            yield from _table_differences(table, tables[name], erased)
 
 
-def _table_differences(stated: Mapping[str, Any], derived: Mapping[str, Any]) -> Iterator[Difference]:
+def _table_differences(
+    stated: Mapping[str, Any], derived: Mapping[str, Any], erased: Mapping[str, frozenset[int]]
+) -> Iterator[Difference]:
     name = stated["name"]
     for field in ("title", "about", "columns"):
         if stated[field] != derived[field]:
             yield Difference(
                 name, None, f"its {field} is {_shown(stated[field])}, and {_shown(derived[field])} is derived"
             )
+    yield from _row_differences(stated, derived, erased)
+
+
+def _row_differences(
+    stated: Mapping[str, Any], derived: Mapping[str, Any], erased: Mapping[str, frozenset[int]]
+) -> Iterator[Difference]:
+    name = stated["name"]
     wanted = [canonical_json(each) for each in derived["rows"]]
     found = [canonical_json(each) for each in stated["rows"]]
     if wanted == found:
         return
-    missing = Counter(wanted)
-    differs = False
-    for position, row in enumerate(found, start=1):
-        if missing[row]:
-            missing[row] -= 1
+    names = [each["name"] for each in derived["columns"]]
+    left = Counter(wanted)
+    unfounded = []
+    for position, row in enumerate(found):
+        if left[row]:
+            left[row] -= 1
         else:
-            differs = True
-            yield Difference(name, position, f"the logs do not say so: {_cut(row)}")
-    for row in wanted:
-        if missing[row]:
-            missing[row] -= 1
-            differs = True
-            yield Difference(name, None, f"the logs say so, and the report does not: {_cut(row)}")
-    if not differs:
+            unfounded.append(position)
+    untold = [position for position, row in enumerate(wanted) if left[row] and not left.subtract([row])]
+    if not unfounded and not untold:
         yield Difference(name, None, "its rows are in another order than they are derived in")
+    for position in unfounded:
+        said = dict(zip(names, stated["rows"][position], strict=False))
+        thinner = next(
+            (each for each in untold if _is_thinner(derived["rows"][each], said, names, erased)), None
+        )
+        if thinner is not None:
+            untold.remove(thinner)
+        if thinner is not None or said.get("entry") in erased.get(str(said.get("environment")), ()):
+            message = f"a document that it rests on was erased since: {_cut(found[position])}"
+            yield _Erased(name, position + 1, message)
+        else:
+            yield Difference(name, position + 1, f"the logs do not say so: {_cut(found[position])}")
+    for position in untold:
+        yield Difference(name, None, f"the logs say so, and the report does not: {_cut(wanted[position])}")
+
+
+def _is_thinner(
+    row: Sequence[Any], said: Mapping[str, Any], names: Sequence[str], erased: Mapping[str, frozenset[int]]
+) -> bool:
+    """Whether a row that is derived says the same as one that is stated, but for what was erased."""
+    environment = said.get("environment")
+    if not erased or (isinstance(environment, str) and environment not in erased):
+        return False
+    return all(
+        cell == said.get(name)
+        or (cell is None and isinstance(said.get(name), str | int | float))
+        or (isinstance(cell, list) and isinstance(said.get(name), list) and set(cell) < set(said[name]))
+        for name, cell in zip(names, row, strict=True)
+    )
 
 
 def _shown(value: Any) -> str:

@@ -9,7 +9,7 @@ wanted all the same, it states every finding. Only entries that the stated check
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from carnet.audit.layout import read_document
@@ -23,6 +23,7 @@ from carnet.audit.reports.people import People
 from carnet.audit.verify import verify_export
 from carnet.errors import CarnetError, KeyUntrustedError, NotFoundError
 from carnet.translog.checkpoint import parse_checkpoint
+from carnet.translog.erasure import erased_document
 from carnet.version import __version__
 
 if TYPE_CHECKING:
@@ -49,10 +50,13 @@ class DerivedReport:
     Attributes:
         audit: What the verifier found.
         report: The report; None where something was found, and no report was wanted despite of it.
+        erased: The entries, by environment, whose documents were erased after the checkpoints at which the
+        logs are told of: what they said then cannot be derived any more.
     """
 
     audit: AuditReport
     report: Report | None
+    erased: Mapping[str, frozenset[int]] = field(default_factory=dict)
 
 
 def derive_report(
@@ -95,12 +99,15 @@ def derive_report(
     people = People(pins)
     derivation = DERIVATIONS[query.kind](Sources(people, _reader(directory)), query)
     taken: dict[str, int] = {}
+    gone = _Gone()
 
     def watch(name: str, record: Record) -> None:
         limit = stated[name].size if name in stated else None
         if not query.reads(name) or (at is not None and limit is None):
             return
-        if limit is None or record.index < limit:
+        told = limit is None or record.index < limit
+        gone.note(name, record, told=told)
+        if told:
             taken[name] = taken.get(name, 0) + 1
             derivation.take(name, record)
 
@@ -135,7 +142,30 @@ def derive_report(
         completeness=(*_caveats(logs, taken, findings, observed), *derived.completeness),
         tables=(*derived.tables, *([_findings_table(findings)] if findings else []), *observed),
     )
-    return DerivedReport(audit, report)
+    return DerivedReport(audit, report, gone.entries())
+
+
+class _Gone:
+    """Which documents were erased after the part of a log that a report tells of, and what rested on them."""
+
+    def __init__(self) -> None:
+        self._uses: dict[tuple[str, str], set[int]] = {}
+        self._later: set[tuple[str, str]] = set()
+
+    def note(self, environment: str, record: Record, *, told: bool) -> None:
+        """Note a record, and whether it is in that part."""
+        if told and record.erased:
+            digest = record.entry.envelope_digest or ""
+            self._uses.setdefault((environment, digest), set()).add(record.index)
+        elif not told and (erased := erased_document(record.entry)) is not None:
+            self._later.add((environment, erased))
+
+    def entries(self) -> dict[str, frozenset[int]]:
+        """Return the entries whose documents were erased later, by environment."""
+        found: dict[str, set[int]] = {}
+        for environment, digest in self._later:
+            found.setdefault(environment, set()).update(self._uses.get((environment, digest), ()))
+        return {name: frozenset(entries) for name, entries in found.items() if entries}
 
 
 def _reader(directory: Path) -> Callable[[str, str], bytes | None]:
@@ -202,12 +232,14 @@ def _findings_table(findings: Sequence[Finding]) -> Table:
         "Everything in the logs that is not as it must be; none of it is a pass.",
         (
             columns.text("verdict"),
+            columns.text("code"),
             columns.text("environment"),
             columns.number("entry"),
             columns.text("message"),
             columns.texts("affects"),
         ),
         tuple(
-            (str(each.verdict), each.environment, each.index, each.message, each.affects) for each in findings
+            (str(each.verdict), str(each.code), each.environment, each.index, each.message, each.affects)
+            for each in findings
         ),
     )

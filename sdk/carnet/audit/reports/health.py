@@ -14,9 +14,10 @@ from carnet.audit.reports import columns
 from carnet.audit.reports.anchors import anchored
 from carnet.audit.reports.derivation import Derivation, Derived
 from carnet.audit.reports.model import Table
-from carnet.audit.reports.wording import name_version
+from carnet.audit.reports.wording import name_version, subject_of
 from carnet.translog.checkpoint import unverified_checkpoint
 from carnet.translog.entry import EntryType
+from carnet.translog.erasure import erased_document
 from carnet.translog.note import parse_note
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Health(Derivation):
         self._anchors: dict[tuple[str, str], _Anchor] = {}
         self._alarms: list[tuple[Cell, ...]] = []
         self._purges: list[tuple[Cell, ...]] = []
+        self._erasures: list[tuple[Cell, ...]] = []
 
     def take(self, environment: str, record: Record) -> None:
         """Take the next record."""
@@ -70,6 +72,10 @@ class Health(Derivation):
             self._anchors[environment, origin] = _Anchor(size, entry.time, record.index, environment)
         elif entry.type is EntryType.ALARM_RAISED:
             self._alarms.append((environment, record.index, entry.time, entry.new, entry.envelope_digest))
+        elif (erased := erased_document(entry)) is not None:
+            told_by = self.people.actor(record)
+            about = subject_of(entry)
+            self._erasures.append((environment, record.index, entry.time, erased, about, told_by, entry.new))
         elif entry.type is EntryType.VERSION_PURGED:
             self._purges.append(self._purge(environment, record))
 
@@ -90,18 +96,22 @@ class Health(Derivation):
                 ),
                 self._holds_table(),
                 self._purges_table(),
+                self._erasures_table(),
             ),
             (
                 (
-                    f"Every anchor, alarm, hold and purge was taken, from {len(logs)} verified logs; "
-                    "how things stand is told as of each log's last entry."
+                    f"Every anchor, alarm, hold, purge and erasure was taken, from {len(logs)} verified "
+                    "logs; how things stand is told as of each log's last entry."
                 ),
                 (
                     "A log counts as witnessed up to the largest size that stands as an anchor in another "
                     "log of this report. Whoever else signed its checkpoint is named, and not verified here; "
                     "the promotion service witnesses too, and keeps no log."
                 ),
-                "Entries are never deleted: a log's size only grows. A purge takes files away, and no entry.",
+                (
+                    "Entries are never deleted: a log's size only grows. A purge takes files away, an "
+                    "erasure a document, and neither an entry."
+                ),
             ),
         )
 
@@ -244,4 +254,19 @@ class Health(Derivation):
                 columns.number("freed_bytes"),
             ),
             tuple(self._purges),
+        )
+
+    def _erasures_table(self) -> Table:
+        return Table(
+            "erasures",
+            "Erasures",
+            "Documents whose bytes were erased, by their digests; the entries that rest on them stand.",
+            (
+                *columns.ENTRY,
+                columns.digest("document"),
+                columns.text("subject", "What it was about"),
+                columns.text("by", "Who"),
+                columns.text("reason_code"),
+            ),
+            tuple(self._erasures),
         )

@@ -7,7 +7,13 @@ protobuf.
 
 from carnet.client.results.admissions import Admission, Approval, ApprovalResult
 from carnet.client.results.bundles import PulledBundle, PushResult, VerifiedBundle
-from carnet.client.results.environments import Environment, ExportResult, RefusedDocument
+from carnet.client.results.environments import (
+    Alarm,
+    Environment,
+    ExportResult,
+    RefusedDocument,
+    WitnessStanding,
+)
 from carnet.client.results.evidence import AttestResult, Evidence, Metric
 from carnet.client.results.importing import ImportedAlias, ImportedVersion, ImportReport
 from carnet.client.results.key_uses import KeyUse
@@ -34,6 +40,7 @@ from carnet.client.results.promotions import (
 from carnet.client.results.receipts import VerifiedReceipt
 from carnet.client.results.replays import ReplayedDecision
 from carnet.client.results.retention import (
+    ErasureResult,
     Hold,
     HoldResult,
     Hygiene,
@@ -67,6 +74,7 @@ from carnet.client.results.serving import (
 
 __all__ = [
     "Admission",
+    "Alarm",
     "Alias",
     "AliasChange",
     "AliasMove",
@@ -77,6 +85,7 @@ __all__ = [
     "CompatibleVersion",
     "Drill",
     "Environment",
+    "ErasureResult",
     "Evidence",
     "ExportResult",
     "FoundVersion",
@@ -125,4 +134,5 @@ __all__ = [
     "VerifiedReceipt",
     "Version",
     "WarmVersion",
+    "WitnessStanding",
 ]

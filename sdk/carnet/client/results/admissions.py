@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
-    """A person's signed word, as the target holds it; ``signer`` is by the pinned key, empty if unknown."""
+    """A person's signed word, as the target holds it; ``signer`` is by the pinned key, empty if unknown.
+
+    Of one that was ``erased``, who said what and when is the target's word, and the reason is gone.
+    """
 
     digest: str
     approver: str
@@ -27,6 +30,7 @@ class Approval:
     reason: str
     signer: str
     received_at: datetime | None
+    erased: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +61,7 @@ class Admission:
         decision_subject: The bundle's name in the decision.
         skipped: The rules that were skipped because the glass was broken, as the decision says.
         by_rollout: Whether admission only permits the alias to move, which a rollout then does.
+        decision_receipt: The verified receipt of the decision's entry, refusals too; None before that.
     """
 
     promotion: str
@@ -81,6 +86,7 @@ class Admission:
     decision_subject: str = ""
     skipped: tuple[str, ...] = ()
     by_rollout: bool = False
+    decision_receipt: VerifiedReceipt | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

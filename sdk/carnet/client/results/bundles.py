@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from carnet.bundle.manifest import Manifest
     from carnet.client.results.receipts import VerifiedReceipt
     from carnet.references import Reference
+    from carnet.stamps.report import VerifiedStamps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,9 @@ class PulledBundle:
         signer: Who signed it, by the pinned key.
         already_there: Whether the directory was this very bundle before; nothing was changed then.
         manifest: The manifest.
+        stamps: What its stamps say, verified; None where there are none or not all could be judged here.
+        stamps_path: The folder with the stamps; None where there are none.
+        stamps_problem: Why there are none, or which key is not pinned to judge them by; empty otherwise.
     """
 
     reference: Reference
@@ -51,6 +55,9 @@ class PulledBundle:
     signer: str
     already_there: bool
     manifest: Manifest
+    stamps: VerifiedStamps | None = None
+    stamps_path: Path | None = None
+    stamps_problem: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +71,9 @@ class VerifiedBundle:
         signer: Who signed it, by the pinned key.
         file_count: How many files were hashed.
         size_bytes: Their size.
-        evidence_count: How many attestations were verified; 0 for a directory, which has none.
+        evidence_count: How many attestations were verified; 0 for a directory without stamps.
         receipt: The receipt of its arrival or of the alias's move; None for a directory.
+        stamps: What a directory's stamps say; None where it has none, and for a version in a registry.
     """
 
     subject: str
@@ -76,3 +84,4 @@ class VerifiedBundle:
     size_bytes: int
     evidence_count: int
     receipt: VerifiedReceipt | None
+    stamps: VerifiedStamps | None = None

@@ -27,6 +27,42 @@ class RefusedDocument:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WitnessStanding:
+    """How it stands with a witness of an environment's log, as its registry states it.
+
+    Attributes:
+        name: The witness, by its name in the policy file.
+        size: How many entries it cosigned last; 0 for none.
+        cosigned_at: When; None for never.
+        problem: Why it could not be asked the last time; empty where it could.
+    """
+
+    name: str
+    size: int
+    cosigned_at: datetime | None
+    problem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alarm:
+    """What shows that a log was changed or has two histories, as a registry states it.
+
+    Attributes:
+        kind: ``equivocation`` or ``restored-backup``.
+        origin: The log that it is about.
+        message: What was seen, and what to do.
+        raised_at: When.
+        log_index: Its entry; -1 where none was written.
+    """
+
+    kind: str
+    origin: str
+    message: str
+    raised_at: datetime | None
+    log_index: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
     """An environment as it answers now, compared with what is pinned.
 
@@ -45,6 +81,10 @@ class Environment:
         caller: The subject that it recognised this client as.
         roles: The roles that this client has there.
         targets: The environments that the promotion service carries to from here.
+        final_size: How many entries of its log are final, as the cosignatures of the pinned witnesses show;
+            None where no quorum of witnesses is pinned.
+        witnesses: How it stands with each witness.
+        alarms: What alarms it, about its own log or another; the newest first.
     """
 
     name: str
@@ -61,6 +101,9 @@ class Environment:
     trust_digest: str = ""
     trust_version: int = 0
     refused_documents: tuple[RefusedDocument, ...] = ()
+    final_size: int | None = None
+    witnesses: tuple[WitnessStanding, ...] = ()
+    alarms: tuple[Alarm, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from carnet.client.results.receipts import VerifiedReceipt
     from carnet.client.results.serving import RollbackCheck, Serving
     from carnet.references import Reference
+    from carnet.translog.finality import Finality
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +21,8 @@ class Alias:
 
     ``marked_version`` is the one that people marked as known-good, 0 for none: since ``marked_at``, by
     ``marked_by``, for the reason ``mark_note``. It is told by the calls that read or mark an alias.
+    ``finality`` is that of its last move, where it was asked for: by the entry that the registry names, and
+    by what the pinned witnesses cosigned. None where a call does not tell it.
     """
 
     reference: Reference
@@ -35,6 +38,7 @@ class Alias:
     marked_at: datetime | None = None
     marked_by: str = ""
     mark_note: str = ""
+    finality: Finality | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +47,7 @@ class AliasMove:
 
     ``kind`` is ``set``, ``admitted``, ``rolled_back``, ``removed``, ``drilled`` or ``rollout``;
     ``accepted_untested`` says that it was rolled back without the smoke test that the policy required.
+    ``finality`` is judged as an alias's is.
     """
 
     revision: int
@@ -56,6 +61,7 @@ class AliasMove:
     moved_at: datetime | None
     log_index: int
     accepted_untested: bool = False
+    finality: Finality | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,6 +60,25 @@ class HoldResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ErasureResult:
+    """A document of a log that was erased, with the verified receipt of the entry that says so.
+
+    Attributes:
+        environment: Whose log it is.
+        digest: The document.
+        reason_code: Why, as the entry says.
+        erased_before: Whether it was erased before; the entry is then the first erasure's.
+        receipt: The verified receipt.
+    """
+
+    environment: str
+    digest: str
+    reason_code: str
+    erased_before: bool
+    receipt: VerifiedReceipt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HygieneFinding:
     """One thing that looks neglected, as its registry states it.
 

@@ -155,6 +155,7 @@ class Approval(message.Message):
     REASON_FIELD_NUMBER: builtins.int
     CREATE_TIME_FIELD_NUMBER: builtins.int
     ENVELOPE_FIELD_NUMBER: builtins.int
+    ERASED_FIELD_NUMBER: builtins.int
     digest: builtins.str
     """The SHA-256 of the envelope's bytes."""
     approver: builtins.str
@@ -166,7 +167,9 @@ class Approval(message.Message):
     reason: builtins.str
     """The reason that was given."""
     envelope: builtins.bytes
-    """The DSSE envelope."""
+    """The DSSE envelope; empty where it was erased."""
+    erased: builtins.bool
+    """Whether it was erased: what was said stays, by whom and when, as this environment states it; why is gone."""
     @builtins.property
     def create_time(self) -> timestamp_pb2.Timestamp:
         """When it was received here."""
@@ -181,10 +184,11 @@ class Approval(message.Message):
         reason: builtins.str = ...,
         create_time: timestamp_pb2.Timestamp | None = ...,
         envelope: builtins.bytes = ...,
+        erased: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["approver", b"approver", "create_time", b"create_time", "digest", b"digest", "envelope", b"envelope", "meaning", b"meaning", "person", b"person", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["approver", b"approver", "create_time", b"create_time", "digest", b"digest", "envelope", b"envelope", "erased", b"erased", "meaning", b"meaning", "person", b"person", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -211,6 +215,7 @@ class Admission(message.Message):
     REQUEST_FIELD_NUMBER: builtins.int
     CREATE_TIME_FIELD_NUMBER: builtins.int
     BY_ROLLOUT_FIELD_NUMBER: builtins.int
+    DECISION_RECEIPT_FIELD_NUMBER: builtins.int
     name: builtins.str
     """`admissions/{promotion}`."""
     promotion: builtins.str
@@ -253,6 +258,10 @@ class Admission(message.Message):
     def create_time(self) -> timestamp_pb2.Timestamp:
         """When it was first heard of here."""
 
+    @builtins.property
+    def decision_receipt(self) -> log_pb2.Receipt:
+        """The receipt of the decision's entry, once there is one; refusals too."""
+
     def __init__(
         self,
         *,
@@ -273,10 +282,11 @@ class Admission(message.Message):
         request: builtins.bytes = ...,
         create_time: timestamp_pb2.Timestamp | None = ...,
         by_rollout: builtins.bool = ...,
+        decision_receipt: log_pb2.Receipt | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time", "evaluation", b"evaluation", "receipt", b"receipt"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time", "decision_receipt", b"decision_receipt", "evaluation", b"evaluation", "receipt", b"receipt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["alias", b"alias", "approvals", b"approvals", "bundle_digest", b"bundle_digest", "by_rollout", b"by_rollout", "create_time", b"create_time", "decision", b"decision", "dossier", b"dossier", "evaluation", b"evaluation", "name", b"name", "promotion", b"promotion", "publisher", b"publisher", "receipt", b"receipt", "request", b"request", "requester", b"requester", "source", b"source", "state", b"state", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["alias", b"alias", "approvals", b"approvals", "bundle_digest", b"bundle_digest", "by_rollout", b"by_rollout", "create_time", b"create_time", "decision", b"decision", "decision_receipt", b"decision_receipt", "dossier", b"dossier", "evaluation", b"evaluation", "name", b"name", "promotion", b"promotion", "publisher", b"publisher", "receipt", b"receipt", "request", b"request", "requester", b"requester", "source", b"source", "state", b"state", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -504,6 +514,7 @@ class AdmitRequest(message.Message):
     RELEASE_FIELD_NUMBER: builtins.int
     EVIDENCE_FIELD_NUMBER: builtins.int
     EPOCH_FIELD_NUMBER: builtins.int
+    STAMPS_FIELD_NUMBER: builtins.int
     name: builtins.str
     """`admissions/{promotion}`."""
     release: builtins.bytes
@@ -514,6 +525,10 @@ class AdmitRequest(message.Message):
     def evidence(self) -> containers.RepeatedScalarFieldContainer[builtins.bytes]:
         """Evidence that it names and that is not here yet (DSSE envelopes)."""
 
+    @builtins.property
+    def stamps(self) -> containers.RepeatedScalarFieldContainer[builtins.bytes]:
+        """The stamps that the release names: DSSE envelopes, and receipts as C2SP tlog-proof files."""
+
     def __init__(
         self,
         *,
@@ -521,10 +536,11 @@ class AdmitRequest(message.Message):
         release: builtins.bytes = ...,
         evidence: abc.Iterable[builtins.bytes] | None = ...,
         epoch: builtins.int = ...,
+        stamps: abc.Iterable[builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["epoch", b"epoch", "evidence", b"evidence", "name", b"name", "release", b"release"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["epoch", b"epoch", "evidence", b"evidence", "name", b"name", "release", b"release", "stamps", b"stamps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -636,21 +652,27 @@ class CreateReleaseResponse(message.Message):
 
     RELEASE_FIELD_NUMBER: builtins.int
     RECEIPT_FIELD_NUMBER: builtins.int
+    STAMPS_FIELD_NUMBER: builtins.int
     release: builtins.bytes
     """The release statement (a DSSE envelope)."""
     @builtins.property
     def receipt(self) -> log_pb2.Receipt:
         """The receipt for the version's publication or admission here."""
 
+    @builtins.property
+    def stamps(self) -> containers.RepeatedScalarFieldContainer[builtins.bytes]:
+        """The stamps of the version here that the statement names, apart from evidence: envelopes, and receipts as files."""
+
     def __init__(
         self,
         *,
         release: builtins.bytes = ...,
         receipt: log_pb2.Receipt | None = ...,
+        stamps: abc.Iterable[builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["receipt", b"receipt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["receipt", b"receipt", "release", b"release"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["receipt", b"receipt", "release", b"release", "stamps", b"stamps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -7,6 +7,7 @@ from collections import abc as abc
 from google.protobuf import descriptor as descriptor
 from google.protobuf import message as message
 from google.protobuf.internal import containers as containers
+from google.protobuf.internal import enum_type_wrapper as enum_type_wrapper
 import builtins as builtins
 import sys
 import typing as typing
@@ -17,6 +18,29 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: descriptor.FileDescriptor
+
+class _Finality:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FinalityEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_Finality.ValueType], builtins.type):
+    DESCRIPTOR: descriptor.EnumDescriptor
+    FINALITY_UNSPECIFIED: _Finality.ValueType  # 0
+    """The environment asks no quorum of witnesses, so that nothing of its log is ever final."""
+    FINALITY_COMMITTED: _Finality.ValueType  # 1
+    """It is in force, and no quorum has witnessed it yet."""
+    FINALITY_FINAL: _Finality.ValueType  # 2
+    """A quorum of witnesses cosigned a checkpoint that covers it: the log's owner alone cannot take it back."""
+
+class Finality(_Finality, metaclass=_FinalityEnumTypeWrapper):
+    """How firm what a log holds is."""
+
+FINALITY_UNSPECIFIED: Finality.ValueType  # 0
+"""The environment asks no quorum of witnesses, so that nothing of its log is ever final."""
+FINALITY_COMMITTED: Finality.ValueType  # 1
+"""It is in force, and no quorum has witnessed it yet."""
+FINALITY_FINAL: Finality.ValueType  # 2
+"""A quorum of witnesses cosigned a checkpoint that covers it: the log's owner alone cannot take it back."""
 
 @typing.final
 class Receipt(message.Message):
@@ -29,6 +53,7 @@ class Receipt(message.Message):
     TREE_SIZE_FIELD_NUMBER: builtins.int
     PROOF_FIELD_NUMBER: builtins.int
     CHECKPOINT_FIELD_NUMBER: builtins.int
+    FINALITY_FIELD_NUMBER: builtins.int
     log_index: builtins.int
     """The entry's index."""
     entry: builtins.bytes
@@ -36,7 +61,11 @@ class Receipt(message.Message):
     tree_size: builtins.int
     """The size of the tree that the proof leads to."""
     checkpoint: builtins.str
-    """The signed checkpoint (a C2SP signed note)."""
+    """The signed checkpoint (a C2SP signed note): the newest that a quorum of witnesses cosigned, where that covers the
+    entry, and the newest of all elsewhere.
+    """
+    finality: Finality.ValueType
+    """What the registry says of it. The checkpoint's cosignatures show it to whoever has pinned the witnesses."""
     @builtins.property
     def proof(self) -> containers.RepeatedScalarFieldContainer[builtins.bytes]:
         """The inclusion proof, from the leaf upwards."""
@@ -49,10 +78,11 @@ class Receipt(message.Message):
         tree_size: builtins.int = ...,
         proof: abc.Iterable[builtins.bytes] | None = ...,
         checkpoint: builtins.str = ...,
+        finality: Finality.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["checkpoint", b"checkpoint", "entry", b"entry", "log_index", b"log_index", "proof", b"proof", "tree_size", b"tree_size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["checkpoint", b"checkpoint", "entry", b"entry", "finality", b"finality", "log_index", b"log_index", "proof", b"proof", "tree_size", b"tree_size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -80,7 +110,7 @@ class GetCheckpointResponse(message.Message):
     CHECKPOINT_FIELD_NUMBER: builtins.int
     WITNESSED_CHECKPOINT_FIELD_NUMBER: builtins.int
     checkpoint: builtins.str
-    """The signed checkpoint (a C2SP signed note)."""
+    """The signed checkpoint (a C2SP signed note), with the cosignatures that it has."""
     witnessed_checkpoint: builtins.str
     """The newest checkpoint that a quorum of witnesses cosigned, with their cosignatures; empty for none."""
     def __init__(

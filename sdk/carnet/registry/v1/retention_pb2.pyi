@@ -411,6 +411,64 @@ class ListHoldsResponse(message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @typing.final
+class EraseDocumentRequest(message.Message):
+    """Erases a document."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    DIGEST_FIELD_NUMBER: builtins.int
+    REASON_CODE_FIELD_NUMBER: builtins.int
+    NOTE_FIELD_NUMBER: builtins.int
+    digest: builtins.str
+    """The document's SHA-256, as `envelope_digest` of an entry, or `note_digest` of a rollout's document, names it."""
+    reason_code: builtins.str
+    """Why, as a code: 2 to 64 lowercase letters, digits and `-`, such as `person-request`."""
+    note: builtins.str
+    """Why, for people; may be empty. It is kept as a note of its own, which can be erased in turn."""
+    def __init__(
+        self,
+        *,
+        digest: builtins.str = ...,
+        reason_code: builtins.str = ...,
+        note: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["digest", b"digest", "note", b"note", "reason_code", b"reason_code"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class EraseDocumentResponse(message.Message):
+    """Answers to an erasure."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    DIGEST_FIELD_NUMBER: builtins.int
+    ERASED_BEFORE_FIELD_NUMBER: builtins.int
+    RECEIPT_FIELD_NUMBER: builtins.int
+    digest: builtins.str
+    """The document's digest."""
+    erased_before: builtins.bool
+    """Whether it was erased before: the receipt is then that of the first erasure, and nothing was changed."""
+    @builtins.property
+    def receipt(self) -> log_pb2.Receipt:
+        """The receipt of the entry."""
+
+    def __init__(
+        self,
+        *,
+        digest: builtins.str = ...,
+        erased_before: builtins.bool = ...,
+        receipt: log_pb2.Receipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["digest", b"digest", "erased_before", b"erased_before", "receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
 class HygieneFinding(message.Message):
     """One thing that looks neglected."""
 

@@ -55,6 +55,11 @@ class RetentionServiceStub:
                 request_serializer=carnet_dot_registry_dot_v1_dot_retention__pb2.ListHoldsRequest.SerializeToString,
                 response_deserializer=carnet_dot_registry_dot_v1_dot_retention__pb2.ListHoldsResponse.FromString,
                 _registered_method=True)
+        self.EraseDocument = channel.unary_unary(
+                '/carnet.registry.v1.RetentionService/EraseDocument',
+                request_serializer=carnet_dot_registry_dot_v1_dot_retention__pb2.EraseDocumentRequest.SerializeToString,
+                response_deserializer=carnet_dot_registry_dot_v1_dot_retention__pb2.EraseDocumentResponse.FromString,
+                _registered_method=True)
         self.GetHygiene = channel.unary_unary(
                 '/carnet.registry.v1.RetentionService/GetHygiene',
                 request_serializer=carnet_dot_registry_dot_v1_dot_retention__pb2.GetHygieneRequest.SerializeToString,
@@ -94,6 +99,13 @@ class RetentionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EraseDocument(self, request, context):
+        """Erases one document that entries rest on: its bytes go, an entry says so, and every proof still holds.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetHygiene(self, request, context):
         """Tells what looks neglected: orphans, stale aliases, models without an owner, names, duplicates, storage.
         """
@@ -123,6 +135,11 @@ def add_RetentionServiceServicer_to_server(servicer, server):
                     servicer.ListHolds,
                     request_deserializer=carnet_dot_registry_dot_v1_dot_retention__pb2.ListHoldsRequest.FromString,
                     response_serializer=carnet_dot_registry_dot_v1_dot_retention__pb2.ListHoldsResponse.SerializeToString,
+            ),
+            'EraseDocument': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseDocument,
+                    request_deserializer=carnet_dot_registry_dot_v1_dot_retention__pb2.EraseDocumentRequest.FromString,
+                    response_serializer=carnet_dot_registry_dot_v1_dot_retention__pb2.EraseDocumentResponse.SerializeToString,
             ),
             'GetHygiene': grpc.unary_unary_rpc_method_handler(
                     servicer.GetHygiene,
@@ -239,6 +256,33 @@ class RetentionService:
             '/carnet.registry.v1.RetentionService/ListHolds',
             carnet_dot_registry_dot_v1_dot_retention__pb2.ListHoldsRequest.SerializeToString,
             carnet_dot_registry_dot_v1_dot_retention__pb2.ListHoldsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseDocument(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/carnet.registry.v1.RetentionService/EraseDocument',
+            carnet_dot_registry_dot_v1_dot_retention__pb2.EraseDocumentRequest.SerializeToString,
+            carnet_dot_registry_dot_v1_dot_retention__pb2.EraseDocumentResponse.FromString,
             options,
             channel_credentials,
             insecure,

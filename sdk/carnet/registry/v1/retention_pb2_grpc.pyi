@@ -24,6 +24,8 @@ class RetentionServiceStub:
     """Ends a hold."""
     ListHolds: _aio.UnaryUnaryMultiCallable[_retention_pb2.ListHoldsRequest, _retention_pb2.ListHoldsResponse]
     """Lists the holds, the newest first."""
+    EraseDocument: _aio.UnaryUnaryMultiCallable[_retention_pb2.EraseDocumentRequest, _retention_pb2.EraseDocumentResponse]
+    """Erases one document that entries rest on: its bytes go, an entry says so, and every proof still holds."""
     GetHygiene: _aio.UnaryUnaryMultiCallable[_retention_pb2.GetHygieneRequest, _retention_pb2.GetHygieneResponse]
     """Tells what looks neglected: orphans, stale aliases, models without an owner, names, duplicates, storage."""
 
@@ -61,6 +63,14 @@ class RetentionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_retention_pb2.ListHoldsRequest, _abc.Awaitable[_retention_pb2.ListHoldsResponse]],
     ) -> _abc.Awaitable[_retention_pb2.ListHoldsResponse]:
         """Lists the holds, the newest first."""
+
+    @_abc_1.abstractmethod
+    def EraseDocument(
+        self,
+        request: _retention_pb2.EraseDocumentRequest,
+        context: _aio.ServicerContext[_retention_pb2.EraseDocumentRequest, _abc.Awaitable[_retention_pb2.EraseDocumentResponse]],
+    ) -> _abc.Awaitable[_retention_pb2.EraseDocumentResponse]:
+        """Erases one document that entries rest on: its bytes go, an entry says so, and every proof still holds."""
 
     @_abc_1.abstractmethod
     def GetHygiene(

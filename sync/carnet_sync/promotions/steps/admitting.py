@@ -44,7 +44,11 @@ async def run(promotion: Promotion, work: Work) -> Outcome:
     evidence = await presenting.hand_over_excess(promotion, target, presented.evidence)
     try:
         admission = await target.admit(
-            promotion.id, release=presented.release, evidence=evidence, epoch=promotion.epoch
+            promotion.id,
+            release=presented.release,
+            evidence=evidence,
+            stamps=presented.stamps,
+            epoch=promotion.epoch,
         )
     except (GateAwaitingError, GateRefusedError, BlobsMissingError) as refusal:
         return _check_anew(promotion, refusal)

@@ -30,11 +30,13 @@ class Presentation:
         release: The release statement's envelope.
         receipt: The source's receipt for the version's arrival there.
         evidence: All envelopes that the source holds about the bundle, the oldest first.
+        stamps: The stamps that the statement names, apart from evidence.
     """
 
     release: bytes
     receipt: log_pb2.Receipt
     evidence: tuple[bytes, ...]
+    stamps: tuple[bytes, ...] = ()
 
     def admission_input(
         self, promotion: Promotion, evidence: Sequence[bytes]
@@ -64,7 +66,7 @@ async def gather(promotion: Promotion, source: Registry) -> Presentation:
     """
     statement = await source.release(promotion.version_name, promotion.id, promotion.target)
     evidence = await source.evidence(promotion.version_name, promotion.bundle_digest)
-    return Presentation(statement.release, statement.receipt, tuple(evidence))
+    return Presentation(statement.release, statement.receipt, tuple(evidence), tuple(statement.stamps))
 
 
 async def hand_over_excess(

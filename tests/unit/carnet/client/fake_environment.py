@@ -693,6 +693,9 @@ class FakeLogService(_Servicer, log_pb2_grpc.LogServiceServicer):
             ]
         )
 
+    def GetReceipt(self, request, context):
+        return log_pb2.GetReceiptResponse(receipt=self.here.log.receipt(request.index))
+
     def BatchGetDocuments(self, request, context):
         documents = self.here.log.documents
         return log_pb2.BatchGetDocumentsResponse(

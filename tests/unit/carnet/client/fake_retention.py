@@ -17,6 +17,7 @@ class FakeRetention(retention_pb2_grpc.RetentionServiceServicer):
     def __init__(self, environment) -> None:
         self.here = environment
         self.holds = []
+        self.erased = {}
 
     def PurgeVersions(self, request, context):
         answer = retention_pb2.PurgeVersionsResponse()
@@ -69,6 +70,19 @@ class FakeRetention(retention_pb2_grpc.RetentionServiceServicer):
 
     def ListHolds(self, request, context):
         return retention_pb2.ListHoldsResponse(holds=reversed(self.holds))
+
+    def EraseDocument(self, request, context):
+        before = self.erased.get(request.digest)
+        index = before
+        if index is None:
+            self.here.log.documents.pop(request.digest)
+            index = self.here.log.append(
+                EntryType.DOCUMENT_ERASED, {"document": request.digest}, new=request.reason_code
+            )
+            self.erased[request.digest] = index
+        return retention_pb2.EraseDocumentResponse(
+            digest=request.digest, erased_before=before is not None, receipt=self.here.log.receipt(index)
+        )
 
     def GetHygiene(self, request, context):
         answer = retention_pb2.GetHygieneResponse()

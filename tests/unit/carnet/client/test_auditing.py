@@ -9,6 +9,7 @@ import yaml
 
 from carnet import errors
 from carnet.audit.report import Verdict
+from carnet.canonical import sha256_hex
 from carnet.client.audit_memory import (
     earlier_checkpoints,
     federation_pins,
@@ -116,6 +117,37 @@ async def test_documents_too_many_for_a_message_are_fetched_in_halves(federation
     result = await client.audit_export(tmp_path / "export", environments=["dev"])
     assert result.documents == {"dev": 2}
     assert refused == [2]
+
+
+async def test_what_an_answer_leaves_out_is_asked_for_again(federation, client, fraud, tmp_path):
+    def two_mebibytes_at_most(answer):
+        del answer.documents[1:]
+
+    federation.dev.lies["BatchGetDocuments"] = two_mebibytes_at_most
+    result = await client.audit_export(tmp_path / "export", environments=["dev"])
+    assert result.documents == {"dev": 2}
+    assert verify_offline(tmp_path / "export", federation_pins(client.federation)).ok
+
+
+async def test_a_document_erased_while_it_is_copied_is_not_missed(federation, client, fraud, tmp_path, pins):
+    log = federation.dev.log
+    digest = sha256_hex(b"a note")
+    log.documents[digest] = b"a note"
+    log.append(EntryType.ALIAS_REMOVED, {"alias": "challenger"}, envelope_digest=digest)
+
+    def erase_now(answer):
+        if log.documents.pop(digest, None) is not None:
+            kept = [each for each in answer.documents if each.digest != digest]
+            del answer.documents[:]
+            answer.documents.extend(kept)
+            log.append(EntryType.DOCUMENT_ERASED, {"document": digest}, new="person-request")
+
+    federation.dev.lies["BatchGetDocuments"] = erase_now
+    result = await client.audit_export(tmp_path / "export", environments=["dev"])
+    assert result.entries == {"dev": 5}
+    report = verify_offline(tmp_path / "export", pins)
+    assert report.ok, report.findings
+    assert [(each.digest, each.index, each.entries) for each in report.erasures] == [(digest, 4, (3,))]
 
 
 async def test_an_audit_of_some_environments_leaves_the_others_alone(federation, client, fraud):

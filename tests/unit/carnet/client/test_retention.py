@@ -110,3 +110,46 @@ async def test_what_cannot_be_meant_is_refused_before_anything_is_asked(client, 
             await call
     asked = {"PurgeVersions", "PlaceHold", "ListHolds", "GetHygiene"}
     assert not asked & set(federation.dev.calls)
+
+
+NOTE = b'{"note": "Jane Doe asked", "salt": "00"}'
+
+
+async def test_a_document_is_erased_with_a_receipt_and_once(client, fraud, federation):
+    log = federation.dev.log
+    digest = log.store(NOTE)
+    index = log.append(EntryType.ALIAS_REMOVED, {"alias": "challenger"}, envelope_digest=digest)
+    assert await client.entry_note("dev", index) == digest
+    done = await client.erase_document("dev", digest, "person-request")
+    assert (done.environment, done.digest, done.reason_code) == ("dev", digest, "person-request")
+    assert (done.erased_before, done.receipt.entry.type) == (False, EntryType.DOCUMENT_ERASED)
+    again = await client.erase_document("dev", digest, "another-reason")
+    assert (again.erased_before, again.reason_code) == (True, "person-request")
+    assert again.receipt.receipt.index == done.receipt.receipt.index
+
+
+@pytest.mark.parametrize("lie", ["document", "reason", "type"])
+async def test_an_erasure_of_something_else_is_refused(client, fraud, federation, lie):
+    log = federation.dev.log
+    digest = log.store(NOTE)
+
+    def answer_with_another(answer):
+        kind = EntryType.ALIAS_REMOVED if lie == "type" else EntryType.DOCUMENT_ERASED
+        about = "ab" * 32 if lie == "document" else digest
+        index = log.append(kind, {"document": about}, new="other" if lie == "reason" else "person-request")
+        answer.receipt.CopyFrom(log.receipt(index))
+
+    federation.dev.lies["EraseDocument"] = answer_with_another
+    with pytest.raises(errors.LogTamperedError):
+        await client.erase_document("dev", digest, "person-request")
+
+
+async def test_the_note_of_a_rollout_is_found_in_what_its_entry_rests_on(client, fraud, federation):
+    log = federation.dev.log
+    plan = log.store(b'{"note_digest":"' + b"cd" * 32 + b'"}')
+    index = log.append(EntryType.ROLLOUT_STARTED, {"alias": "champion"}, envelope_digest=plan)
+    assert await client.entry_note("dev", index) == "cd" * 32
+    bare = log.append(EntryType.ROLLOUT_STARTED, {}, envelope_digest=log.store(b"{}"))
+    for without in (bare, log.append(EntryType.ALIAS_REMOVED, {"alias": "x"})):
+        with pytest.raises(errors.NotFoundError, match="rests on no note"):
+            await client.entry_note("dev", without)

@@ -265,8 +265,11 @@ class World:
         times = {"signed_at": now, "expires_at": now + timedelta(days=1)}
         return self.parties.approval(admission, dossier, by=by, **{**times, **said})
 
-    async def admit(self, promotion: str, manifest, *, release=None, evidence=None, epoch=None):
-        fresh = (await self.release(promotion, manifest)).envelope if release is None else release
+    async def admit(self, promotion: str, manifest, *, release=None, evidence=None, stamps=None, epoch=None):
+        fresh = release
+        if release is None:
+            released = await self.release(promotion, manifest)
+            fresh, stamps = released.envelope, released.stamps if stamps is None else stamps
         if evidence is None:
             evidence = [each.envelope for each in await self.dev.held_evidence(manifest)]
         return await self.staging.admission.admit(
@@ -274,6 +277,7 @@ class World:
             promotion,
             release=fresh,
             evidence=evidence,
+            stamps=stamps or (),
             epoch=self.epoch if epoch is None else epoch,
         )
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import update
 
-from carnet.errors import InvalidInputError, ReferenceInvalidError
+from carnet.errors import InvalidInputError, MustBeKeptError, ReferenceInvalidError
 from carnet.references import ResourceName
 from carnet.registry.v1 import retention_pb2 as pb
 from carnet.stages import Stage
+from carnet.translog.entry import parse_entry
 from carnet.translog.receipt import verify_receipt
 from carnet_server.access.scope import enter_scope
 from carnet_server.log.proto import receipt_from_proto
@@ -31,7 +33,7 @@ async def servicer(registry):
     aged = update(VERSIONS).values(created_at=LONG_AGO, staged_at=LONG_AGO)
     await registry.writer.commit(lambda tx: tx.connection.execute(aged).rowcount)
     enter_scope(registry.caller(OPERATOR))
-    return RetentionServicer(registry.purge, registry.holds, registry.hygiene)
+    return RetentionServicer(registry.purge, registry.holds, registry.erasing, registry.hygiene)
 
 
 @pytest.mark.parametrize("parent", ["namespaces/-", "namespaces/risk", MODEL, VERSION])
@@ -97,3 +99,22 @@ async def test_names_and_times_that_are_none_are_refused(registry, servicer):
     ):
         with pytest.raises(ReferenceInvalidError):
             await call(request, None)
+
+
+async def test_an_erasure_is_answered_with_the_receipt_of_its_entry(registry, servicer):
+    enter_scope(registry.caller(OPERATOR))
+    registry.set_policy(retention={"erase": {"notes_after": "1s"}})
+    registry.wire()
+    servicer = RetentionServicer(registry.purge, registry.holds, registry.erasing, registry.hygiene)
+    staged = await registry.models.get_version(ResourceName("risk", "fraud", 1))
+    receipt = await registry.log.receipt(staged.stage_log_index)
+    digest = parse_entry(receipt.entry_bytes).envelope_digest
+    request = pb.EraseDocumentRequest(digest=digest, reason_code="person-request", note="on paper")
+    done = None
+    while done is None:  # a second is the shortest that a policy can say
+        with contextlib.suppress(MustBeKeptError):
+            done = await servicer.EraseDocument(request, None)
+    entry = verify_receipt(receipt_from_proto(done.receipt), registry.state.log_key.verifier)
+    assert (done.digest, done.erased_before) == (digest, False)
+    assert (entry.subject["document"], entry.new, entry.actor.subject) == (digest, "person-request", OPERATOR)
+    assert (await servicer.EraseDocument(request, None)).erased_before

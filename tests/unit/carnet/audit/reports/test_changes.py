@@ -37,10 +37,15 @@ def test_each_change_is_a_row_with_who_what_and_what_it_rests_on(world, derive, 
 
 
 def test_what_changes_nothing_is_counted_and_no_row(world, derive, rows):
-    world.dev.add(EntryType.ALARM_RAISED, new="equivocation example.com/x")
+    world.dev.add(
+        EntryType.SERVING_DRIFTED,
+        MODEL | {"alias": "champion", "bundle_digest": "7" * 64},
+        old="0" * 64,
+        new="host-1",
+    )
     report = derive("changes", environments=("dev",))
     assert len(rows(report, "changes")) == 5
-    assert rows(report, "coverage") == [("dev", 6, 0, 5, 6, 5, 1, ("alarm.raised x1",))]
+    assert rows(report, "coverage") == [("dev", 6, 0, 5, 6, 5, 1, ("serving.drifted x1",))]
     assert "entries 0 to 5 were read, which are all 6 of the tree" in report.completeness[0]
     assert "Of the 6 entries of the period 5 are changes" in report.completeness[0]
 

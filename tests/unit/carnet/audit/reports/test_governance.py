@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
+from carnet.audit.reports.derive import derive_report
 from carnet.audit.reports.document_changes import (
     DIFFERENCES_MAX,
     TrustFact,
@@ -12,8 +13,10 @@ from carnet.audit.reports.document_changes import (
     summarise_changes,
     trust_facts,
 )
+from carnet.audit.reports.query import ReportKind, ReportQuery
 from carnet.canonical import sha256_hex
-from carnet.translog.entry import EntryType
+from tests.unit.carnet.audit.conftest import START
+from tests.unit.carnet.audit.test_anchors import Anchored, forked
 from tests.unit.carnet.audit.test_signed_documents import change
 
 POLICY = """schema: carnet.policy/v1
@@ -75,19 +78,18 @@ def test_only_changes_of_the_period_are_told_and_compared_with_those_before_it(w
     assert rows(report, "documents", "entry", "changes") == [(6, ("version: 2 -> 3",))]
 
 
-def test_witnesses_are_told_from_their_first_anchor_on_and_alarms_each_time(world, derive, rows):
-    for size in (3, 9):
-        world.dev.add(
-            EntryType.ANCHOR_RECORDED,
-            {},
-            f"{size}".encode(),
-            old="example.com/prod 0",
-            new=f"example.com/prod {size}",
-        )
-    world.dev.add(EntryType.ALARM_RAISED, {}, b"two", new="equivocation example.com/prod")
-    assert rows(derive("governance"), "witnesses", "entry", "what", "log", "size") == [
-        (5, "began to anchor", "example.com/prod", 3),
-        (7, "raised an alarm: equivocation example.com/prod", None, None),
+def test_witnesses_are_told_from_their_first_anchor_on_and_alarms_each_time(world, log_keys, tmp_path, rows):
+    logs = Anchored(world, log_keys, tmp_path)
+    world.promote()
+    began = logs.anchor("prod", size=3)
+    logs.anchor("prod", size=9)
+    alarm = logs.alarm(forked(log_keys, "dev", 3), forked(log_keys, "dev", 3, of=b"a third"))
+    logs.export()
+    query = ReportQuery(ReportKind.GOVERNANCE)
+    report = derive_report(tmp_path, logs.pins(), query, generated_at=START, despite_findings=True).report
+    assert rows(report, "witnesses", "environment", "entry", "what", "log", "size") == [
+        ("dev", began, "began to anchor", "example.com/prod", 3),
+        ("prod", alarm, "raised an alarm: equivocation example.com/dev", None, None),
     ]
 
 

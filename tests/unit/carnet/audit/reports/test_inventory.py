@@ -6,9 +6,12 @@ from datetime import timedelta
 
 import pytest
 
+from carnet.audit.reports.derive import derive_report
+from carnet.audit.reports.query import ReportKind, ReportQuery
 from carnet.canonical import canonical_json, sha256_hex
 from carnet.translog.entry import EntryType
-from tests.unit.carnet.audit.conftest import BUNDLE, VERSION
+from tests.unit.carnet.audit.conftest import BUNDLE, START, VERSION
+from tests.unit.carnet.audit.test_anchors import Anchored
 
 MANIFEST = canonical_json(
     {"owner": "fraud team", "labels": {"risk_tier": "high", "country": "nl"}, "semantic_version": "1.2.0"}
@@ -58,18 +61,15 @@ def test_the_last_evidence_of_a_version_is_told(world, derive, rows):
     assert row == ("PASSED", world.now, "registered")
 
 
-def test_logs_are_told_with_their_sizes_and_up_to_where_others_anchor_them(world, derive, rows):
+def test_logs_are_told_with_their_sizes_and_up_to_where_others_anchor_them(world, log_keys, tmp_path, rows):
+    logs = Anchored(world, log_keys, tmp_path)
     world.promote()
     for size in (4, 9):
-        world.dev.add(
-            EntryType.ANCHOR_RECORDED,
-            {},
-            f"{size}".encode(),
-            old="example.com/prod 0",
-            new=f"example.com/prod {size}",
-        )
+        logs.anchor("prod", size=size)
     anchored = world.now
-    report = derive("health")
+    logs.export()
+    query = ReportQuery(ReportKind.HEALTH)
+    report = derive_report(tmp_path, logs.pins(), query, generated_at=START).report
     wanted = (
         "environment",
         "origin",

@@ -1,0 +1,1 @@
+"""Folding a registry's log into what its tables must hold, and comparing."""

@@ -1,0 +1,39 @@
+"""``kill -9`` at each step of a group commit, with several writers in the batch: log and tables stay equal.
+
+What must hold after the process was started again: the entries lead to the head; aliases, moves and versions are
+what the entries say, and nothing else; who was answered finds what was answered; and nothing was signed, for
+callers or for witnesses, that was not committed. ``make chaos`` does it again and again.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+
+from tests.support.dying_registry import STEPS
+from tests.support.group_commit import die_at, federation_of_two
+from tests.support.second_process import connect_to, second_process
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def federation(request, tmp_path_factory):
+    """dev, whose process dies, and who witnesses it."""
+    federation = federation_of_two(tmp_path_factory.mktemp("commits"), request.param)
+    yield federation
+    federation.stop()
+
+
+@pytest.fixture(scope="module")
+def other(federation):
+    """Connects to another process of dev over the same database; None on SQLite, which has one."""
+    if federation.database_url("dev").startswith("sqlite"):
+        yield None
+        return
+    with second_process(federation) as port:
+        yield functools.partial(connect_to, federation, "identities/ci", port)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_kill_leaves_log_and_tables_equal(step, federation, other, tmp_path):
+    die_at(federation, step, tmp_path, other=other)
