@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from carnet.audit.export import ExportWriter
 from carnet.audit.held import HeldCopy
 from carnet.client.audit_cut import cut_of
+from carnet.client.audit_memory import read_pins
 from carnet.client.log_copy import LogCopy, copy_environment
 from carnet_sync.environments.registry import reaching
 
@@ -31,10 +32,12 @@ class Copies:
     Args:
         links: The way to each registry.
         folder: The folder; it is made where it is missing.
+        trust: The file with the pinned keys, which says whose logs must be witnessed.
     """
 
-    def __init__(self, links: Links, folder: Path) -> None:
+    def __init__(self, links: Links, folder: Path, trust: Path) -> None:
         self._links = links
+        self._trust = trust
         self.folder = folder
 
     @property
@@ -46,12 +49,16 @@ class Copies:
         """Choose up to where each log is copied, so that the copies fit together.
 
         Raises:
+            FileUnreadableError: The file with the pinned keys cannot be read.
+            DocumentInvalidError: It is none.
             UnavailableError: A registry cannot be reached; ``metadata["environment"]`` names it.
             CarnetError: A call failed; the class says how.
         """
+        pins = await asyncio.to_thread(read_pins, self._trust)
+        demanded = {name for name, each in pins.environments.items() if each.policy.demands_witnesses}
         registries = {name: self._links.registry(name).connection for name in self.environments}
         with reaching(", ".join(registries)):
-            return await cut_of(registries, witnessed=frozenset())
+            return await cut_of(registries, witnessed=frozenset(demanded & registries.keys()))
 
     async def refresh(self, environment: str, cut: Cut) -> bool:
         """Bring a copy up to date, or leave it as it was.

@@ -78,7 +78,7 @@ class Reports:
     def __init__(self, links: Links, files: ComplianceFiles | None) -> None:
         self._links = links
         self._files = files
-        self._copies = Copies(links, Path(files.folder) / "copies") if files else None
+        self._copies = Copies(links, Path(files.folder) / "copies", Path(files.trust)) if files else None
         self._making = asyncio.Lock()
         self._waiting = 0
 
