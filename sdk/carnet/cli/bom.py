@@ -32,7 +32,7 @@ def bom(settings: Settings, reference: str, target: Path | None) -> None:
 
     Examples:
       carnet audit bom prod/risk/fraud@champion --out fraud.cdx.json
-      carnet audit bom prod/risk/fraud@3 > fraud.cdx.json
+      carnet audit bom prod/risk/fraud@3
     """
     from datetime import UTC, datetime  # noqa: PLC0415  a quick `--help` needs none of it
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from carnet.audit.export import ExportWriter
 from carnet.audit.held import HeldCopy
-from carnet.client.audit_cut import cut_of, newest
+from carnet.client.audit_cut import cut_of
+from carnet.client.audit_memory import read_pins
 from carnet.client.log_copy import LogCopy, copy_environment
 from carnet_sync.environments.registry import reaching
 
@@ -31,10 +32,12 @@ class Copies:
     Args:
         links: The way to each registry.
         folder: The folder; it is made where it is missing.
+        trust: The file with the pinned keys, which says whose logs must be witnessed.
     """
 
-    def __init__(self, links: Links, folder: Path) -> None:
+    def __init__(self, links: Links, folder: Path, trust: Path) -> None:
         self._links = links
+        self._trust = trust
         self.folder = folder
 
     @property
@@ -42,18 +45,20 @@ class Copies:
         """The environments whose logs are copied."""
         return tuple(sorted(self._links.environments))
 
-    async def cuts(self) -> dict[str, Cut]:
+    async def cut(self) -> dict[str, Cut]:
         """Choose up to where each log is copied, so that the copies fit together.
 
         Raises:
+            FileUnreadableError: The file with the pinned keys cannot be read.
+            DocumentInvalidError: It is none.
             UnavailableError: A registry cannot be reached; ``metadata["environment"]`` names it.
             CarnetError: A call failed; the class says how.
         """
+        pins = await asyncio.to_thread(read_pins, self._trust)
+        demanded = {name for name, each in pins.environments.items() if each.policy.demands_witnesses}
         registries = {name: self._links.registry(name).connection for name in self.environments}
-        for name, registry in registries.items():
-            with reaching(name):
-                await newest(registry)
-        return await cut_of(registries, witnessed=frozenset())
+        with reaching(", ".join(registries)):
+            return await cut_of(registries, witnessed=frozenset(demanded & registries.keys()))
 
     async def refresh(self, environment: str, cut: Cut) -> bool:
         """Bring a copy up to date, or leave it as it was.
@@ -63,8 +68,7 @@ class Copies:
             cut: Up to where it is copied.
 
         Returns:
-            Whether documents are missing of which no copied entry says that they were erased: a later cut may
-            have the entry.
+            Whether it is whole. A document may have been erased meanwhile: a later cut has the entry for it.
 
         Raises:
             UnavailableError: The registry cannot be reached; ``metadata["environment"]`` names it.
@@ -76,10 +80,10 @@ class Copies:
         connection = self._links.registry(environment).connection
         export = ExportWriter(self.folder).environment(environment)
         held = HeldCopy(self.folder / environment)
-        copy = LogCopy(connection, export, held=held, cut=cut, manifests=True)
+        copy = LogCopy(connection, export, held=held, manifests=True, cut=cut)
         with reaching(environment):
             await copy_environment(copy, export)
-        return copy.lacks_documents
+        return not copy.lacks_documents
 
     async def forget(self, environments: Iterable[str]) -> None:
         """Remove copies, so that the next report's are fetched anew."""

@@ -79,7 +79,7 @@ class Reports:
     def __init__(self, links: Links, files: ComplianceFiles | None) -> None:
         self._links = links
         self._files = files
-        self._copies = Copies(links, Path(files.folder) / "copies") if files else None
+        self._copies = Copies(links, Path(files.folder) / "copies", Path(files.trust)) if files else None
         self._making = asyncio.Lock()
         self._waiting = 0
 
@@ -148,13 +148,11 @@ class Reports:
                 yield Progress("waiting")
             async with self._turn(deadline):
                 for _ in range(_ROUNDS):
-                    lacking = False
-                    cuts = await deadline.within(copies.cuts())
-                    for name, cut in cuts.items():
+                    whole = True
+                    for name, cut in (await deadline.within(copies.cut())).items():
                         yield Progress("copying", name)
-                        if await deadline.within(copies.refresh(name, cut)):
-                            lacking = True
-                    if not lacking:
+                        whole = await deadline.within(copies.refresh(name, cut)) and whole
+                    if whole:
                         break
                 async for progress in self._derive(job, copies, deadline):
                     yield progress

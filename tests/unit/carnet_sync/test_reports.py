@@ -51,9 +51,13 @@ class Held:
         self.may_end = asyncio.Event()
         self.now = self.most = 0
         assert reports._copies is not None
+        reports._copies.cut = self.cut  # type: ignore[method-assign]
         reports._copies.refresh = self.refresh  # type: ignore[method-assign]
 
-    async def refresh(self, environment: str) -> None:
+    async def cut(self) -> dict[str, None]:
+        return {"dev": None}
+
+    async def refresh(self, environment: str, cut: None) -> bool:
         self.now += 1
         self.most = max(self.most, self.now)
         self.begun.set()
@@ -61,6 +65,7 @@ class Held:
             await self.may_end.wait()
         finally:
             self.now -= 1
+        return True
 
 
 async def test_nothing_is_reported_where_nothing_is_configured() -> None:
