@@ -59,7 +59,7 @@ _SUBJECT_FIELDS: Final = {key: f"subject.{key}" for key in SUBJECT_KEYS}
 _ENCODER: Final = json.JSONEncoder(
     ensure_ascii=False, sort_keys=True, separators=(",", ":"), check_circular=False
 )
-_CHECKED_MAX: Final = 1 << 13
+_CHECKED_MAX: Final = 1 << 10
 
 
 class EntryType(StrEnum):
