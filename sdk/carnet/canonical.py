@@ -11,8 +11,6 @@ import json
 import re
 from typing import Any
 
-import rfc8785
-
 from carnet.errors import InvalidInputError
 
 _INTEGER_LIMIT = 2**53 - 1
@@ -31,6 +29,8 @@ def canonical_json(value: Any) -> bytes:
     Raises:
         InvalidInputError: The value has no canonical form (NaN, an infinite number, a lone surrogate, …).
     """
+    import rfc8785  # noqa: PLC0415  the chain of a log is verified without it
+
     try:
         return rfc8785.dumps(value)
     except (rfc8785.CanonicalizationError, UnicodeError, RecursionError) as error:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from carnet.audit.alarms import equivocation, judge_alarm
 from carnet.audit.codes import Code
-from carnet.audit.form import CLOCK_SKEW
+from carnet.audit.judging import CLOCK_SKEW
 from carnet.audit.layout import read_document
 from carnet.audit.report import Finding, Verdict
 from carnet.audit.verified_tiles import VerifiedTiles

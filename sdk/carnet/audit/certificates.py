@@ -11,8 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from carnet.audit.codes import Code
-from carnet.audit.form import CLOCK_SKEW
-from carnet.audit.judging import Judge, JudgedLog
+from carnet.audit.judging import CLOCK_SKEW, Judge, JudgedLog
 from carnet.audit.report import Verdict
 from carnet.errors import CarnetError
 from carnet.signing.certificate import read_signing_certificate

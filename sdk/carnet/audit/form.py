@@ -6,16 +6,13 @@ Responsible for what can be said of an entry with nothing but the newest time be
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import datetime  # noqa: TC003  read by state_codec
 
 from carnet.audit.codes import Code
-from carnet.audit.judging import Judge
+from carnet.audit.judging import CLOCK_SKEW, Judge
 from carnet.audit.report import Finding, Verdict
 from carnet.audit.statements import Record  # noqa: TC001  read by state_codec
 from carnet.translog.entry import EntryType
-
-CLOCK_SKEW: Final = timedelta(seconds=60)
 
 
 @dataclass(slots=True)

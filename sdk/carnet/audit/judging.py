@@ -11,7 +11,8 @@ judge knows of the entries before; so a judge with the state of an earlier audit
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from carnet.audit.report import Finding, Verdict, describe_subject
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from carnet.translog.entry import EntryType
 
 INDEX_BYTES = 8
+CLOCK_SKEW: Final = timedelta(seconds=60)
+"""How far the clocks of an environment's processes, and of those it deals with, may be apart."""
 
 
 @dataclass(slots=True)

@@ -10,8 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from carnet.audit.codes import Code
-from carnet.audit.form import CLOCK_SKEW
-from carnet.audit.judging import Judge
+from carnet.audit.judging import CLOCK_SKEW, Judge
 from carnet.audit.report import Verdict
 from carnet.errors import CarnetError
 from carnet.translog.entry import EntryType, format_time
