@@ -55,7 +55,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Environments": {
         "environments": ("carnet.cli.environments:environments", "Show the environments and your roles."),
-        "audit": ("carnet.cli.audit:audit", "Verify or export the logs."),
+        "audit": ("carnet.cli.audit:audit", "Verify the logs, export them, and report from them."),
         "hygiene": ("carnet.cli.hygiene:hygiene", "Tell what looks neglected, and what is stored."),
         "document": ("carnet.cli.documents:document", "Sign policy and trust documents, and verify them."),
     },

@@ -117,7 +117,7 @@ def report(
     environments: tuple[str, ...],
     **options: Any,
 ) -> None:
-    r"""Verify the logs, and derive a report from them.
+    """Verify the logs, and derive a report from them.
 
     Without --format and --out the tables are shown. Exit code 6, and no report, where the logs do not verify.
 
@@ -136,7 +136,7 @@ def report(
       carnet audit report changes --from 2026-01-01 --to 2026-04-01 --as dave
       carnet audit report dossier --promotion 421a3e72458a44d2b4ade3f2c932727e --out dossier.pdf
       carnet audit report inventory --offline ./export --trust pins.yaml --format json --out inventory.json
-    """
+    """  # noqa: D301  the backspace keeps the lines of the list apart
     from carnet.audit.reports.query import ReportKind, ReportQuery  # noqa: PLC0415  as above
 
     query = ReportQuery(
