@@ -10,12 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from carnet.audit.reports.model import REPORT_SCHEMA
+from carnet.audit.reports.parsing import parse_report
 from carnet.audit.reports.query import ReportQuery
 from carnet.canonical import canonical_json, parse_canonical_json
 from carnet.errors import CarnetError, InvalidInputError, StatementInvalidError
 from carnet.signing.dsse import parse_envelope, sign_payload, signers_of, verify_envelope
-from carnet.signing.times import parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,12 +26,6 @@ if TYPE_CHECKING:
 
 REPORT_PAYLOAD_TYPE: Final = "application/vnd.carnet.report+json"
 REPORT_MAX_BYTES: Final = 256 * 1024 * 1024
-_KEYS = frozenset(
-    {"schema", "kind", "title", "query", "generated_at", "generator", "logs", "completeness", "tables"}
-)
-_LOG_KEYS = frozenset({"environment", "first", "count", "checkpoint"})
-_TABLE_KEYS = frozenset({"name", "title", "about", "columns", "rows"})
-_COLUMN_KEYS = frozenset({"name", "title", "kind"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,62 +94,11 @@ def open_report(data: bytes, pins: Pins) -> OpenedReport:
 
 
 def _read(value: Any, signer: str) -> OpenedReport:
-    _keys(value, _KEYS, "the report")
-    if value["schema"] != REPORT_SCHEMA:
-        raise _invalid(f"its schema is {str(value['schema'])[:80]!r}: {REPORT_SCHEMA} is known")
-    for field in ("kind", "title", "generator", "generated_at"):
-        if not isinstance(value[field], str):
-            raise _invalid(f"{field}: a text is wanted")
-    parse_time(value["generated_at"])
-    if not isinstance(value["query"], dict):
-        raise _invalid("query: an object is wanted")
-    if not all(isinstance(each, str) for each in _list(value["completeness"], "completeness")):
-        raise _invalid("completeness: texts are wanted")
-    checkpoints = _checkpoints(value["logs"])
-    names = [_table_name(each) for each in _list(value["tables"], "tables")]
-    if len(set(names)) != len(names):
-        raise _invalid("tables: a name is there twice")
-    return OpenedReport(value, ReportQuery.from_json(value["kind"], value["query"]), checkpoints, signer)
-
-
-def _checkpoints(logs: Any) -> dict[str, str]:
-    """Return the checkpoint of each log, by environment."""
-    checkpoints: dict[str, str] = {}
-    for each in _list(logs, "logs"):
-        _keys(each, _LOG_KEYS, "logs")
-        if not isinstance(each["environment"], str) or not isinstance(each["checkpoint"], str):
-            raise _invalid("logs: an environment and its checkpoint are wanted")
-        if each["environment"] in checkpoints:
-            raise _invalid(f"logs: {each['environment'][:80]!r} is there twice")
-        checkpoints[each["environment"]] = each["checkpoint"]
-    if not checkpoints:
+    report = parse_report(value)
+    if not report.logs:
         raise _invalid("logs: it is of no log at all")
-    return checkpoints
-
-
-def _table_name(table: Any) -> str:
-    _keys(table, _TABLE_KEYS, "tables")
-    name = table["name"]
-    if not isinstance(name, str):
-        raise _invalid("tables: a name is wanted")
-    columns = _list(table["columns"], f"{name[:80]}: columns")
-    for each in columns:
-        _keys(each, _COLUMN_KEYS, f"{name[:80]}: columns")
-    for position, row in enumerate(_list(table["rows"], f"{name[:80]}: rows")):
-        if not isinstance(row, list) or len(row) != len(columns):
-            raise _invalid(f"{name[:80]}: row {position + 1} has not a cell for each column")
-    return name
-
-
-def _keys(value: Any, wanted: frozenset[str], what: str) -> None:
-    if not isinstance(value, dict) or set(value) != wanted:
-        raise _invalid(f"{what}: an object of {', '.join(sorted(wanted))} is wanted")
-
-
-def _list(value: Any, what: str) -> list[Any]:
-    if not isinstance(value, list):
-        raise _invalid(f"{what}: a list is wanted")
-    return value
+    checkpoints = {each.environment: each.checkpoint for each in report.logs}
+    return OpenedReport(value, ReportQuery.from_json(value["kind"], value["query"]), checkpoints, signer)
 
 
 def _invalid(problem: str) -> CarnetError:

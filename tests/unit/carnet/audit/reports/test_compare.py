@@ -429,5 +429,5 @@ def test_a_report_of_another_form_is_refused(told, field, value):
 def test_a_table_that_is_there_twice_is_refused(told):
     world, _ = told
     report = value_of(seal_report(made(told, "changes"), None))
-    with pytest.raises(StatementInvalidError, match="twice"):
+    with pytest.raises(StatementInvalidError, match="taken by an earlier one"):
         open_report(signed(report | {"tables": report["tables"] * 2}), world.pins())
