@@ -188,11 +188,12 @@ class LogWalk(JudgedLog):
             self.documents.take(index, entry)
         records, findings = self._statements.records(entries)
         self.findings += findings
+        kinds = [(record.entry.type, record) for record in records]
         for judge in self.judges:
             types, step = judge.TYPES, judge.step
-            for record in records:
-                if types is None or record.entry.type in types:
-                    step(record)
+            wanted = records if types is None else [record for kind, record in kinds if kind in types]
+            for record in wanted:
+                step(record)
         return records
 
     def summary(self) -> EnvironmentSummary:

@@ -217,6 +217,7 @@ class Entry:
         return _encode(document)
 
 
+_UTC_OFFSET: Final = "+00:00"
 _PUT: Final = tuple(getattr(Entry, each.name).__set__ for each in fields(Entry))
 
 
@@ -242,20 +243,20 @@ def _from_plain(plain: PlainEntry) -> Entry | None:
     """Make an entry of what the pattern found; None where a part needs the careful reader."""
     kind = _TYPES.get(plain.type)
     try:
-        time = datetime.fromisoformat(plain.time)
+        time = datetime.fromisoformat(plain.time + _UTC_OFFSET)
         environment = _known_name(plain.environment, "environment")
         subject = _known_subject(plain.subject)
         actor = _actor(plain.actor, plain.issuer, plain.method)
     except (ValueError, CarnetError):
         return None
-    if kind is None or subject is None or time.isoformat() != plain.time:
+    if kind is None or subject is None or time.isoformat() != plain.time + _UTC_OFFSET:
         return None
     envelope = plain.envelope_digest
     return _made(
         plain.event_id,
         kind,
         environment,
-        time.replace(tzinfo=UTC),
+        time,
         actor,
         dict(subject),
         plain.old,
