@@ -95,7 +95,7 @@ class Code(StrEnum):
     COSIGNATURE_INVALID = "cosignature-invalid"
     WITNESS_UNPINNED = "witness-unpinned"
     NOT_FINAL = "not-final"
-    EQUIVOCATION = "equivocation"
+    EQUIVOCATION = "log-equivocated"
     ALARM_UNFOUNDED = "alarm-unfounded"
     # Policies that are replayed.
     DECISION_NOT_REPLAYED = "decision-not-replayed"
