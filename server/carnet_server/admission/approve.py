@@ -86,7 +86,7 @@ async def submit_approval(
         check_open(promotion, admission.state)
         signed = _Signed(_checked(parts, statement, approver, admission), approver, digest, envelope)
         kept = await parts.writer.commit(lambda tx: _keep(tx, caller, admission, signed))
-    receipt = await parts.log.signed_receipt(kept.log_index)
+    receipt = await parts.log.receipt_of_change(kept.log_index)
     return Submission(kept, await view_admission(parts, promotion), receipt)
 
 

@@ -98,7 +98,7 @@ async def record_break_glass(
     if kept is None:
         check_open(promotion, admission.state)
         kept = await parts.writer.commit(_breaking(parts, caller, admission, signed))
-    receipt = await parts.log.signed_receipt(kept.log_index)
+    receipt = await parts.log.receipt_of_change(kept.log_index)
     return Submission(kept, await view_admission(parts, promotion), receipt)
 
 
@@ -135,7 +135,7 @@ async def review_break_glass(
                 metadata={"promotion": promotion},
             )
         kept = await parts.writer.commit(_reviewing(parts, caller, admission, signed))
-    receipt = await parts.log.signed_receipt(kept.log_index)
+    receipt = await parts.log.receipt_of_change(kept.log_index)
     return Submission(kept, await view_admission(parts, promotion), receipt)
 
 

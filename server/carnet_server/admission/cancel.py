@@ -69,7 +69,7 @@ async def cancel_admission(parts: AdmissionParts, caller: Caller, promotion: str
     signed = await asyncio.to_thread(_open, trust, promotion, envelope)
     require_acting(caller, "promoter", "requester", "operator", namespace=signed.about.namespace)
     index = await parts.writer.commit(lambda tx: _cancel(tx, trust, signed))
-    return await parts.log.signed_receipt(index)
+    return await parts.log.receipt_of_change(index)
 
 
 def _open(trust: Trust, promotion: str, envelope: bytes) -> _Signed:

@@ -167,8 +167,8 @@ class Drill:
         return Drilled(
             forward.after,
             back.new_version,
-            await self._log.signed_receipt(back.log_index),
-            await self._log.signed_receipt(forward.log_index),
+            await self._log.receipt_of_change(back.log_index),
+            await self._log.receipt_of_change(forward.log_index),
             check,
         )
 

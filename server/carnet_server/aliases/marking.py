@@ -114,7 +114,7 @@ class ChampionMarks:
 
     async def _change(self, marking: Marking) -> Marked:
         alias, mark = await self._writer.commit(partial(_change_mark, marking=marking))
-        return Marked(alias, mark, await self._log.signed_receipt(mark.log_index))
+        return Marked(alias, mark, await self._log.receipt_of_change(mark.log_index))
 
 
 def _change_mark(tx: Transaction, marking: Marking) -> tuple[Alias, Mark]:

@@ -163,7 +163,7 @@ class Rollback:
         )
 
     async def _moved(self, made: AliasMove, check: RollbackCheck | None = None) -> Moved:
-        receipt = await self._log.signed_receipt(made.log_index)
+        receipt = await self._log.receipt_of_change(made.log_index)
         return Moved(made.after, made.old_version, receipt, check)
 
 

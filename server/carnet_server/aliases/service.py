@@ -450,7 +450,7 @@ class AliasesService:
             if repeated is None:
                 raise self._protected(move)
         made = await self._writer.commit(lambda tx: move_alias(tx, move))
-        return Moved(made.after, made.old_version, await self._log.signed_receipt(made.log_index))
+        return Moved(made.after, made.old_version, await self._log.receipt_of_change(made.log_index))
 
     def _protected(self, move: Move) -> GateRefusedError:
         environment = self._state.name

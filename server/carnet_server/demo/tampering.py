@@ -58,6 +58,7 @@ def copy_environment(folder: Path, environment: str, copy: Path) -> None:
     (target / "environment.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     federation = yaml.safe_load((folder / MARKER).read_text())
     federation["environments"][environment]["endpoint"] = endpoint
+    federation["environments"][environment].pop("witnesses", None)
     (copy / MARKER).write_text(yaml.safe_dump(federation, sort_keys=False))
 
 

@@ -79,7 +79,7 @@ class EvidenceService:
         evidence, is_new = await self._writer.commit(
             lambda tx: add_evidence(tx, name, assessment, envelope, actor=caller.actor)
         )
-        receipt = await self._log.signed_receipt(evidence.log_index)
+        receipt = await self._log.receipt_of_change(evidence.log_index)
         now = replace(
             evidence,
             signer=assessment.signer.subject,

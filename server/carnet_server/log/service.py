@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from carnet.errors import InvalidInputError, NotFoundError, OffsetOutOfRangeError, UnavailableError
@@ -228,8 +229,7 @@ class LogService:
     async def signed_receipt(self, index: int) -> Receipt:
         """Prove that an entry is in the log, as soon as a checkpoint covers it.
 
-        What a commit changed can be read a moment before its checkpoint is signed. Of an entry that was
-        committed just now the proof is in memory, and leads to that commit's checkpoint.
+        What a commit changed can be read a moment before its checkpoint is signed.
 
         Args:
             index: An entry's index that stands in a committed row.
@@ -240,9 +240,26 @@ class LogService:
         """
         if self.size <= index:
             await self._wait_until_signed(index)
+        return await self.receipt(index)
+
+    async def receipt_of_change(self, index: int) -> Receipt:
+        """Prove to whoever made a change that its entry is in the log.
+
+        Right after the commit the proof is in memory, and leads to that commit's checkpoint. Whoever reads
+        asks for ``signed_receipt``, which comes from what is stored.
+
+        Args:
+            index: The index of the entry that the change made.
+
+        Raises:
+            NotFoundError: The log has no such entry.
+            UnavailableError: No checkpoint covers the entry in time.
+        """
+        if self.size <= index:
+            await self._wait_until_signed(index)
         for commit in tuple(self._recent):
             if commit.has(index):
-                return commit.receipt(index)
+                return replace(commit.receipt(index), finality=self.finality(index))
         return await self.receipt(index)
 
     async def _wait_until_signed(self, index: int) -> None:

@@ -183,7 +183,7 @@ class Archival:
         version = await self._writer.commit(write)
         if version is None:
             return None
-        receipt = await self._log.signed_receipt(version.stage_log_index)
+        receipt = await self._log.receipt_of_change(version.stage_log_index)
         return Archived(version, unused.last_used_at, why, receipt)
 
 

@@ -144,7 +144,7 @@ class Publisher:
         )
 
     async def _published(self, version: Version, *, is_new: bool, validate_only: bool) -> Publication:
-        receipt = None if validate_only else await self._log.signed_receipt(version.log_index)
+        receipt = None if validate_only else await self._log.receipt_of_change(version.log_index)
         return Publication(version, already_published=not is_new, receipt=receipt)
 
     def _read(self, connection: Connection, verified: VerifiedPublication, trust: Trust) -> Version | Basis:

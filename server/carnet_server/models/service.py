@@ -252,7 +252,7 @@ class ModelsService:
         assert note is not None
         version = await self._writer.commit(lambda tx: revoke_version(tx, caller.actor, name, note))
         assert version.revoked_log_index is not None
-        return Revocation(version, await self._log.signed_receipt(version.revoked_log_index))
+        return Revocation(version, await self._log.receipt_of_change(version.revoked_log_index))
 
     async def set_stage(
         self, caller: Caller, name: ResourceName, wanted: Stage, reason: str, *, expected: Stage | None = None
@@ -281,7 +281,7 @@ class ModelsService:
         version = await self._writer.commit(
             lambda tx: set_stage(tx, caller.actor, name, wanted, note, expected=expected)
         )
-        return Staging(version, await self._log.signed_receipt(version.stage_log_index))
+        return Staging(version, await self._log.receipt_of_change(version.stage_log_index))
 
 
 def _with_aliases(connection: Connection, models: list[Model]) -> list[Model]:

@@ -210,7 +210,7 @@ class ReleaseService:
         index = await record_admission(
             self._writer, self._state, caller, version, decision=decision, target_receipt=target_receipt
         )
-        return await self._log.signed_receipt(index)
+        return await self._log.receipt_of_change(index)
 
     async def _note(self, name: ResourceName, promotion: str, target: str) -> Version:
         """Note that a version is on its way, if its files are kept."""

@@ -112,14 +112,16 @@ class Erasing:
         document = make_note(note)
         held = await self._database.read(lambda connection: _read_held(connection, digest))
         if held.erased_by is not None:
-            return Erased(digest, erased_before=True, receipt=await self._log.signed_receipt(held.erased_by))
+            return Erased(
+                digest, erased_before=True, receipt=await self._log.receipt_of_change(held.erased_by)
+            )
         uses, until = await self._look_for_uses(digest, held)
         terms = self._state.policy.document.retention
         wish = _Wish(digest, caller.actor, reason_code, document, terms.erase if terms else None, uses, until)
         before, index = await self._writer.commit(partial(_erase, wish=wish, held=held))
         if not before:
             await self._overwrite(digest)
-        return Erased(digest, erased_before=before, receipt=await self._log.signed_receipt(index))
+        return Erased(digest, erased_before=before, receipt=await self._log.receipt_of_change(index))
 
     async def _look_for_uses(self, digest: str, held: HeldDocument) -> tuple[list[Use], int]:
         """Find the entries that a document belongs to, in short reads, up to the log's present end."""

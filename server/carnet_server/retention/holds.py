@@ -92,7 +92,7 @@ class Holds:
         hold = await self._writer.commit(
             lambda tx: _place(tx, caller.actor, name, note, expires_at, request_id=request_id, asked=asked)
         )
-        return HoldChange(replace(hold, note=reason), await self._log.signed_receipt(hold.log_index))
+        return HoldChange(replace(hold, note=reason), await self._log.receipt_of_change(hold.log_index))
 
     async def release(self, caller: Caller, name: ResourceName, hold: int, reason: str) -> HoldChange:
         """End a hold; one that was released already stays as it is.
@@ -112,7 +112,7 @@ class Holds:
         assert note is not None
         released = await self._writer.commit(lambda tx: _release(tx, caller.actor, name, hold, note))
         assert released.release_log_index is not None
-        return HoldChange(released, await self._log.signed_receipt(released.release_log_index))
+        return HoldChange(released, await self._log.receipt_of_change(released.release_log_index))
 
     async def list_page(
         self,

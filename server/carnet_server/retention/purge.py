@@ -157,7 +157,7 @@ class Purge:
         ((looked, outcome),) = found
         version = looked.version
         if version.purge_log_index is not None:
-            receipt = await self._log.signed_receipt(version.purge_log_index)
+            receipt = await self._log.receipt_of_change(version.purge_log_index)
             return Purged(version, purged=True, why=purged_text(version), receipt=receipt)
         done = await self._act(question, looked, outcome)
         if question.reason is not None and not done.purged:
@@ -198,7 +198,7 @@ class Purge:
         done = await self._writer.commit(write)
         if not done.purged or done.version.purge_log_index is None:
             return done
-        return replace(done, receipt=await self._log.signed_receipt(done.version.purge_log_index))
+        return replace(done, receipt=await self._log.receipt_of_change(done.version.purge_log_index))
 
     def _write(self, tx: Transaction, *, question: _Question, name: ResourceName, salt: str) -> Purged:
         """Judge once more, and take the files; what came into use meanwhile is left alone."""

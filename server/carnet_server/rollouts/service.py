@@ -110,7 +110,7 @@ class RolloutsService:
             rollout, _ = await self._database.read(lambda connection: start.prepare(connection, now))
             return Outcome(unmeasured_view(rollout), None)
         begun = await self._writer.commit(start.write)
-        receipt = await self._log.signed_receipt(begun.start_log_index)
+        receipt = await self._log.receipt_of_change(begun.start_log_index)
         return Outcome(await self.get(begun.name), receipt)
 
     async def get(self, name: ResourceName) -> RolloutView:
@@ -279,7 +279,7 @@ class RolloutsService:
         changed = await self._writer.commit(
             partial(self._change, caller=caller, name=name, decide=decide, note=document, text=note)
         )
-        receipt = await self._log.signed_receipt(changed.log_index)
+        receipt = await self._log.receipt_of_change(changed.log_index)
         return Outcome(await self.get(name), receipt)
 
     def _change(

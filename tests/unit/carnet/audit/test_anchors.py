@@ -166,10 +166,14 @@ def test_a_log_whose_witnesses_are_silent_for_more_than_a_day_is_incomplete(logs
     assert (finding.verdict, finding.environment, finding.index) == (Verdict.INCOMPLETE, "prod", first)
 
 
+def flipped(signature):
+    return signature[:-1] + bytes([signature[-1] ^ 1])
+
+
 def test_a_bad_cosignature_by_a_pinned_witness_is_tampered(logs):
     good = logs.cosigned("dev", "prod", "sync")
     bad = parse_note(good)
-    line = dataclasses.replace(bad.signatures[1], signature=bad.signatures[1].signature[:-1] + b"\0")
+    line = dataclasses.replace(bad.signatures[1], signature=flipped(bad.signatures[1].signature))
     logs.witnessed["dev"] = str(dataclasses.replace(bad, signatures=(bad.signatures[0], line)))
     assert Verdict.TAMPERED in {each.verdict for each in logs.audit().findings}
     logs.witnessed["dev"] = good

@@ -160,6 +160,7 @@ async def test_trust_is_todays_for_counting_and_for_listing(registry):
 
 @pytest.mark.parametrize("damage", ["envelope = zeroblob(8)", "digest = '" + "0" * 64 + "'"])
 async def test_damaged_evidence_is_never_passed_over_in_silence(registry, damage):
+    registry.follows_log = False
     manifest = await registry.add_version(1)
     await add(registry, make_test_result(manifest, registry.evaluator, result="FAILED").to_bytes())
     with registry.database.writer_engine.begin() as connection:
