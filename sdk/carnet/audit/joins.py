@@ -38,7 +38,7 @@ class Claim:
     Attributes:
         index: The entry.
         time: Its time.
-        affects: What it is about.
+        affects: What it is about, a line each: there are many claims.
         deed: The promotion and the bundle.
         target: The log that must have admitted it; empty where the entry is an admission, and the log that it
             comes from must have had it.
@@ -46,7 +46,7 @@ class Claim:
 
     index: int
     time: datetime
-    affects: tuple[str, ...]
+    affects: str
     deed: _Deed
     target: str = ""
 
@@ -150,7 +150,7 @@ def _deed(record: Record) -> _Deed:
 
 
 def _claim(record: Record, target: str = "") -> Claim:
-    affects = describe_subject(record.entry)
+    affects = "\n".join(describe_subject(record.entry))
     return Claim(record.index, record.entry.time, affects, _deed(record), target)
 
 
@@ -164,4 +164,6 @@ def _missing(environment: str, claim: Claim, other: str, log: JoinState) -> Find
     else:
         code, kind = Code.SOURCE_UNLOGGED, EntryType.VERSION_ADMITTED
         message = f"the bundle was admitted from {other}, whose log never had it"
-    return Finding(verdict, code, environment, claim.index, f"{kind}: {message}{hint}", claim.affects)
+    return Finding(
+        verdict, code, environment, claim.index, f"{kind}: {message}{hint}", tuple(claim.affects.split("\n"))
+    )

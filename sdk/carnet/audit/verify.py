@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from carnet.audit.chain import Chain
+    from carnet.audit.joins import JoinState
     from carnet.audit.pins import Pins
+    from carnet.audit.report import BrokenGlass, Erasure
     from carnet.audit.statements import Record
     from carnet.translog.checkpoint import Checkpoint
 
@@ -102,12 +104,15 @@ def _seldom_collected() -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class _Walked:
-    """A log that was walked, with what its judges knew at its end."""
+    """What is left of a log that was walked: what is judged with other logs, and what is told.
 
-    walk: LogWalk
-    chain: Chain
-    checkpoint: Checkpoint
-    known: dict[str, Any]
+    The walk itself is kept only for whoever wants to go on from it: what judges know of a long log is large.
+    """
+
+    joins: JoinState
+    broken_glass: list[BrokenGlass]
+    erasures: list[Erasure]
+    resumable: tuple[LogWalk, Chain, Checkpoint, dict[str, Any]] | None
 
 
 class _Audit:
@@ -157,13 +162,21 @@ class _Audit:
         walk = LogWalk(folder, chain, chain.checkpoint, self._pins)
         if state is not None:
             state.restore(walk)
-        if walk.run(self._take, self._teller(name)):
-            known = states_of(walk) if will_keep else {}
-            self._walks[name] = _Walked(walk, chain, chain.checkpoint, known)
+        whole = walk.run(self._take, self._teller(name))
+        known = states_of(walk) if will_keep else {}
         walk.finish()
+        if whole:
+            self._walks[name] = _Walked(
+                walk.judges.joins.state,
+                walk.judges.meaning.broken_glass,
+                walk.judges.erasures.erasures,
+                (walk, chain, chain.checkpoint, known) if will_keep else None,
+            )
         self._findings += walk.findings
         summary = self._summaries[name] = walk.summary()
         self._heads[name] = LogHead(chain.checkpoint, chain.checkpoint_text, summary.last_time)
+        if not will_keep:
+            walk.let_go()
 
     def report(self, present: list[str]) -> AuditReport:
         """Judge the environments together, and return what was found."""
@@ -173,14 +186,14 @@ class _Audit:
         if not present:
             message = f"{self._directory} holds no environment"
             self._add(Verdict.INCOMPLETE, Code.EXPORT_EMPTY, "", message)
-        walks = {name: each.walk for name, each in self._walks.items()}
-        self._findings += judge_joins({name: walk.judges.joins.state for name, walk in walks.items()})
+        walks = self._walks
+        self._findings += judge_joins({name: walk.joins for name, walk in walks.items()})
         self._findings += self._anchors.finish(self._heads)
         for name, final_size in self._anchors.final_sizes.items():
             self._summaries[name] = replace(self._summaries[name], final_size=final_size)
-        uses = [use for walk in walks.values() for use in walk.judges.meaning.broken_glass]
+        uses = [use for walk in walks.values() for use in walk.broken_glass]
         findings = tuple(sorted(self._findings, key=_order))
-        erasures = [each for walk in walks.values() for each in walk.judges.erasures.erasures]
+        erasures = [each for walk in walks.values() for each in walk.erasures]
         return AuditReport(
             self._summaries, findings, tuple(uses), notes=tuple(self._notes), erasures=tuple(erasures)
         )
@@ -188,9 +201,11 @@ class _Audit:
     def keep(self, keep: Callable[[str, bytes], None]) -> None:
         """Hand out what a later audit can go on from."""
         for name, each in self._walks.items():
-            joins = each.walk.judges.joins
-            known = each.known | {joins.NAME: to_plain(joins.STATE, joins.state)}
-            keep(name, write_state(each.walk, each.chain, each.checkpoint, known, self._pins))
+            assert each.resumable is not None
+            walk, chain, checkpoint, known = each.resumable
+            joins = walk.judges.joins
+            known |= {joins.NAME: to_plain(joins.STATE, joins.state)}
+            keep(name, write_state(walk, chain, checkpoint, known, self._pins))
 
     def _chain(self, name: str, state: KeptState | None) -> Chain:
         return verify_chain(

@@ -175,6 +175,11 @@ class LogWalk(JudgedLog):
             )
         )
 
+    def let_go(self) -> None:
+        """Forget what the judges knew, which of a long log is much; nothing can be asked any more."""
+        for judge in self.judges:
+            vars(judge).clear()
+
     def _pass(self) -> list[Record]:
         """Have the entries of one bundle judged, by one judge after the other: none depends on another."""
         entries: list[tuple[int, Entry]] = []

@@ -12,6 +12,7 @@ Invariants: every ``Entry`` that exists can be written, fits a tile (65,535 byte
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -49,6 +50,8 @@ EVIDENCE_UNTRUSTED: Final = "untrusted"
 """What an entry of evidence says of one whose signer the environment does not trust for it."""
 TEXT_MAX_LENGTH: Final = 1024
 _NAMES: Final = frozenset({"namespace", "model", "alias"})
+# Long texts that many entries have, of which whoever keeps them for a whole log keeps one.
+_REPEATED: Final = frozenset({"bundle_digest", "promotion"})
 _NUMBERS: Final = frozenset({"version", "rollout", "hold"})
 _DIGESTS: Final = frozenset({"bundle_digest", "document"})
 _REQUIRED: Final = frozenset(
@@ -346,7 +349,11 @@ def _actor(subject: str, issuer: str, method: str) -> Actor:
 @lru_cache(_CHECKED_MAX)
 def _known_subject(pairs: str) -> Mapping[str, str | int] | None:
     subject = read_pairs(pairs)
-    return None if subject is None else _check_subject(subject)
+    if subject is None:
+        return None
+    for key in _REPEATED & subject.keys():
+        subject[key] = sys.intern(str(subject[key]))
+    return _check_subject(subject)
 
 
 @lru_cache(_CHECKED_MAX)
