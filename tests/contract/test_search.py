@@ -614,10 +614,11 @@ async def test_thousands_of_versions_are_searched_by_indexes_and_their_pages_are
         ('labels.run = "run-17"', "ix_search_terms_text"),
         ('labels.run = "run-1999*"', "ix_search_terms_text"),
         ("metrics.roc_auc > 0.9995", "ix_search_terms_number"),
-        (f"files.digest = {'ab' * 32}", "ix_version_files_digest"),
+        # Both begin with what is asked for, and which one PostgreSQL takes is up to its statistics.
+        (f"files.digest = {'ab' * 32}", "ix_version_files_(digest|blob)"),
     ):
         plan = plan_of(registry, asked)
-        assert index in plan, plan
+        assert re.search(index, plan), plan
         assert not re.search("(?m)Seq Scan|^SCAN", plan), plan
     position = (datetime.now(UTC) + timedelta(seconds=MANY // 2), MANY // 2)
     for behind in (None, position):
