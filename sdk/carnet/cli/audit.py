@@ -118,7 +118,7 @@ def verify(
       carnet audit verify --offline ./export --trust pins.json --verified ./verified --continue
     """
     if reported is not None:
-        if environments or databases:
+        if environments or databases or resume or verified is not None:
             raise click.UsageError("--report verifies a report, which names its environments, and no more")
         _verify_report(settings, context, reported, offline=offline, trust=trust)
         return

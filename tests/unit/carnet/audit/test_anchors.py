@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from carnet.audit.codes import Code
 from carnet.audit.pins import Pins
 from carnet.audit.report import Verdict
 from carnet.audit.verify import verify_export
@@ -412,3 +413,33 @@ def test_pins_of_witnesses_that_are_none_are_refused(logs, pins, told):
     with pytest.raises(CarnetError, match="pins: environments.dev") as caught:
         logs.pins(dev=pins)
     assert told in caught.value.message
+
+
+def test_an_audit_that_goes_on_judges_anchors_and_finality_of_what_came_since(logs):
+    def audit(kept, states):
+        logs.export()
+        found = {}
+        report = verify_export(
+            logs.directory, logs.pins(), earlier=kept, resume=states, keep=found.__setitem__
+        )
+        return report, {name: log.checkpoint() for name, log in logs.logs.items()}, found
+
+    logs.anchor("dev")
+    report, kept, states = audit({}, {})
+    assert report.ok, report.findings
+    logs.world.promote()
+    logs.anchor("dev")
+    logs.anchor("prod")
+    report, newer, _ = audit(kept, states)
+    assert report.ok, report.findings
+    assert {name: each.final_size for name, each in report.environments.items()} == {
+        name: checkpoint.size for name, checkpoint in newer.items()
+    }
+    assert {name: each.verified_from for name, each in report.environments.items()} == {
+        name: checkpoint.size for name, checkpoint in kept.items()
+    }
+    logs.rewrite("dev", kept["dev"].size)
+    report, _, _ = audit(kept, states)
+    rewritten = [each for each in report.findings if each.code is Code.HISTORY_REWRITTEN]
+    assert {each.environment for each in rewritten} == {"dev"}
+    assert Verdict.TAMPERED in {each.verdict for each in rewritten}
