@@ -22,7 +22,7 @@ KNOWN: dict[str, tuple[str, str]] = {
     "init": ("Make a federation: authority, keys, identities, policies.", "server"),
     "up": ("Start its registries and the promotion service.", "server,sync"),
     "down": ("Stop them.", "server,sync"),
-    "status": ("Tell which of them run.", "server,sync"),
+    "status": ("Tell how they fare, and how much of each log is final.", "server,sync"),
     "demo": ("Carry a real model from dev to prod, on this machine.", "demo"),
     "identity": ("Make, list and revoke identities.", "server"),
     "migrate": ("Move metadata, log and blobs to other storage.", "server"),
