@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from carnet.audit.reports.model import CellKind
+from carnet.cli.files import write_whole
 from carnet.cli.output import print_fields, print_table, printable, short, when
 from carnet.errors import FileUnreadableError, InvalidInputError
 
@@ -105,18 +106,16 @@ def write_report(result: ReportResult, form: str, out: Path | None) -> list[Path
         files = {"": _renderer(f"render_{form}")(result.report)}
     if out is None:
         return _to_stdout(files, form)
+    if form != "csv":
+        write_whole(out, files[""], what="the report")
+        return [out]
     try:
-        if form != "csv":
-            out.write_bytes(files[""])
-            return [out]
         out.mkdir(parents=True, exist_ok=True)
-        written = []
-        for name, data in files.items():
-            (out / name).write_bytes(data)
-            written.append(out / name)
     except OSError as error:
         raise FileUnreadableError(f"the report cannot be written to {out}: {error.strerror}") from error
-    return written
+    for name, data in files.items():
+        write_whole(out / name, data, what="the report")
+    return [out / name for name in files]
 
 
 def _to_stdout(files: Mapping[str, bytes], form: str) -> list[Path]:
