@@ -352,7 +352,9 @@ def _known_subject(pairs: str) -> Mapping[str, str | int] | None:
     if subject is None:
         return None
     for key in _REPEATED & subject.keys():
-        subject[key] = sys.intern(str(subject[key]))
+        value = subject[key]
+        if isinstance(value, str):  # a number is refused below
+            subject[key] = sys.intern(value)
     return _check_subject(subject)
 
 

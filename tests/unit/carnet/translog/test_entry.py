@@ -162,6 +162,8 @@ def test_an_actor_has_a_subject() -> None:
         {"subject": []},
         {"subject": {"version": 1.5}},
         {"subject": {"model": {"deep": 1}}},
+        {"subject": {"promotion": 5}},
+        {"subject": {"key": 5}},
         {"change": {}},
         {"change": {"new": "1", "by": "me"}},
         {"change": {"new": None}},
