@@ -154,6 +154,10 @@ EDITS = {
         "is another",
     ),
     "a root that is another": ("UPDATE log_head SET root = zeroblob(32)", "log_head", "the head says"),
+    "a root that is a text": ("UPDATE log_head SET root = 'r'", "log_head", "no bytes"),
+    "a size that is a text": ("UPDATE log_head SET size = 'many'", "log_head", "no number"),
+    "a node that is a text": ("UPDATE log_nodes SET hash = 'h'", "log_nodes", "is another"),
+    "an entry that is a text": ("UPDATE log_entries SET entry = 'e'", "log_entries", "leaf hash"),
     "another log": ("UPDATE log_head SET origin = 'elsewhere'", "log_head", "'elsewhere'"),
 }
 

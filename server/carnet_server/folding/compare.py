@@ -84,7 +84,12 @@ class _Comparison:
 
     def read_log(self, progress: Callable[[int, int], None] | None) -> bool:
         """Fold the stored log; False where it is not the one that was signed, so that it proves nothing."""
-        head = self._connection.execute(log_queries.READ_HEAD).first()
+        head = self._connection.execute(
+            select(*as_stored(log_queries.HEAD, ("origin", "size", "root")))
+        ).first()
+        if head is not None and not (isinstance(head.size, int) and isinstance(head.root, bytes)):
+            self._find("log_head", None, "its size is no number, or its root no bytes")
+            return False
         if head is None or head.origin != self._checkpoint.origin:
             name = f"the log of {head.origin!r}" if head else "no log"
             self._find("log_head", None, f"the database keeps {name}, not of {self._checkpoint.origin!r}")
