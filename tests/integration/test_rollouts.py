@@ -267,7 +267,9 @@ def test_a_shadow_answers_nobody_and_moves_nothing(host, operator):
     assert host.load(20) == {1: 20}
     ended = send_until(host, operator, RolloutState.SUCCEEDED)
     measured = {each.metric: each for each in ended.metrics}["error_rate"]
-    assert measured.challenger.count == measured.champion.count >= 50
+    # A window may close between the two answers of one request, the shadow's being the first of them.
+    assert measured.champion.count >= 50
+    assert measured.challenger.count - measured.champion.count in (0, 1)
     assert operator.alias(CHAMPION).version == 1
     assert operator.traffic(CHAMPION).mirrored == ()
 
