@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
@@ -163,13 +163,16 @@ class Entry:
     new: str | None = None
     envelope_digest: str | None = None
     request_digest: str | None = None
+    _data: bytes = field(default=b"", init=False, repr=False, compare=False)
+    """Its bytes, where it was made of its parts; of one that was read, they are made when they are wanted."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be written, and take a copy of the subject."""
         self._check()
-        size = len(self.to_bytes())
-        if size > ENTRY_MAX_BYTES:
-            raise InvalidInputError(f"log entry: {size} bytes; at most {ENTRY_MAX_BYTES} fit")
+        data = self._written()
+        if len(data) > ENTRY_MAX_BYTES:
+            raise InvalidInputError(f"log entry: {len(data)} bytes; at most {ENTRY_MAX_BYTES} fit")
+        object.__setattr__(self, "_data", data)
 
     def _check(self) -> None:
         _check_text(self.event_id, field="event_id")
@@ -197,6 +200,9 @@ class Entry:
 
     def to_bytes(self) -> bytes:
         """Return the entry's bytes: canonical JSON, absent parts left out."""
+        return self._data or self._written()
+
+    def _written(self) -> bytes:
         document: dict[str, Any] = {
             "schema_version": SCHEMA_VERSION,
             "event_id": self.event_id,
@@ -272,7 +278,7 @@ def _from_plain(plain: PlainEntry) -> Entry | None:
 def _made(*values: Any) -> Entry:
     """Make an entry of parts that are checked: it is not written again to be measured."""
     entry = object.__new__(Entry)
-    for put, value in zip(_PUT, values, strict=True):
+    for put, value in zip(_PUT, (*values, b""), strict=True):
         put(entry, value)
     return entry
 

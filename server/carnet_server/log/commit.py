@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from carnet.translog.finality import Finality
 from carnet.translog.receipt import Receipt
 from carnet.translog.tree import inclusion_proof
 
@@ -41,12 +42,13 @@ class Commit:
         """Tell whether an entry is among them."""
         return self.first_index <= index < self.size
 
-    def receipt(self, index: int) -> Receipt:
+    def receipt(self, index: int, finality: Finality = Finality.UNSPECIFIED) -> Receipt:
         """Prove that one of them is in the log, to this commit's checkpoint.
 
         Args:
             index: The entry's index; ``has`` it.
+            finality: Whether it is final already, as the receipt says of itself.
         """
         proof = inclusion_proof(index, self.size, lambda level, at: self.nodes[level, at])
         data = self.entries[index - self.first_index].to_bytes()
-        return Receipt(data, index, self.size, tuple(proof), self.checkpoint)
+        return Receipt(data, index, self.size, tuple(proof), self.checkpoint, finality)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, bindparam, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import SQLModel
 
 from carnet.canonical import canonical_json
@@ -35,7 +36,10 @@ UPDATE_HEAD = (
 )
 INSERT_ENTRIES = insert(ENTRIES)
 INSERT_NODES = insert(NODES)
-INSERT_DOCUMENT = insert(DOCUMENTS)
+_INSERT_DOCUMENT = {
+    name: dialect.insert(DOCUMENTS).on_conflict_do_nothing(index_elements=[DOCUMENTS.c.digest])
+    for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
+}
 ERASED_MEDIA_TYPE = "application/vnd.carnet.erased+json"
 """Of what stands in the place of an erased document, under its digest: `tombstone`."""
 _NOT_ERASED = DOCUMENTS.c.media_type != ERASED_MEDIA_TYPE
@@ -161,6 +165,25 @@ def read_held_document(connection: Connection, digest: str) -> HeldDocument | No
             json.loads(connection.execute(_READ_TOMBSTONE, {"wanted": digest}).scalar_one())["erased_by"]
         )
     return HeldDocument(row.media_type, row.created_at, erased_by)
+
+
+def insert_document(
+    connection: Connection, digest: str, data: bytes, *, media_type: str, created_at: datetime
+) -> bool:
+    """Write a document, unless one of its digest is there or was.
+
+    Args:
+        connection: Where to write.
+        digest: The SHA-256 of its bytes.
+        data: Its bytes.
+        media_type: Its media type.
+        created_at: The time.
+
+    Returns:
+        Whether it was written.
+    """
+    row = {"digest": digest, "media_type": media_type, "data": data, "created_at": created_at}
+    return connection.execute(_INSERT_DOCUMENT[connection.dialect.name], row).rowcount == 1
 
 
 def tombstone(log_index: int) -> bytes:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections import deque
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from carnet.errors import InvalidInputError, NotFoundError, OffsetOutOfRangeError, UnavailableError
@@ -187,8 +187,7 @@ class LogService:
         """Tell whether an entry is final: witnessed by a quorum."""
         if not self.demands_witnesses:
             return Finality.UNSPECIFIED
-        checkpoint = self.witnessed()
-        return finality_at(index, unverified_checkpoint(checkpoint).size if checkpoint else 0)
+        return finality_at(index, _size_of(self.witnessed()))
 
     async def receipt(self, index: int, *, witnessed: bool = False) -> Receipt:
         """Prove that an entry is in the log.
@@ -206,7 +205,7 @@ class LogService:
             NotFoundError: The log has no such entry, or no quorum has witnessed it yet.
         """
         checkpoint = self.witnessed()
-        size = unverified_checkpoint(checkpoint).size if checkpoint else 0
+        size = _size_of(checkpoint)
         if index >= size and witnessed and index < self.size:
             raise NotFoundError(
                 f"no quorum of witnesses has cosigned entry {index} yet: what is witnessed has {size} "
@@ -215,7 +214,7 @@ class LogService:
             )
         if index >= size:
             checkpoint = self.checkpoint
-            size = unverified_checkpoint(checkpoint).size
+            size = _size_of(checkpoint)
         if not 0 <= index < size:
             raise NotFoundError(f"the log has no entry {index}: its size is {self.size}")
 
@@ -259,7 +258,7 @@ class LogService:
             await self._wait_until_signed(index)
         for commit in tuple(self._recent):
             if commit.has(index):
-                return replace(commit.receipt(index), finality=self.finality(index))
+                return commit.receipt(index, self.finality(index))
         return await self.receipt(index)
 
     async def _wait_until_signed(self, index: int) -> None:
@@ -370,6 +369,12 @@ class LogService:
             return found
 
         return await self._database.read(query)
+
+
+@functools.lru_cache(maxsize=16)
+def _size_of(checkpoint: str) -> int:
+    """Return the size that a checkpoint of this log names; 0 for none. Many ask about the same one."""
+    return unverified_checkpoint(checkpoint).size if checkpoint else 0
 
 
 def _proof(

@@ -99,6 +99,10 @@ class Transaction:
             ErasedError: It was erased: nothing brings it back.
         """
         digest = sha256_hex(data)
+        if queries.insert_document(
+            self.connection, digest, data, media_type=media_type, created_at=self.now
+        ):
+            return digest
         held = queries.read_held_document(self.connection, digest)
         if held is not None and held.erased_by is not None:
             raise ErasedError(
@@ -106,9 +110,6 @@ class Transaction:
                 "anew what is to be said",
                 metadata={"digest": digest, "log_index": str(held.erased_by)},
             )
-        if held is None:
-            row = {"digest": digest, "media_type": media_type, "data": data, "created_at": self.now}
-            self.connection.execute(queries.INSERT_DOCUMENT, row)
         return digest
 
     def erase_document(self, digest: str, log_index: int) -> None:

@@ -86,9 +86,7 @@ class Holds:
         note = make_note(check_reason(reason, field="reason"))
         assert note is not None
         check_request_id(request_id)
-        asked = request_digest(
-            "hold", name=str(name), reason=reason, expires_at=expires_at.isoformat() if expires_at else None
-        )
+        asked = _digest_of(name, reason, expires_at) if request_id else None
         hold = await self._writer.commit(
             lambda tx: _place(tx, caller.actor, name, note, expires_at, request_id=request_id, asked=asked)
         )
@@ -160,6 +158,11 @@ class Holds:
         return found[:limit], encode_page_token(query, (found[limit - 1].hold,))
 
 
+def _digest_of(name: ResourceName, reason: str, expires_at: datetime | None) -> str:
+    until = expires_at.isoformat() if expires_at else None
+    return request_digest("hold", name=str(name), reason=reason, expires_at=until)
+
+
 def _place(
     tx: Transaction,
     actor: Actor,
@@ -168,7 +171,7 @@ def _place(
     expires_at: datetime | None,
     *,
     request_id: str,
-    asked: str,
+    asked: str | None,
 ) -> Hold:
     made = hold_queries.read_hold_by_request(tx.connection, request_id) if request_id else None
     if made is not None:
@@ -203,7 +206,7 @@ def _place(
         released_at=None,
         releaser="",
         request_id=request_id or None,
-        request_digest=asked if request_id else None,
+        request_digest=asked,
         log_index=index,
         release_log_index=None,
     )
