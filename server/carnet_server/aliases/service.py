@@ -37,7 +37,7 @@ from carnet_server.aliases.stale import StaleAliases
 from carnet_server.aliases.warm import warm_set
 from carnet_server.aliases.watch import AliasWatch
 from carnet_server.models.notes import make_note
-from carnet_server.models.queries import read_model
+from carnet_server.models.queries import has_model
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
@@ -203,7 +203,7 @@ class AliasesService:
         limit = page_limit(page_size)
 
         def read(connection: Connection) -> list[Alias]:
-            if read_model(connection, parent.namespace, parent.model) is None:
+            if not has_model(connection, parent.namespace, parent.model):
                 raise NotFoundError(f"there is no model {parent.namespace}/{parent.model} here")
             after = str(position[0]) if position else ""
             return queries.list_aliases(connection, parent, after=after, limit=limit + 1)

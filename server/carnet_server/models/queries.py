@@ -104,6 +104,9 @@ _MODELS = select(
 _READ_MODEL = _MODELS.where(
     MODELS.c.namespace == bindparam("of_namespace"), MODELS.c.model == bindparam("of_model")
 )
+_HAS_MODEL = select(literal(1)).where(
+    MODELS.c.namespace == bindparam("of_namespace"), MODELS.c.model == bindparam("of_model")
+)
 _LIST_NAMESPACES = select(MODELS.c.namespace).distinct().order_by(MODELS.c.namespace)
 _LIST_MODELS = (
     _MODELS.where(
@@ -134,6 +137,12 @@ def read_model(connection: Connection, namespace: str, model: str) -> Model | No
     """Read a model, without its aliases; None where there is none."""
     row = connection.execute(_READ_MODEL, {"of_namespace": namespace, "of_model": model}).first()
     return None if row is None else Model(**row._mapping)  # noqa: SLF001  SQLAlchemy's public name for it
+
+
+def has_model(connection: Connection, namespace: str, model: str) -> bool:
+    """Tell whether a model is known here."""
+    asked = {"of_namespace": namespace, "of_model": model}
+    return connection.execute(_HAS_MODEL, asked).first() is not None
 
 
 def list_namespaces(connection: Connection) -> list[str]:

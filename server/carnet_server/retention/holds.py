@@ -17,7 +17,7 @@ from carnet_server.aliases.domain import check_request_id, request_digest
 from carnet_server.log.transaction import EntryDraft
 from carnet_server.models.domain import check_reason, require_files, version_subject
 from carnet_server.models.notes import NOTE_MEDIA_TYPE, make_note
-from carnet_server.models.queries import read_listed_version, read_model
+from carnet_server.models.queries import has_model, read_listed_version
 from carnet_server.retention import hold_queries
 from carnet_server.retention.holding import Hold, HoldChange, check_expiry
 
@@ -244,7 +244,7 @@ def _release(tx: Transaction, actor: Actor, name: ResourceName, number: int, not
 def _subject(connection: Connection, name: ResourceName) -> dict[str, str | int]:
     """Return what entries about a hold on something are about, if that is here."""
     if not name.version:
-        if read_model(connection, name.namespace, name.model) is None:
+        if not has_model(connection, name.namespace, name.model):
             raise NotFoundError(f"there is no model {name.namespace}/{name.model} here")
         return {"namespace": name.namespace, "model": name.model}
     version = read_listed_version(connection, name.namespace, name.model, name.version)

@@ -23,7 +23,7 @@ from carnet_server.log.revisions import bundle_scope, model_scope
 from carnet_server.log.transaction import EntryDraft
 from carnet_server.models.archival import parse_excluded
 from carnet_server.models.domain import check_reason, purged_text
-from carnet_server.models.queries import list_namespaces, read_blobs, read_model
+from carnet_server.models.queries import has_model, list_namespaces, read_blobs
 from carnet_server.retention import queries
 from carnet_server.retention.kept import Kept, Place
 from carnet_server.retention.purge_rules import Purged, PurgeRule, Verdict, judge, rule_of
@@ -252,7 +252,7 @@ def _allowed(connection: Connection, caller: Caller, place: ResourceName | None)
         return [
             each for each in list_namespaces(connection) if "operator" in trust.acting_roles(who, each, "")
         ]
-    if place.model and read_model(connection, place.namespace, place.model) is None:
+    if place.model and not has_model(connection, place.namespace, place.model):
         raise NotFoundError(f"there is no model {place.namespace}/{place.model} here")
     return [place.namespace]
 
