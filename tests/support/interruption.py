@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import hashlib
 import os
+import sqlite3
 import threading
 import time
 import uuid
@@ -126,18 +127,20 @@ class Case:
         )
         return rows[0][0] if rows else ""
 
-    def is_at(self, moment: str) -> bool:
-        """Tell whether it is at a moment now: in a state, or admitted by a target that alone knows of it."""
-        state = self.state()
+    def is_at(self, moment: str, state: str) -> bool:
+        """Tell whether that is a moment: in a state, or admitted by a target that alone knows of it."""
         if moment == "ADMITTED":
             return state not in ENDED and self._is_committed_at_the_target()
         return state == moment
 
     def comes_to(self, moment: str) -> bool:
         """Wait for a moment; False where the end was seen first."""
-        seen: list[bool] = []
-        until(lambda: seen.append(self.is_at(moment)) or seen[-1] or self.state() in ENDED)
-        return seen[-1]
+
+        def seen() -> str:
+            state = self.state()
+            return state if state in ENDED or self.is_at(moment, state) else ""
+
+        return until(seen) not in ENDED
 
     def _is_committed_at_the_target(self) -> bool:
         return bool(
@@ -231,14 +234,38 @@ def outlive_a_kill(federation, tmp_path: Path, moment: str, victim: str, *, held
 
 def _kill_at(case: Case, moment: str, name: str, *, held: bool) -> bool:
     """Kill a process and start it again; returns whether the promotion was at that moment."""
-    met = case.comes_to(moment)
-    with _holding(case.federation, "sync", held=held):
-        if held and not (met and case.is_at(moment)):
+    with _held_at(case, moment) if held else contextlib.nullcontext(case.comes_to(moment)) as came:
+        if held and not came:
             return False
         case.federation.kill(name)
-        met = met and case.state() not in ENDED
+        goes_on = case.state() not in ENDED
     case.federation.start(name)
-    return met
+    return came and goes_on
+
+
+@contextlib.contextmanager
+def _held_at(case: Case, moment: str):
+    """Hold the promotion service still at a moment; what is yielded is False where the end was seen first.
+
+    Nobody writes into its book while it is looked into, so that no moment passes between the look and the hold.
+    """
+    path = case.federation.database("sync")
+    with contextlib.closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as book:
+
+        def look() -> str:
+            book.execute("BEGIN IMMEDIATE")
+            rows = book.execute("SELECT state FROM promotions WHERE model = ?", (case.reference.model,))
+            state = next(rows, ("",))[0]
+            rows.close()
+            if state in ENDED or case.is_at(moment, state):
+                return state
+            book.execute("ROLLBACK")
+            return ""
+
+        state = until(look)
+        with case.federation.frozen("sync"):
+            book.execute("ROLLBACK")
+            yield state not in ENDED
 
 
 # --- a kill in the middle of a transfer -----------------------------------------------------------------------

@@ -99,9 +99,7 @@ class Transaction:
             ErasedError: It was erased: nothing brings it back.
         """
         digest = sha256_hex(data)
-        if queries.insert_document(
-            self.connection, digest, data, media_type=media_type, created_at=self.now
-        ):
+        if queries.insert_document(self.connection, digest, data, media_type=media_type, created_at=self.now):
             return digest
         held = queries.read_held_document(self.connection, digest)
         if held is not None and held.erased_by is not None:
