@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from carnet.errors import ReferenceInvalidError
 
@@ -16,6 +17,8 @@ _NAME = r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*"
 NAME_PATTERN = re.compile(_NAME)
 NAME_MAX_LENGTH = 63
 VERSION_MAX = 2**31 - 1
+_RESOURCE_NAME_MAX_LENGTH = 4 * NAME_MAX_LENGTH + 64
+_REMEMBERED_NAMES = 1024
 _RESOURCE = re.compile(
     rf"namespaces/(?P<namespace>{_NAME})"
     rf"(?:/models/(?P<model>{_NAME})"
@@ -95,20 +98,9 @@ def parse_resource_name(value: str, *, field: str, want: str) -> ResourceName:
     Raises:
         ReferenceInvalidError: The value is not such a name.
     """
-    match = _RESOURCE.fullmatch(value) if len(value) <= 4 * NAME_MAX_LENGTH + 64 else None
-    if match:
-        parts = match.groupdict()
-        reached = next(
-            (part for part in ("rollout", "alias", "version", "model") if parts[part]), "namespace"
-        )
-        lengths_fit = all(
-            len(parts[part] or "") <= NAME_MAX_LENGTH for part in ("namespace", "model", "alias")
-        )
-        number, rollout = int(parts["version"] or 0), int(parts["rollout"] or 0)
-        if reached in want.split(" or ") and lengths_fit and max(number, rollout) <= VERSION_MAX:
-            return ResourceName(
-                parts["namespace"], parts["model"] or "", number, parts["alias"] or "", rollout
-            )
+    found = _match_resource_name(value, want) if len(value) <= _RESOURCE_NAME_MAX_LENGTH else None
+    if found is not None:
+        return found
     examples = {
         "namespace": "namespaces/risk",
         "model": "namespaces/risk/models/fraud",
@@ -121,6 +113,21 @@ def parse_resource_name(value: str, *, field: str, want: str) -> ResourceName:
         f"{field}: {value[:160]!r} is not the resource name of a {want}: write it like {wanted}",
         metadata={"field": field},
     )
+
+
+@lru_cache(_REMEMBERED_NAMES)
+def _match_resource_name(value: str, want: str) -> ResourceName | None:
+    """Parse a resource name; None for what is none. The same few names come again with each call."""
+    match = _RESOURCE.fullmatch(value)
+    if match is None:
+        return None
+    parts = match.groupdict()
+    reached = next((part for part in ("rollout", "alias", "version", "model") if parts[part]), "namespace")
+    lengths_fit = all(len(parts[part] or "") <= NAME_MAX_LENGTH for part in ("namespace", "model", "alias"))
+    number, rollout = int(parts["version"] or 0), int(parts["rollout"] or 0)
+    if reached not in want.split(" or ") or not lengths_fit or max(number, rollout) > VERSION_MAX:
+        return None
+    return ResourceName(parts["namespace"], parts["model"] or "", number, parts["alias"] or "", rollout)
 
 
 @dataclass(frozen=True, slots=True)

@@ -580,7 +580,7 @@ class _Log(_Servicer, log_pb2_grpc.LogServiceServicer):
     async def WatchEntries(self, request: Any, context: Any) -> AsyncIterator[log_pb2.WatchEntriesResponse]:
         async with self.registry.serving("WatchEntries", context):
             async for index, entry in self.registry.entries_from(request.start_index):
-                yield log_pb2.WatchEntriesResponse(entry=log_pb2.LogEntry(index=index, entry=entry))
+                yield log_pb2.WatchEntriesResponse(entries=[log_pb2.LogEntry(index=index, entry=entry)])
 
 
 class SimulatedFederation:

@@ -100,6 +100,7 @@ class CallScope(grpc.aio.ServerInterceptor, abc.ABC):
 
     def __init__(self) -> None:
         self.draining = False
+        self._wrapped: dict[str, tuple[Handler, Handler]] = {}
 
     @abc.abstractmethod
     def enter(self, method: str, request: Any, context: ServicerContext) -> Awaitable[None] | None:
@@ -137,6 +138,13 @@ class CallScope(grpc.aio.ServerInterceptor, abc.ABC):
         method: str = handler_call_details.method
         if handler is None or not method.startswith(self.guarded):
             return handler  # type: ignore[no-any-return]
+        found, wrapped = self._wrapped.get(method, (None, None))
+        if found is not handler:
+            wrapped = self._wrap(method, handler)
+            self._wrapped[method] = handler, wrapped
+        return wrapped
+
+    def _wrap(self, method: str, handler: Any) -> Handler:
         kind = (handler.request_streaming, handler.response_streaming)
         behaviour, make = {
             (False, False): (handler.unary_unary, grpc.unary_unary_rpc_method_handler),

@@ -50,9 +50,9 @@ class LogServicer(log_pb2_grpc.LogServiceServicer):
         position = request.start_index
         try:
             while True:
-                for row in await self._log.entries(position, 0):
-                    yield log_pb2.WatchEntriesResponse(entry=_entry(*row))
-                    position = row[0] + 1
+                if rows := await self._log.entries(position, 0):
+                    yield log_pb2.WatchEntriesResponse(entries=[_entry(*row) for row in rows])
+                    position = rows[-1][0] + 1
                 if position < self._log.size:
                     continue
                 async for index, _ in subscription:

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import queue
 import threading
 import time
 from dataclasses import dataclass
@@ -40,6 +39,7 @@ from carnet.errors import (
 )
 from carnet.serving.engine import may_be_repeated, typed_database_errors, was_undone
 from carnet_server.log.head import LogHead
+from carnet_server.log.inbox import Inbox
 from carnet_server.log.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -56,8 +56,6 @@ if TYPE_CHECKING:
 MAX_BATCH = 256
 MAX_ATTEMPTS = 4
 RETRY_SECONDS = 0.05
-GATHER_SECONDS = 0.05
-GATHER_GAP_SECONDS = 0.01
 FOLLOW_SECONDS = 0.25
 STOP_TIMEOUT_SECONDS = 30.0
 _UNDO_CHANGE = "ROLLBACK TO SAVEPOINT carnet_change"
@@ -132,7 +130,7 @@ class Writer:
         self._environment = environment
         self._on_commit = on_commit
         self._clock = clock
-        self._queue: queue.SimpleQueue[_Waiting[Any] | _Signal] = queue.SimpleQueue()
+        self._inbox: Inbox[_Waiting[Any] | _Signal] = Inbox()
         self._followed_at = time.monotonic()
         self._expected = 1
         self._stopped = False
@@ -175,14 +173,14 @@ class Writer:
         with self._gate:
             if self._stopped:
                 raise UnavailableError("the registry is stopping")
-            self._queue.put(waiting)
-        return await asyncio.shield(waiting.future)
+            self._inbox.put(waiting)
+        return await waiting.future
 
     def stop(self) -> None:
         """Commit what waits, refuse what comes, and end the thread."""
         with self._gate:
             self._stopped = True
-            self._queue.put(_Signal.STOP)
+            self._inbox.put(_Signal.STOP, urgent=True)
         self._thread.join(STOP_TIMEOUT_SECONDS)
 
     def refuse(self, why: str) -> None:
@@ -195,7 +193,7 @@ class Writer:
 
     def look(self) -> None:
         """Look now for what other processes committed; returns at once."""
-        self._queue.put(_Signal.LOOK)
+        self._inbox.put(_Signal.LOOK, urgent=True)
 
     def _run(self) -> None:
         stopping = False
@@ -211,7 +209,7 @@ class Writer:
                 for waiting in batch:
                     waiting.error = waiting.error or error
             # Who is answered now, and who came meanwhile.
-            self._expected = len(batch) + self._queue.qsize()
+            self._expected = len(batch) + len(self._inbox)
             _answer(batch)
 
     def _next_batch(self) -> tuple[list[_Waiting[Any]], bool]:
@@ -220,24 +218,14 @@ class Writer:
         Callers that were answered together come again together, one after the other. So a batch waits for as
         many as wrote last, for as long as they keep coming; a caller who is alone never waits.
         """
+        self._inbox.wait(FOLLOW_SECONDS, many=min(self._expected, MAX_BATCH))
         batch: list[_Waiting[Any]] = []
-        until = 0.0
-        while len(batch) < MAX_BATCH:
-            try:
-                if not batch:
-                    queued = self._queue.get(timeout=FOLLOW_SECONDS)
-                    until = time.monotonic() + GATHER_SECONDS
-                elif len(batch) < self._expected and time.monotonic() < until:
-                    queued = self._queue.get(timeout=GATHER_GAP_SECONDS)
-                else:
-                    queued = self._queue.get_nowait()
-            except queue.Empty:
-                break
-            if queued is _Signal.STOP:
+        while len(batch) < MAX_BATCH and (taken := self._inbox.take()) is not None:
+            if taken is _Signal.STOP:
                 return batch, True
-            if queued is _Signal.LOOK:
+            if taken is _Signal.LOOK:
                 break
-            batch.append(queued)
+            batch.append(taken)
         return batch, False
 
     def _follow(self) -> None:

@@ -222,7 +222,8 @@ class Registry:
         request = log_pb2.WatchEntriesRequest(start_index=start_index)
         with reaching(self.environment):
             async for response in self.connection.stream(self.connection.log.WatchEntries, request):
-                yield response.entry
+                for entry in response.entries:
+                    yield entry
 
     async def close(self) -> None:
         """Close the connection."""

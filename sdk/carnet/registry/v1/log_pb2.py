@@ -24,15 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x63\x61rnet/registry/v1/log.proto\x12\x12\x63\x61rnet.registry.v1\"\x91\x01\n\x07Receipt\x12\x11\n\tlog_index\x18\x01 \x01(\x03\x12\r\n\x05\x65ntry\x18\x02 \x01(\x0c\x12\x11\n\ttree_size\x18\x03 \x01(\x03\x12\r\n\x05proof\x18\x04 \x03(\x0c\x12\x12\n\ncheckpoint\x18\x05 \x01(\t\x12.\n\x08\x66inality\x18\x06 \x01(\x0e\x32\x1c.carnet.registry.v1.Finality\"\x16\n\x14GetCheckpointRequest\"I\n\x15GetCheckpointResponse\x12\x12\n\ncheckpoint\x18\x01 \x01(\t\x12\x1c\n\x14witnessed_checkpoint\x18\x02 \x01(\t\";\n\x08LogEntry\x12\r\n\x05index\x18\x01 \x01(\x03\x12\r\n\x05\x65ntry\x18\x02 \x01(\x0c\x12\x11\n\tleaf_hash\x18\x03 \x01(\x0c\"<\n\x12ListEntriesRequest\x12\x13\n\x0bstart_index\x18\x01 \x01(\x03\x12\x11\n\tpage_size\x18\x02 \x01(\x05\"D\n\x13ListEntriesResponse\x12-\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1c.carnet.registry.v1.LogEntry\"*\n\x13WatchEntriesRequest\x12\x13\n\x0bstart_index\x18\x01 \x01(\x03\"C\n\x14WatchEntriesResponse\x12+\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x1c.carnet.registry.v1.LogEntry\"5\n\x11GetReceiptRequest\x12\r\n\x05index\x18\x01 \x01(\x03\x12\x11\n\twitnessed\x18\x02 \x01(\x08\"B\n\x12GetReceiptResponse\x12,\n\x07receipt\x18\x01 \x01(\x0b\x32\x1b.carnet.registry.v1.Receipt\"E\n\x1aGetConsistencyProofRequest\x12\x12\n\nfirst_size\x18\x01 \x01(\x03\x12\x13\n\x0bsecond_size\x18\x02 \x01(\x03\"A\n\x1bGetConsistencyProofResponse\x12\x13\n\x0bsecond_size\x18\x01 \x01(\x03\x12\r\n\x05proof\x18\x02 \x03(\x0c\"+\n\x18\x42\x61tchGetDocumentsRequest\x12\x0f\n\x07\x64igests\x18\x01 \x03(\t\"<\n\x08\x44ocument\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x12\n\nmedia_type\x18\x02 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"L\n\x19\x42\x61tchGetDocumentsResponse\x12/\n\tdocuments\x18\x01 \x03(\x0b\x32\x1c.carnet.registry.v1.Document*P\n\x08\x46inality\x12\x18\n\x14\x46INALITY_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46INALITY_COMMITTED\x10\x01\x12\x12\n\x0e\x46INALITY_FINAL\x10\x02\x32\xfe\x04\n\nLogService\x12\x64\n\rGetCheckpoint\x12(.carnet.registry.v1.GetCheckpointRequest\x1a).carnet.registry.v1.GetCheckpointResponse\x12^\n\x0bListEntries\x12&.carnet.registry.v1.ListEntriesRequest\x1a\'.carnet.registry.v1.ListEntriesResponse\x12\x63\n\x0cWatchEntries\x12\'.carnet.registry.v1.WatchEntriesRequest\x1a(.carnet.registry.v1.WatchEntriesResponse0\x01\x12[\n\nGetReceipt\x12%.carnet.registry.v1.GetReceiptRequest\x1a&.carnet.registry.v1.GetReceiptResponse\x12v\n\x13GetConsistencyProof\x12..carnet.registry.v1.GetConsistencyProofRequest\x1a/.carnet.registry.v1.GetConsistencyProofResponse\x12p\n\x11\x42\x61tchGetDocuments\x12,.carnet.registry.v1.BatchGetDocumentsRequest\x1a-.carnet.registry.v1.BatchGetDocumentsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x63\x61rnet/registry/v1/log.proto\x12\x12\x63\x61rnet.registry.v1\"\x91\x01\n\x07Receipt\x12\x11\n\tlog_index\x18\x01 \x01(\x03\x12\r\n\x05\x65ntry\x18\x02 \x01(\x0c\x12\x11\n\ttree_size\x18\x03 \x01(\x03\x12\r\n\x05proof\x18\x04 \x03(\x0c\x12\x12\n\ncheckpoint\x18\x05 \x01(\t\x12.\n\x08\x66inality\x18\x06 \x01(\x0e\x32\x1c.carnet.registry.v1.Finality\"\x16\n\x14GetCheckpointRequest\"I\n\x15GetCheckpointResponse\x12\x12\n\ncheckpoint\x18\x01 \x01(\t\x12\x1c\n\x14witnessed_checkpoint\x18\x02 \x01(\t\";\n\x08LogEntry\x12\r\n\x05index\x18\x01 \x01(\x03\x12\r\n\x05\x65ntry\x18\x02 \x01(\x0c\x12\x11\n\tleaf_hash\x18\x03 \x01(\x0c\"<\n\x12ListEntriesRequest\x12\x13\n\x0bstart_index\x18\x01 \x01(\x03\x12\x11\n\tpage_size\x18\x02 \x01(\x05\"D\n\x13ListEntriesResponse\x12-\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1c.carnet.registry.v1.LogEntry\"*\n\x13WatchEntriesRequest\x12\x13\n\x0bstart_index\x18\x01 \x01(\x03\"E\n\x14WatchEntriesResponse\x12-\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1c.carnet.registry.v1.LogEntry\"5\n\x11GetReceiptRequest\x12\r\n\x05index\x18\x01 \x01(\x03\x12\x11\n\twitnessed\x18\x02 \x01(\x08\"B\n\x12GetReceiptResponse\x12,\n\x07receipt\x18\x01 \x01(\x0b\x32\x1b.carnet.registry.v1.Receipt\"E\n\x1aGetConsistencyProofRequest\x12\x12\n\nfirst_size\x18\x01 \x01(\x03\x12\x13\n\x0bsecond_size\x18\x02 \x01(\x03\"A\n\x1bGetConsistencyProofResponse\x12\x13\n\x0bsecond_size\x18\x01 \x01(\x03\x12\r\n\x05proof\x18\x02 \x03(\x0c\"+\n\x18\x42\x61tchGetDocumentsRequest\x12\x0f\n\x07\x64igests\x18\x01 \x03(\t\"<\n\x08\x44ocument\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x12\n\nmedia_type\x18\x02 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"L\n\x19\x42\x61tchGetDocumentsResponse\x12/\n\tdocuments\x18\x01 \x03(\x0b\x32\x1c.carnet.registry.v1.Document*P\n\x08\x46inality\x12\x18\n\x14\x46INALITY_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46INALITY_COMMITTED\x10\x01\x12\x12\n\x0e\x46INALITY_FINAL\x10\x02\x32\xfe\x04\n\nLogService\x12\x64\n\rGetCheckpoint\x12(.carnet.registry.v1.GetCheckpointRequest\x1a).carnet.registry.v1.GetCheckpointResponse\x12^\n\x0bListEntries\x12&.carnet.registry.v1.ListEntriesRequest\x1a\'.carnet.registry.v1.ListEntriesResponse\x12\x63\n\x0cWatchEntries\x12\'.carnet.registry.v1.WatchEntriesRequest\x1a(.carnet.registry.v1.WatchEntriesResponse0\x01\x12[\n\nGetReceipt\x12%.carnet.registry.v1.GetReceiptRequest\x1a&.carnet.registry.v1.GetReceiptResponse\x12v\n\x13GetConsistencyProof\x12..carnet.registry.v1.GetConsistencyProofRequest\x1a/.carnet.registry.v1.GetConsistencyProofResponse\x12p\n\x11\x42\x61tchGetDocuments\x12,.carnet.registry.v1.BatchGetDocumentsRequest\x1a-.carnet.registry.v1.BatchGetDocumentsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'carnet.registry.v1.log_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_FINALITY']._serialized_start=1051
-  _globals['_FINALITY']._serialized_end=1131
+  _globals['_FINALITY']._serialized_start=1053
+  _globals['_FINALITY']._serialized_end=1133
   _globals['_RECEIPT']._serialized_start=53
   _globals['_RECEIPT']._serialized_end=198
   _globals['_GETCHECKPOINTREQUEST']._serialized_start=200
@@ -48,21 +48,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WATCHENTRIESREQUEST']._serialized_start=492
   _globals['_WATCHENTRIESREQUEST']._serialized_end=534
   _globals['_WATCHENTRIESRESPONSE']._serialized_start=536
-  _globals['_WATCHENTRIESRESPONSE']._serialized_end=603
-  _globals['_GETRECEIPTREQUEST']._serialized_start=605
-  _globals['_GETRECEIPTREQUEST']._serialized_end=658
-  _globals['_GETRECEIPTRESPONSE']._serialized_start=660
-  _globals['_GETRECEIPTRESPONSE']._serialized_end=726
-  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_start=728
-  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_end=797
-  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_start=799
-  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_end=864
-  _globals['_BATCHGETDOCUMENTSREQUEST']._serialized_start=866
-  _globals['_BATCHGETDOCUMENTSREQUEST']._serialized_end=909
-  _globals['_DOCUMENT']._serialized_start=911
-  _globals['_DOCUMENT']._serialized_end=971
-  _globals['_BATCHGETDOCUMENTSRESPONSE']._serialized_start=973
-  _globals['_BATCHGETDOCUMENTSRESPONSE']._serialized_end=1049
-  _globals['_LOGSERVICE']._serialized_start=1134
-  _globals['_LOGSERVICE']._serialized_end=1772
+  _globals['_WATCHENTRIESRESPONSE']._serialized_end=605
+  _globals['_GETRECEIPTREQUEST']._serialized_start=607
+  _globals['_GETRECEIPTREQUEST']._serialized_end=660
+  _globals['_GETRECEIPTRESPONSE']._serialized_start=662
+  _globals['_GETRECEIPTRESPONSE']._serialized_end=728
+  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_start=730
+  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_end=799
+  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_start=801
+  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_end=866
+  _globals['_BATCHGETDOCUMENTSREQUEST']._serialized_start=868
+  _globals['_BATCHGETDOCUMENTSREQUEST']._serialized_end=911
+  _globals['_DOCUMENT']._serialized_start=913
+  _globals['_DOCUMENT']._serialized_end=973
+  _globals['_BATCHGETDOCUMENTSRESPONSE']._serialized_start=975
+  _globals['_BATCHGETDOCUMENTSRESPONSE']._serialized_end=1051
+  _globals['_LOGSERVICE']._serialized_start=1136
+  _globals['_LOGSERVICE']._serialized_end=1774
 # @@protoc_insertion_point(module_scope)

@@ -221,23 +221,23 @@ class WatchEntriesRequest(message.Message):
 
 @typing.final
 class WatchEntriesResponse(message.Message):
-    """Tells an entry."""
+    """Tells what is new."""
 
     DESCRIPTOR: descriptor.Descriptor
 
-    ENTRY_FIELD_NUMBER: builtins.int
+    ENTRIES_FIELD_NUMBER: builtins.int
     @builtins.property
-    def entry(self) -> LogEntry:
-        """The entry."""
+    def entries(self) -> containers.RepeatedCompositeFieldContainer[LogEntry]:
+        """The entries, in order: one at least, and as many as are there, up to a page."""
 
     def __init__(
         self,
         *,
-        entry: LogEntry | None = ...,
+        entries: abc.Iterable[LogEntry] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["entry", b"entry"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["entry", b"entry"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["entries", b"entries"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

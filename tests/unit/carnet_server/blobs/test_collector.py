@@ -182,7 +182,7 @@ async def test_in_one_batch_a_possession_and_a_removal_never_both_succeed(
     tasks = []
     for work in (removing, giving) if collector_first else (giving, removing):
         tasks.append(asyncio.create_task(work))
-        while writer._queue.qsize() < len(tasks):
+        while len(writer._inbox) < len(tasks):
             await asyncio.sleep(0.01)
     gate.set()
     outcomes = await asyncio.gather(*tasks, return_exceptions=True)
