@@ -104,12 +104,13 @@ from carnet_server.witnessing.starting import (
 from carnet_server.witnessing.witness import Witness
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import grpc.aio
 
+    from carnet.serving.call_scope import CallScope
     from carnet.serving.http.listening import HttpListener
-    from carnet_server.config import RegistryConfig
+    from carnet_server.config import RegistryConfig, RegistryHttpDocument
     from carnet_server.environment.state import EnvironmentState
 
 COLLECT_EVERY_MINUTES = 60
@@ -223,7 +224,7 @@ class RegistryApp:
         self._listener = Listener(scope, SERVICES)
         by_token = BearerCallScope(state.trust, documents=lambda: state.documents, refusals=self._refusals)
         self._bearer_listener = Listener(by_token, SERVICES) if config.bearer_listen else None
-        self._http = self._make_http() if config.http else None
+        self._http = self._make_http(config.http, (scope, by_token)) if config.http else None
         self._schedule = AsyncIOScheduler(
             timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         )
@@ -348,15 +349,22 @@ class RegistryApp:
             self._schedule.add_job(tick, "interval", seconds=seconds)
         self._schedule.start()
 
-    def _make_http(self) -> HttpListener:
-        """Make what serves HTTP: a witness where there is a key for it, the log where that is wanted."""
+    def _make_http(self, document: RegistryHttpDocument, scopes: Sequence[CallScope]) -> HttpListener:
+        """Make what serves HTTP: a witness where there is a key for it, log and metrics where wanted."""
         from carnet.serving.http.add_checkpoint import add_checkpoint_route  # noqa: PLC0415  only where wanted
         from carnet.serving.http.listening import HttpListener  # noqa: PLC0415  as above
         from carnet_server.log.http import tile_routes  # noqa: PLC0415  as above
 
         routes = [add_checkpoint_route(self._witness)] if self._witness else []
-        if self._config.http is not None and self._config.http.tiles:
+        if document.tiles:
             routes += tile_routes(self._database, self._log)
+        if document.metrics:
+            from carnet.serving.http.metrics import Metrics  # noqa: PLC0415  as above
+            from carnet_server.metrics import RegistryMetrics  # noqa: PLC0415  as above
+
+            of_state = RegistryMetrics(self._state, self._database, self._log, self._asking)
+            metrics = Metrics({"environment": self._state.name}, of_state.gather)
+            routes.append(metrics.route(scopes))
         return HttpListener(routes)
 
     async def _ask_witnesses(self) -> None:

@@ -42,8 +42,12 @@ from carnet_sync.witnessing.servicer import WitnessServicer
 from carnet_sync.witnessing.witness import Witness
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import grpc.aio
 
+    from carnet.serving.call_scope import CallScope
+    from carnet.serving.http.document import HttpDocument
     from carnet.serving.http.listening import HttpListener
     from carnet_sync.config import SyncConfig
 
@@ -95,11 +99,12 @@ class SyncApp:
         self._witness = WitnessServicer(witness)
         self._reports = Reports.of(config)
         self._compliance = ComplianceServicer(self._reports)
-        self._http = _make_http(witness) if config.http else None
         self._reload = CallersReload(config, callers, self._identity)
-        self._listener = Listener(SyncCallScope(callers, identity=self._identity), SERVICES)
-        self._bearer_listener = (
-            Listener(BearerCallScope(callers), SERVICES) if config.bearer_listen is not None else None
+        scope, by_token = SyncCallScope(callers, identity=self._identity), BearerCallScope(callers)
+        self._listener = Listener(scope, SERVICES)
+        self._bearer_listener = Listener(by_token, SERVICES) if config.bearer_listen is not None else None
+        self._http = (
+            _make_http(config.http, self._database, witness, (scope, by_token)) if config.http else None
         )
 
     @classmethod
@@ -167,9 +172,17 @@ class SyncApp:
         await asyncio.to_thread(self._database.close)
 
 
-def _make_http(witness: Witness | None) -> HttpListener:
-    """Make what serves HTTP: the witness, where there is a key for it."""
+def _make_http(
+    document: HttpDocument, database: Database, witness: Witness | None, scopes: Sequence[CallScope]
+) -> HttpListener:
+    """Make what serves HTTP: the witness where there is a key for it, and metrics where they are wanted."""
     from carnet.serving.http.add_checkpoint import add_checkpoint_route  # noqa: PLC0415  only where wanted
     from carnet.serving.http.listening import HttpListener  # noqa: PLC0415  as above
 
-    return HttpListener([add_checkpoint_route(witness)] if witness else [])
+    routes = [add_checkpoint_route(witness)] if witness else []
+    if document.metrics:
+        from carnet.serving.http.metrics import Metrics  # noqa: PLC0415  as above
+        from carnet_sync.metrics import SyncMetrics  # noqa: PLC0415  as above
+
+        routes.append(Metrics({}, SyncMetrics(database, witness).gather).route(scopes))
+    return HttpListener(routes)

@@ -1,4 +1,4 @@
-"""What a registry and the promotion service serve over HTTP: a C2SP witness, and the log as C2SP tiles."""
+"""What a registry and the promotion service serve over HTTP: a C2SP witness, the log as C2SP tiles, metrics."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from dataclasses import replace
 
 import pytest
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
 from carnet.client import audit_memory
 from carnet.client.federation import Federation
-from carnet.errors import ConflictError
+from carnet.client.results import PromotionState
+from carnet.errors import ConflictError, NotFoundError
 from carnet.registry.v1 import aliases_pb2, retention_pb2
 from carnet.translog.checkpoint import Checkpoint, parse_checkpoint, sign_checkpoint
 from carnet.translog.cosignature import verify_cosignature
@@ -23,6 +25,7 @@ from carnet.translog.tiles import Tile, entry_bundles, hash_tiles, parse_bundle,
 from carnet.translog.tree import Frontier, consistency_proof, leaf_hash, root_of
 from carnet.translog.witness_policy import parse_witness_policy
 from carnet.translog.witness_request import REQUEST_MAX_BYTES, WitnessRequest
+from carnet.version import __version__
 from carnet_server.config import load_config
 from carnet_server.local.initialise import free_ports
 from carnet_server.local.plan import DEFAULT_PLAN
@@ -41,8 +44,8 @@ class Served:
         self.federation = LocalFederation(folder, plan=plan)
         self.ports = dict(zip(("dev", "staging", "sync"), free_ports(3, 29_400), strict=True))
         self._change("environments/dev/environment.yaml", "dev", tls=True, tiles=True)
-        self._change("environments/staging/environment.yaml", "staging", tls=False)
-        self._change("sync/sync.yaml", "sync", tls=False)
+        self._change("environments/staging/environment.yaml", "staging", tls=False, metrics=True)
+        self._change("sync/sync.yaml", "sync", tls=False, metrics=True)
         self.federation.start()
 
     def _change(self, name, process, **http):
@@ -167,6 +170,74 @@ async def test_a_witness_answers_as_c2sp_tlog_witness_says(witness, served):
     assert served.ask(witness, "GET", "/add-checkpoint")[0] == 405
     # None of it moved what is held.
     assert await outside.add_checkpoint(right, anchor=False)
+
+
+# --- metrics --------------------------------------------------------------------------------------------------
+
+
+def measured(served, process):
+    """What a process tells at ``/metrics``: the value of each sample, by its name and labels."""
+    status, headers, body = served.ask(process, "GET", "/metrics")
+    assert (status, headers.get_content_type()) == (200, "text/plain")
+    families = text_string_to_metric_families(body.decode())
+    return {
+        (sample.name, *sorted(sample.labels.items())): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def test_calls_are_counted_by_their_status_and_the_log_by_its_entries(served):
+    method = ("grpc_method", "ResolveVersion"), ("grpc_service", "carnet.registry.v1.ModelService")
+    kind = ("grpc_type", "unary")
+    handled = "grpc_server_handled_total"
+    missed = (handled, ("grpc_code", "NotFound"), *method, kind)
+    before = measured(served, "staging")
+    with served.federation.client("dave") as dave:
+        for _ in range(3):
+            with pytest.raises(NotFoundError):
+                dave.resolve("staging/risk/nothing@1")
+    ((size,),) = served.federation.query("staging", "SELECT size FROM log_head")
+    after = measured(served, "staging")
+    assert after[missed] - before.get(missed, 0) == 3
+    took = ("grpc_server_handling_seconds_count", *method, kind)
+    assert after[took] - before.get(took, 0) == 3
+    assert after["carnet_log_entries",] >= size > 0
+    assert after["carnet_database_up",] == 1
+    build = next(key for key in after if key[0] == "carnet_build_info")
+    assert dict(build[1:]) == {"environment": "staging", "version": __version__}
+    assert after["process_resident_memory_bytes",] > 0
+
+
+def test_promotions_are_counted_by_where_they_stand(served, tmp_path):
+    succeeded = ("carnet_promotions", ("state", "SUCCEEDED"))
+    before = measured(served, "sync")
+    reference = served.federation.publish(tmp_path, model="risk/counted")
+    served.federation.evaluate(reference)
+    with served.federation.client("ci") as ci:
+        asked = ci.promote(str(reference), "staging").id
+        assert ci.wait(asked, timeout=60).state is PromotionState.SUCCEEDED
+    after = measured(served, "sync")
+    assert after[succeeded] - before[succeeded] == 1
+    assert after["carnet_promotions", ("state", "FAILED")] == before["carnet_promotions", ("state", "FAILED")]
+
+
+@pytest.mark.parametrize("witness", WITNESSES)
+def test_two_histories_that_a_witness_is_shown_are_alarmed_in_its_metrics(witness, served):
+    log = Log(served.federation)
+    alarms = ("carnet_alarms", ("kind", "equivocation"), ("origin", log.key.name))
+    before = measured(served, witness)
+    status, _, body = served.ask(witness, "POST", "/add-checkpoint", str(log.request(0, 12)).encode())
+    size = 12 if status == 200 else int(body)
+    forked = Log(served.federation, leaves=[*LEAVES[: size - 1], LEAVES[size % 3]])
+    request = replace(forked.request(0, size), old_size=size)
+    status, _, body = served.ask(witness, "POST", "/add-checkpoint", str(request).encode())
+    assert (status, b"two histories" in body) == (409, True)
+    assert measured(served, witness)[alarms] - before.get(alarms, 0) == 1
+
+
+def test_metrics_are_for_nobody_where_they_are_not_wanted(served):
+    assert served.ask("dev", "GET", "/metrics")[0] == 404
 
 
 # --- the log as tiles -----------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ the service's log. Errors that gRPC itself makes never come here.
 from __future__ import annotations
 
 import abc
+import asyncio
 import logging
 import time
 from contextlib import aclosing
@@ -88,11 +89,21 @@ def certified_peer_of(context: ServicerContext) -> CertifiedPeer:
     )
 
 
+class _Method(NamedTuple):
+    """A method: its kind of call, its full name, and whether its requests are a stream."""
+
+    kind: str
+    name: str
+    request_streaming: bool
+
+
 class CallScope(grpc.aio.ServerInterceptor, abc.ABC):
     """Enters one scope a call; a service derives its own.
 
     Attributes:
         draining: Whether the service is stopping: every call is answered UNAVAILABLE.
+        answered: Told of each call that ended: its kind (``unary``, ``client_stream``, ``server_stream``,
+            ``bidi_stream``), its method, its status and how many seconds it took; None for nobody.
     """
 
     guarded: tuple[str, ...] = ()
@@ -100,6 +111,7 @@ class CallScope(grpc.aio.ServerInterceptor, abc.ABC):
 
     def __init__(self) -> None:
         self.draining = False
+        self.answered: Callable[[str, str, grpc.StatusCode, float], None] | None = None
         self._wrapped: dict[str, tuple[Handler, Handler]] = {}
 
     @abc.abstractmethod
@@ -145,15 +157,14 @@ class CallScope(grpc.aio.ServerInterceptor, abc.ABC):
         return wrapped
 
     def _wrap(self, method: str, handler: Any) -> Handler:
-        kind = (handler.request_streaming, handler.response_streaming)
-        behaviour, make = {
-            (False, False): (handler.unary_unary, grpc.unary_unary_rpc_method_handler),
-            (False, True): (handler.unary_stream, grpc.unary_stream_rpc_method_handler),
-            (True, False): (handler.stream_unary, grpc.stream_unary_rpc_method_handler),
-            (True, True): (handler.stream_stream, grpc.stream_stream_rpc_method_handler),
-        }[kind]
+        kind, behaviour, make = {
+            (False, False): ("unary", handler.unary_unary, grpc.unary_unary_rpc_method_handler),
+            (False, True): ("server_stream", handler.unary_stream, grpc.unary_stream_rpc_method_handler),
+            (True, False): ("client_stream", handler.stream_unary, grpc.stream_unary_rpc_method_handler),
+            (True, True): ("bidi_stream", handler.stream_stream, grpc.stream_stream_rpc_method_handler),
+        }[handler.request_streaming, handler.response_streaming]
         wrap = self._streaming if handler.response_streaming else self._single
-        wrapped: Any = wrap(method, behaviour, request_streaming=handler.request_streaming)
+        wrapped: Any = wrap(_Method(kind, method, handler.request_streaming), behaviour)
         return make(wrapped, handler.request_deserializer, handler.response_serializer)
 
     async def _open(self, request: Any, *, request_streaming: bool) -> tuple[Any, Any]:
@@ -175,57 +186,76 @@ class CallScope(grpc.aio.ServerInterceptor, abc.ABC):
         if entering is not None:
             await entering
 
-    def _single(self, method: str, behaviour: Any, *, request_streaming: bool) -> Any:
+    def _single(self, method: _Method, behaviour: Any) -> Any:
         async def call(request: Any, context: ServicerContext) -> Any:
             started = time.perf_counter()
             first: Any = None
             try:
-                first, handed = await self._open(request, request_streaming=request_streaming)
-                await self._enter(method, first, context)
-                return await behaviour(handed, context)
+                first, handed = await self._open(request, request_streaming=method.request_streaming)
+                await self._enter(method.name, first, context)
+                response = await behaviour(handed, context)
+            except asyncio.CancelledError:
+                self._tell(method, grpc.StatusCode.CANCELLED, started)
+                raise
             except Exception as error:  # noqa: BLE001  the border: everything becomes a status
                 await self._abort(method, error, first, context, started)
+            else:
+                self._tell(method, grpc.StatusCode.OK, started)
+                return response
 
         return call
 
-    def _streaming(self, method: str, behaviour: Any, *, request_streaming: bool) -> Any:
+    def _streaming(self, method: _Method, behaviour: Any) -> Any:
         async def call(request: Any, context: ServicerContext) -> AsyncIterator[Any]:
             started = time.perf_counter()
             first: Any = None
             try:
                 edition = self.edition()
-                first, handed = await self._open(request, request_streaming=request_streaming)
-                await self._enter(method, first, context)
+                first, handed = await self._open(request, request_streaming=method.request_streaming)
+                await self._enter(method.name, first, context)
                 async with aclosing(behaviour(handed, context)) as responses:
                     async for response in responses:
-                        if (now := self.edition()) != edition and not request_streaming:
-                            await self._enter(method, first, context)
+                        if (now := self.edition()) != edition and not method.request_streaming:
+                            await self._enter(method.name, first, context)
                             edition = now
                         yield response
+            except (asyncio.CancelledError, GeneratorExit):
+                self._tell(method, grpc.StatusCode.CANCELLED, started)
+                raise
             except Exception as error:  # noqa: BLE001  the border: everything becomes a status
                 await self._abort(method, error, first, context, started)
+            else:
+                self._tell(method, grpc.StatusCode.OK, started)
 
         return call
 
+    def _tell(self, method: _Method, code: grpc.StatusCode, started: float) -> None:
+        if self.answered is not None:
+            self.answered(method.kind, method.name, code, time.perf_counter() - started)
+
     async def _abort(
-        self, method: str, error: Exception, request: Any, context: ServicerContext, started: float
+        self, method: _Method, error: Exception, request: Any, context: ServicerContext, started: float
     ) -> None:
         """Answer a call with an error, after it was noted."""
         if isinstance(error, grpc.aio.AbortError):
+            self._tell(method, grpc.StatusCode.UNKNOWN, started)
             raise error
         elapsed_ms = (time.perf_counter() - started) * 1000
         if isinstance(error, CarnetError):
             failure = error
-            logger.info("%s refused after %.1f ms: %s: %s", method, elapsed_ms, error.reason, error.message)
+            logger.info(
+                "%s refused after %.1f ms: %s: %s", method.name, elapsed_ms, error.reason, error.message
+            )
             try:
-                self.refused(method, error, request)
+                self.refused(method.name, error, request)
             except Exception:
                 logger.exception("taking note of a refused call failed")
         else:
             failure = InternalError(INTERNAL_MESSAGE)
-            logger.error("%s failed after %.1f ms", method, elapsed_ms, exc_info=error)
+            logger.error("%s failed after %.1f ms", method.name, elapsed_ms, exc_info=error)
         status = status_of(failure)
         details = ((STATUS_DETAILS_KEY, status.SerializeToString()),)
+        self._tell(method, code_of(failure), started)
         await context.abort(code_of(failure), status.message, trailing_metadata=details)
 
 

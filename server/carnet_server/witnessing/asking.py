@@ -181,7 +181,9 @@ class Asking:
         """Ask whoever has not cosigned what is new, if anything but anchors is; never raises for a peer."""
         checkpoint = self._log.checkpoint
         size = unverified_checkpoint(checkpoint).size
-        if not self._links or self.alarms or not await self._has_news(size):
+        if not self._links or self.alarms:
+            return
+        if not await self._has_news(min(self.standing[name].size for name in self._links), size):
             return
         due = [name for name in self._links if self.standing[name].size < size and self.standing[name].is_due]
         answers = await asyncio.gather(*(self._ask(name, checkpoint, size) for name in due))
@@ -189,9 +191,16 @@ class Asking:
         if lines and not self.alarms:  # Nothing is added any more to a log that one of them contradicts.
             await self._keep(checkpoint, size, lines)
 
-    async def _has_news(self, size: int) -> bool:
-        """Whether there are entries that are not anchors since the smallest size that a witness cosigned."""
-        position = min(self.standing[name].size for name in self._links)
+    async def awaits_quorum(self) -> bool:
+        """Tell whether anything but anchors is not final yet, where a quorum makes it so.
+
+        Raises:
+            UnavailableError: The database cannot be asked.
+        """
+        return self._policy.demands_witnesses and await self._has_news(self.final_size, self._log.size)
+
+    async def _has_news(self, position: int, size: int) -> bool:
+        """Whether there are entries that are not anchors from a place on, up to a size."""
 
         def read(connection: Connection) -> list[bytes]:
             span = {"first": position, "end": min(position + _ENTRIES_AT_ONCE, size)}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, insert, literal, or_, select, tuple_, update
+from sqlalchemy import bindparam, func, insert, literal, or_, select, tuple_, update
 
 from carnet.serving.columns import EPOCH
 from carnet_sync.promotions.domain import ACTIVE_STATES, Event, Promotion, State
@@ -36,6 +36,7 @@ _LISTED = [_NOTHING.label("admission") if column is _P.admission else column for
 
 _GET = select(PROMOTIONS).where(_P.id == bindparam("key"))
 _GET_LIGHT = select(*_LIGHT).where(_P.id == bindparam("key"))
+_COUNT_BY_STATE = select(_P.state, func.count()).group_by(_P.state)
 _NEWEST_FIRST = select(*_LISTED).order_by(_P.created_at.desc(), _P.id.desc()).limit(bindparam("most"))
 _DUE = (
     select(_P.id)
@@ -72,6 +73,11 @@ _EVENTS = (
 _ADD_EVENT = insert(EVENTS)
 _ADD_PROMOTION = insert(PROMOTIONS)
 _ADD_CANCELLATION = insert(CANCELLATIONS)
+
+
+def count_by_state(connection: Connection) -> dict[State, int]:
+    """Count the promotions in each state that any is in."""
+    return {State(state): count for state, count in connection.execute(_COUNT_BY_STATE)}
 
 
 def _promotion(row: Row[Any]) -> Promotion:

@@ -9,6 +9,7 @@ that it records no anchors; two checkpoints that contradict each other are told 
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -56,6 +57,9 @@ class Witness:
         key: The key that cosigns (type 0x04), and signs nothing else.
         logs: The pinned keys of the logs, by origin.
         clock: Tells the time.
+
+    Attributes:
+        alarms: How often each log, by its origin, was seen to contradict itself since the start.
     """
 
     def __init__(
@@ -70,6 +74,7 @@ class Witness:
         self._key = key
         self._logs = logs
         self._clock = clock
+        self.alarms: Counter[str] = Counter(dict.fromkeys(logs, 0))
 
     async def add_checkpoint(self, request: WitnessRequest) -> str:
         """Cosign a checkpoint that continues what was cosigned last of its log.
@@ -104,6 +109,7 @@ class Witness:
             await self._database.write(change)
         except ConflictError as error:
             if error.metadata.get("equivocation"):
+                self.alarms[origin] += 1
                 logger.error("alarm: %s", error.message)  # noqa: TRY400  the message says it all
             raise
         return str(parse_note(cosigned).signatures[-1])

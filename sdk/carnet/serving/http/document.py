@@ -15,12 +15,14 @@ class HttpDocument(BaseModel):
     Attributes:
         listen: ``host:port``; port 0 for any that is free.
         tls: Whether the service's certificate is shown; without it only this machine itself is listened to.
+        metrics: Whether the service tells of itself to whoever asks there, in Prometheus' form.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     listen: Annotated[str, StringConstraints(pattern=r"^.+:[0-9]{1,5}$")]
     tls: bool = True
+    metrics: bool = False
 
     @model_validator(mode="after")
     def _is_safe(self) -> Self:

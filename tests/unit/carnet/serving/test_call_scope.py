@@ -1,7 +1,9 @@
-"""What a call scope is told of calls that end in an error, for every kind of call."""
+"""What a call scope is told of calls that end in an error, and what it tells of all, for every kind of call."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from types import SimpleNamespace
 from typing import Any
 
@@ -153,3 +155,75 @@ async def test_an_error_is_answered_though_taking_note_of_it_failed(caplog):
     _, context = await call(Broken(refuses=True), "unary_unary")
     assert context.code is grpc.StatusCode.PERMISSION_DENIED
     assert "taking note of a refused call failed" in caplog.text
+
+
+KINDS = {
+    "unary_unary": "unary",
+    "unary_stream": "server_stream",
+    "stream_unary": "client_stream",
+    "stream_stream": "bidi_stream",
+}
+
+
+def counting(scope: CallScope) -> list[tuple[str, str, str]]:
+    """Have a scope tell of the calls that ended, and return what it tells."""
+    ended: list[tuple[str, str, str]] = []
+
+    def answered(kind: str, method: str, code: grpc.StatusCode, seconds: float) -> None:
+        assert 0 <= seconds < 60
+        ended.append((kind, method, code.name))
+
+    scope.answered = answered
+    return ended
+
+
+@pytest.mark.parametrize("kind", MAKE)
+@pytest.mark.parametrize(
+    ("failure", "code"),
+    [
+        (None, "OK"),
+        (NotFoundError("none"), "NOT_FOUND"),
+        (RuntimeError("a defect"), "INTERNAL"),
+        (grpc.aio.AbortError(), "UNKNOWN"),
+        (asyncio.CancelledError(), "CANCELLED"),
+    ],
+    ids=repr,
+)
+async def test_every_call_is_counted_once_with_its_status(kind, failure, code):
+    scope = Scope()
+    ended = counting(scope)
+    with contextlib.suppress(asyncio.CancelledError):
+        await call(scope, kind, failure)
+    assert ended == [(KINDS[kind], METHOD, code)]
+
+
+async def test_a_stream_that_its_caller_leaves_is_counted_as_cancelled():
+    scope = Scope()
+    ended = counting(scope)
+
+    async def streaming(_: Any, __: Any) -> Any:
+        while True:
+            yield 1
+
+    async def continuation(_: Any) -> Any:
+        return grpc.unary_stream_rpc_method_handler(streaming)
+
+    handler: Any = await scope.intercept_service(continuation, SimpleNamespace(method=METHOD))
+    responses = handler.unary_stream("first", Context())
+    assert await anext(responses) == 1
+    await responses.aclose()
+    assert ended == [("server_stream", METHOD, "CANCELLED")]
+
+
+async def test_a_handler_is_wrapped_once():
+    scope = Scope()
+    handlers = [grpc.unary_unary_rpc_method_handler(lambda *_: None) for _ in range(2)]
+    wrapped = []
+    for handler in (handlers[0], handlers[0], handlers[1]):
+
+        async def continuation(_: Any, handler: Any = handler) -> Any:
+            return handler
+
+        wrapped.append(await scope.intercept_service(continuation, SimpleNamespace(method=METHOD)))
+    assert wrapped[0] is wrapped[1]
+    assert wrapped[2] is not wrapped[0]
