@@ -226,8 +226,20 @@ class Entry:
         return _encode(document)
 
 
-_UTC_OFFSET: Final = "+00:00"
-_PUT: Final = tuple(getattr(Entry, each.name).__set__ for each in fields(Entry))
+_NEW: Final = object.__new__
+(
+    _PUT_EVENT_ID,
+    _PUT_TYPE,
+    _PUT_ENVIRONMENT,
+    _PUT_TIME,
+    _PUT_ACTOR,
+    _PUT_SUBJECT,
+    _PUT_OLD,
+    _PUT_NEW,
+    _PUT_ENVELOPE,
+    _PUT_REQUEST,
+    _PUT_DATA,
+) = (getattr(Entry, each.name).__set__ for each in fields(Entry))
 
 
 def parse_entry(data: bytes) -> Entry:
@@ -250,36 +262,56 @@ def parse_entry(data: bytes) -> Entry:
 
 def _from_plain(plain: PlainEntry) -> Entry | None:
     """Make an entry of what the pattern found; None where a part needs the careful reader."""
-    kind = _TYPES.get(plain.type)
+    issuer, method, actor, new, old, envelope, environment, event_id, request, pairs, time, kind = plain
+    type_ = _TYPES.get(kind)
     try:
-        time = datetime.fromisoformat(plain.time + _UTC_OFFSET)
-        environment = _known_name(plain.environment, "environment")
-        subject = _known_subject(plain.subject)
-        actor = _actor(plain.actor, plain.issuer, plain.method)
+        subject = _known_subject(pairs)
+        if type_ is None or subject is None:
+            return None
+        return _made(
+            event_id,
+            type_,
+            _known_name(environment, "environment"),
+            datetime.fromisoformat(time),
+            _actor(actor, issuer, method),
+            subject.copy(),
+            old,
+            new,
+            envelope and _known_digest(envelope, "envelope_digest"),
+            request,
+        )
     except (ValueError, CarnetError):
         return None
-    if kind is None or subject is None or time.isoformat() != plain.time + _UTC_OFFSET:
-        return None
-    envelope = plain.envelope_digest
-    return _made(
-        plain.event_id,
-        kind,
-        environment,
-        time,
-        actor,
-        dict(subject),
-        plain.old,
-        plain.new,
-        _known_digest(envelope, "envelope_digest") if envelope else None,
-        plain.request_digest,
-    )
 
 
-def _made(*values: Any) -> Entry:
-    """Make an entry of parts that are checked: it is not written again to be measured."""
-    entry = object.__new__(Entry)
-    for put, value in zip(_PUT, (*values, b""), strict=True):
-        put(entry, value)
+def _made(  # noqa: PLR0917  the parts of an entry, in their order
+    event_id: str,
+    type_: EntryType,
+    environment: str,
+    time: datetime,
+    actor: Actor,
+    subject: Mapping[str, str | int],
+    old: str | None,
+    new: str | None,
+    envelope_digest: str | None,
+    request_digest: str | None,
+) -> Entry:
+    """Make an entry of parts that are checked: it is not written again to be measured.
+
+    Millions are made so. One by one the slots are filled in half the time that a loop over them takes.
+    """
+    entry = _NEW(Entry)
+    _PUT_EVENT_ID(entry, event_id)
+    _PUT_TYPE(entry, type_)
+    _PUT_ENVIRONMENT(entry, environment)
+    _PUT_TIME(entry, time)
+    _PUT_ACTOR(entry, actor)
+    _PUT_SUBJECT(entry, subject)
+    _PUT_OLD(entry, old)
+    _PUT_NEW(entry, new)
+    _PUT_ENVELOPE(entry, envelope_digest)
+    _PUT_REQUEST(entry, request_digest)
+    _PUT_DATA(entry, b"")
     return entry
 
 
@@ -353,7 +385,7 @@ def _actor(subject: str, issuer: str, method: str) -> Actor:
 
 
 @lru_cache(_CHECKED_MAX)
-def _known_subject(pairs: str) -> Mapping[str, str | int] | None:
+def _known_subject(pairs: str) -> dict[str, str | int] | None:
     subject = read_pairs(pairs)
     if subject is None:
         return None

@@ -12,7 +12,7 @@ what that checks of the parts by itself (names, digests, numbers, the type and t
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from typing import Final, TypeAlias
 
 _TEXT = r'[^"\\\x00-\x1f]{1,1024}'
 _EMPTY_TOO = r'[^"\\\x00-\x1f]{0,1024}'
@@ -26,26 +26,17 @@ _ENTRY: Final = re.compile(
     rf'"environment":"([a-z0-9_-]{{1,63}})","event_id":"({_TEXT})",'
     rf'(?:"request_digest":"({_DIGEST})",)?'
     rf'"schema_version":1,"subject":\{{((?:{_PAIR}(?:,{_PAIR})*)?)\}},'
-    r'"time":"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(?:\.[0-9]{6})?)Z","type":"([a-z.-]{1,40})"\}'
+    r'"time":"([0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.(?!000000)[0-9]{6})?Z)",'
+    r'"type":"([a-z.-]{1,40})"\}'
 )
 _PAIRS: Final = re.compile(r'"([a-z_]+)":(?:"([^"]*)"|([0-9]+))')
 
 
-class PlainEntry(NamedTuple):
-    """The parts of an entry as they are written; None for what is absent."""
-
-    issuer: str
-    method: str
-    actor: str
-    new: str | None
-    old: str | None
-    envelope_digest: str | None
-    environment: str
-    event_id: str
-    request_digest: str | None
-    subject: str
-    time: str
-    type: str
+PlainEntry: TypeAlias = tuple[
+    str, str, str, str | None, str | None, str | None, str, str, str | None, str, str, str
+]
+"""An entry's parts as they are written: its actor's issuer, method and subject, what is new, what was old,
+the envelope's digest, the environment, the event's id, the request's digest, the subject, time and type."""
 
 
 def match_plain_entry(data: bytes) -> PlainEntry | None:
@@ -55,8 +46,8 @@ def match_plain_entry(data: bytes) -> PlainEntry | None:
         data: The entry's bytes.
 
     Returns:
-        Its parts, of which the time is without its ``Z``, and the subject is for ``read_pairs``; None for
-        what is not of that form.
+        Its parts, None for each that is absent; the subject is for ``read_pairs``. The time is in its one
+        form, but for the number of days that a month has. None for what is not of that form.
     """
     try:
         found = _ENTRY.fullmatch(data.decode())
@@ -69,9 +60,7 @@ def match_plain_entry(data: bytes) -> PlainEntry | None:
     )
     if old is None:
         old = old_alone
-    return PlainEntry(
-        issuer, method, actor, new, old, envelope, environment, event, request, pairs, time, kind
-    )
+    return issuer, method, actor, new, old, envelope, environment, event, request, pairs, time, kind
 
 
 def read_pairs(pairs: str) -> dict[str, str | int] | None:
