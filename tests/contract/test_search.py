@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import insert, select, text
+from sqlalchemy import event, insert, select, text
 
 from carnet.bundle.manifest import Manifest
 from carnet.errors import InvalidInputError
@@ -25,9 +25,10 @@ from carnet_server.aliases.queries import read_alias
 from carnet_server.models.queries import FILES, MODELS, VERSIONS
 from carnet_server.search.index import TERMS
 from carnet_server.search.paging import Order
-from carnet_server.search.queries import find_versions, search_statement
+from carnet_server.search.queries import find_versions, read_summaries, search_statement
 from carnet_server.search.service import SearchService
 from carnet_server.search.terms import Term
+from tests.support.fuzzing import examples
 from tests.support.registry import EVALUATOR, OPERATOR, READER, Registry, make_test_result, make_version
 from tests.support.storage import COMBINATIONS
 
@@ -370,7 +371,7 @@ async def test_sql_finds_what_the_filter_says(filled):
     registry, known = filled
     now = datetime.now(UTC) + LATER
 
-    @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples(300), deadline=None, suppress_health_check=list(HealthCheck))
     @given(filters)
     def check(asked):
         tree = read_filter(asked)
@@ -607,6 +608,35 @@ def plan_of(registry, asked, order="", position=None):
     return registry.database.read_now(explain)
 
 
+def plans_of_a_page(registry):
+    """How SQLite reads the labels, metrics and aliases of what a page lists."""
+    plans = []
+
+    def explain(connection, cursor, statement, parameters, _context, _many):
+        if statement.startswith("SELECT"):
+            plan = connection.connection.cursor().execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            plans.extend(step[3] for step in plan.fetchall())
+
+    def read(connection):
+        order = Order.of(read_order(""))
+        found = find_versions(
+            connection, ["risk"], None, order, position=None, now=datetime.now(UTC), limit=1000
+        )
+        event.listen(connection, "before_cursor_execute", explain)
+        summaries = read_summaries(connection, [version for version, _ in found])
+        event.remove(connection, "before_cursor_execute", explain)
+        return summaries
+
+    summaries = registry.database.read_now(read)
+    assert len(summaries) == 1000
+    assert all(each.labels["run"] and "roc_auc" in each.metrics for each in summaries)
+    assert {name for name in ("search_terms", "aliases") if any(name in step for step in plans)} == {
+        "search_terms",
+        "aliases",
+    }
+    return plans
+
+
 async def test_thousands_of_versions_are_searched_by_indexes_and_their_pages_are_whole(registry):
     registry.follows_log = False
     await fill_many(registry)
@@ -625,6 +655,9 @@ async def test_thousands_of_versions_are_searched_by_indexes_and_their_pages_are
         plan = plan_of(registry, "", position=behind)
         assert "ix_versions_arrival" in plan, plan
         assert not re.search("TEMP B-TREE|Sort|Seq Scan", plan), plan
+
+    if registry.database.reader_engine.dialect.name == "sqlite":
+        assert not [step for step in plans_of_a_page(registry) if step.startswith("SCAN")]
 
     seen, token = [], ""
     while True:

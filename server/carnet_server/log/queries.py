@@ -7,12 +7,13 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, bindparam, insert, or_, select, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import SQLModel
 
 from carnet.canonical import canonical_json
 from carnet.errors import NotFoundError
+from carnet_server.database.keys import has_key, parameters_of
 from carnet_server.log.tables import DocumentRow, LogEntryRow, LogHeadRow, LogNodeRow, RevisionRow
 
 if TYPE_CHECKING:
@@ -93,17 +94,9 @@ _READ_LEAVES = select(ENTRIES.c.index, ENTRIES.c.leaf_hash).where(
 
 @functools.lru_cache(maxsize=128)
 def _read_nodes(count: int) -> Select[Any]:
-    """Return the statement that reads so many nodes, each by its key.
-
-    SQLite reads the whole table for ``(level, index) IN (VALUES …)``, and looks each of these up.
-    """
+    """Return the statement that reads so many nodes."""
     return select(NODES.c.level, NODES.c.index, NODES.c.hash).where(
-        or_(
-            *(
-                and_(NODES.c.level == bindparam(f"level_{n}"), NODES.c.index == bindparam(f"index_{n}"))
-                for n in range(count)
-            )
-        )
+        has_key((NODES.c.level, NODES.c.index), count)
     )
 
 
@@ -129,9 +122,7 @@ def read_nodes(connection: Connection, wanted: Iterable[tuple[int, int]]) -> dic
             {(0, index): leaf for index, leaf in connection.execute(_READ_LEAVES, {"wanted": leaves})}
         )
     if above:
-        parameters = {f"level_{n}": level for n, (level, _) in enumerate(above)}
-        parameters |= {f"index_{n}": index for n, (_, index) in enumerate(above)}
-        rows = connection.execute(_read_nodes(len(above)), parameters)
+        rows = connection.execute(_read_nodes(len(above)), parameters_of(above))
         found.update({(level, index): value for level, index, value in rows})
     if len(found) != len(places):
         missing = min(places - found.keys())

@@ -5,11 +5,13 @@ Rows do not leave this module: what is returned are the dataclasses of ``domain`
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import UnaryExpression, bindparam, or_, select, tuple_
+from sqlalchemy import UnaryExpression, or_, select
 from sqlalchemy.sql.operators import custom_op
 
+from carnet_server.database.keys import KEYS_AT_ONCE, has_key, in_portions, parameters_of
 from carnet_server.models.domain import Version
 from carnet_server.models.queries import VERSIONS
 from carnet_server.search.conditions import ALIASES, compile_conditions
@@ -34,25 +36,31 @@ _UNINDEXED_NAMESPACE: ColumnElement[str] = UnaryExpression(
 )
 _LABELS = "labels."
 _METRICS = "metrics."
-_READ_TERMS = (
-    select(TERMS)
-    .where(
-        tuple_(TERMS.c.namespace, TERMS.c.model, TERMS.c.version).in_(
-            bindparam("of_versions", expanding=True)
-        ),
-        or_(begins_with(TERMS.c.term, _LABELS), begins_with(TERMS.c.term, _METRICS)),
-    )
-    .order_by(TERMS.c.term, TERMS.c.ordinal)
-)
-_READ_ALIASES = (
-    select(ALIASES.c.namespace, ALIASES.c.model, ALIASES.c.version, ALIASES.c.alias)
-    .where(
-        tuple_(ALIASES.c.namespace, ALIASES.c.model, ALIASES.c.version).in_(
-            bindparam("of_versions", expanding=True)
+# An expression, so that the versions are looked up and not every label and metric there is.
+_TERM = TERMS.c.term.concat("")
+
+
+@functools.lru_cache(KEYS_AT_ONCE)
+def _read_terms(count: int) -> Select[Any]:
+    """Return the statement that reads the labels and metrics of so many versions."""
+    return (
+        select(TERMS)
+        .where(
+            has_key((TERMS.c.namespace, TERMS.c.model, TERMS.c.version), count),
+            or_(begins_with(_TERM, _LABELS), begins_with(_TERM, _METRICS)),
         )
+        .order_by(TERMS.c.term, TERMS.c.ordinal)
     )
-    .order_by(ALIASES.c.alias)
-)
+
+
+@functools.lru_cache(KEYS_AT_ONCE)
+def _read_aliases(count: int) -> Select[Any]:
+    """Return the statement that reads the aliases of so many versions."""
+    return (
+        select(ALIASES.c.namespace, ALIASES.c.model, ALIASES.c.version, ALIASES.c.alias)
+        .where(has_key((ALIASES.c.namespace, ALIASES.c.model, ALIASES.c.version), count))
+        .order_by(ALIASES.c.alias)
+    )
 
 
 def search_statement(
@@ -142,14 +150,15 @@ def read_summaries(connection: Connection, versions: Sequence[Version]) -> list[
     labels: dict[tuple[str, str, int], dict[str, str]] = {key: {} for key in keys}
     metrics: dict[tuple[str, str, int], dict[str, float]] = {key: {} for key in keys}
     aliases: dict[tuple[str, str, int], list[str]] = {key: [] for key in keys}
-    if keys:
-        for row in connection.execute(_READ_TERMS, {"of_versions": keys}):
+    for portion in in_portions(keys):
+        asked = parameters_of(portion)
+        for row in connection.execute(_read_terms(len(portion)), asked):
             key = (row.namespace, row.model, row.version)
             if row.term.startswith(_LABELS):
                 labels[key][row.key] = row.text
             else:
                 metrics[key].setdefault(row.key, row.number)
-        for row in connection.execute(_READ_ALIASES, {"of_versions": keys}):
+        for row in connection.execute(_read_aliases(len(portion)), asked):
             aliases[row.namespace, row.model, row.version].append(row.alias)
     return [
         FoundVersion(version, labels[key], metrics[key], tuple(aliases[key]))
