@@ -10,7 +10,7 @@ CARNET_DATABASE ?= sqlite
 CARNET_BLOBS ?= file
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos lint format proto proto-check bench clean
+.PHONY: help demo test fuzz chaos lint format proto proto-check bench clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ demo: $(VENV)/.demo$(if $(filter-out sqlite file,$(CARNET_DATABASE) $(CARNET_BLO
 
 test: $(VENV)/.test ## Run the tests: unit, contract, integration, conformance.
 	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile
+
+fuzz: $(VENV)/.test ## Try every property on twenty times as many examples as `make test` does.
+	CARNET_FUZZ=20 $(BIN)/python -m pytest -n $(PYTEST_WORKERS) -m 'hypothesis and not chaos' -o timeout=3600 tests
 
 chaos: $(VENV)/.test ## Kill processes and break transfers again and again, for longer than `make test` does.
 	$(BIN)/python -m pytest -m chaos tests/chaos

@@ -8,11 +8,13 @@ import os
 import pytest
 from hypothesis import settings
 
+from tests.support.fuzzing import examples
+
 # What is started as another user is forked, and gRPC's handlers for that break the child before it is run.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
 
 # A machine that is busy with other things is no defect of what is tested.
-settings.register_profile("carnet", deadline=None)
+settings.register_profile("carnet", deadline=None, max_examples=examples(100))
 settings.load_profile("carnet")
 
 

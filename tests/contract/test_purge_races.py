@@ -18,6 +18,7 @@ from carnet_server.blobs.domain import Blob
 from carnet_server.blobs.service import BlobsService
 from carnet_server.models.queries import VERSIONS, names_blob
 from carnet_server.retention.queries import may_read_blob
+from tests.support.fuzzing import examples
 from tests.support.registry import FRAUD, OPERATOR, Registry, make_policy, make_version
 
 PURGE = {"keep_last": 0, "archived_for": "1d", "min_age": "1d", "grace": "2d"}
@@ -126,7 +127,7 @@ async def check(registry, blobs, seen):
 
 
 @settings(
-    max_examples=12,
+    max_examples=examples(12),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

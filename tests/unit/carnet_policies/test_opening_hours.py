@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from carnet_policies.opening_hours import is_open, next_boundary, next_opening, zone_of
 from carnet_policies.schema_times import DAYS, Period
+from tests.support.fuzzing import examples
 
 WEEKDAYS = ["mon", "tue", "wed", "thu", "fri"]
 MINUTE = timedelta(minutes=1)
@@ -106,7 +107,7 @@ MOMENTS = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(
     PERIODS,
     st.sampled_from(["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "UTC"]),

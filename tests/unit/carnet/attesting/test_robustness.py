@@ -14,9 +14,10 @@ from carnet.attesting.report import Report
 from carnet.attesting.statement import Options, make_statement
 from carnet.errors import DocumentInvalidError, StatementInvalidError
 from carnet.signing.evidence_content import content_of
+from tests.support.fuzzing import examples
 from tests.unit.carnet.attesting.test_golden import CASES, GOLDEN
 
-QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),

@@ -18,6 +18,7 @@ from carnet.translog.checkpoint import Checkpoint, LogKey, sign_checkpoint
 from carnet.translog.entry import EntryType
 from carnet.translog.tiles import encode_bundle
 from carnet.translog.tree import leaf_hash, root_of
+from tests.support.fuzzing import examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -407,7 +408,9 @@ MUTATIONS: dict[str, Callable[[bytes, int, bytes], bytes]] = {
 }
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(data=st.data())
 def test_no_mutation_of_any_file_is_ok_or_crashes(pristine: Path, world: Any, data: st.DataObject) -> None:
     export = pristine / "export"
@@ -431,7 +434,9 @@ def test_no_mutation_of_any_file_is_ok_or_crashes(pristine: Path, world: Any, da
     assert json.dumps(report.to_json())
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(data=st.data())
 def test_no_two_files_can_change_places(pristine: Path, world: Any, data: st.DataObject) -> None:
     export = pristine / "swapped"
@@ -453,7 +458,9 @@ def test_no_two_files_can_change_places(pristine: Path, world: Any, data: st.Dat
     assert not report.ok
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(entries=st.lists(st.binary(max_size=60), max_size=6), document=st.binary(max_size=60))
 def test_garbage_that_is_well_signed_neither_passes_nor_crashes(
     pristine: Path, world: Any, log_keys: dict[str, LogKey], entries: list[bytes], document: bytes

@@ -16,6 +16,7 @@ from carnet.translog.cosignature import cosign_checkpoint
 from carnet.translog.keys import KeyType, LogKey
 from carnet.translog.tile_builder import TileBuilder
 from carnet.translog.tree import leaf_hash, root_of
+from tests.support.fuzzing import examples
 
 SIZE, WITNESSED = 300, 280
 LOG = LogKey.generate("example.com/dev")
@@ -115,7 +116,9 @@ def test_what_is_damaged_is_found(place, damage):
     assert judge(place, data) == (0, {verdict})
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(at=st.integers(0, len(GOOD) - 1), bit=st.integers(0, 7))
 def test_no_bit_can_be_flipped(place, at, bit):
     data = GOOD[:at] + bytes([GOOD[at] ^ (1 << bit)]) + GOOD[at + 1 :]

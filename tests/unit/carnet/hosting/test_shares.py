@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from carnet.client.results import Traffic, TrafficTarget
 from carnet.hosting.shares import RoutingTable
 from carnet.references import Reference
+from tests.support.fuzzing import examples
 
 KEYS = [f"customer-{number}" for number in range(4000)]
 shares = st.floats(0.001, 1.0)
@@ -45,7 +46,7 @@ def mirrored_to(version, routes):
     return {key for key, choice in choices.items() if version in [each.version for each in choice.mirrored]}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(share=shares, versions=versions, rollout=st.integers(1, 1000), mirrored=st.booleans())
 def test_the_challenger_gets_its_share(share, versions, rollout, mirrored):
     routes = table(*versions, share, rollout=rollout, mirrored=mirrored)
@@ -54,7 +55,7 @@ def test_the_challenger_gets_its_share(share, versions, rollout, mirrored):
     assert abs(len(got) / len(KEYS) - share) <= error
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(first=shares, second=shares, versions=versions, mirrored=st.booleans())
 def test_a_larger_share_keeps_everybody_who_was_in_the_smaller_one(first, second, versions, mirrored):
     chosen = mirrored_to if mirrored else answered_by

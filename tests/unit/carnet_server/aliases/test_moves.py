@@ -28,6 +28,7 @@ from carnet_server.log.revisions import model_scope, read_revisions
 from carnet_server.log.transaction import Transaction
 from carnet_server.models.domain import Arrival, Model, Stage
 from carnet_server.models.queries import insert_model, insert_version, write_stage
+from tests.support.fuzzing import examples
 from tests.support.registry import make_version
 
 ACTOR = Actor("spiffe://carnet.test/person/dave", "spiffe://carnet.test", "mtls")
@@ -114,7 +115,9 @@ _moves = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(asked=_moves)
 def test_replaying_the_history_gives_the_aliases_and_the_log_tells_the_same(database, asked):
     with database.writer_engine.connect() as connection, connection.begin() as transaction:

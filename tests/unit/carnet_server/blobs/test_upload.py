@@ -24,6 +24,7 @@ from carnet.errors import (
 from carnet_server.blobs.directory import upload as upload_module
 from carnet_server.blobs.directory.store import DirectoryStore
 from carnet_server.blobs.domain import Blob
+from tests.support.fuzzing import examples
 from tests.support.storage import IN_A_DIRECTORY
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def test_an_upload_goes_on_at_the_byte_where_it_stopped(store, make_blob, cut):
     assert store.read_small(blob) == data
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(30), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.integers(0, 900), st.booleans()), max_size=30))
 def test_however_an_upload_is_cut_and_taken_up_the_blob_is_the_same(store, make_blob, steps):
     blob, data = make_blob(3000, seed=1)

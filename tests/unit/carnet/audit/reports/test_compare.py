@@ -25,6 +25,7 @@ from carnet.errors import (
 )
 from carnet.signing.dsse import sign_payload
 from carnet.translog.entry import EntryType
+from tests.support.fuzzing import examples
 from tests.unit.carnet.audit.conftest import KEYS, PROMOTION, START, STRANGER, VERSION, World
 
 ASKED = {
@@ -366,7 +367,9 @@ def test_what_is_no_report_is_refused(told, data):
 
 @pytest.mark.parametrize("key", ["dave", None])
 @given(data=st.data())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 def test_a_damaged_file_is_refused_or_found_to_differ(told, key, data):
     sealed = _SEALED.setdefault(key, seal_report(made(told, "live"), KEYS[key] if key else None))
     damaged = data.draw(_DAMAGES)(sealed, data.draw(st.integers(0, len(sealed) - 1)))

@@ -18,6 +18,7 @@ from carnet.audit.reports.rendering.page_parts import SCRIPT, STYLE, source_hash
 from carnet.audit.reports.rendering.spreadsheets import guarded
 from carnet.audit.reports.rendering.words import report_digest, visible
 from carnet.errors import PreconditionFailedError
+from tests.support.fuzzing import examples
 from tests.support.reports import CHECKPOINT, DIGEST, HOSTILE, everything
 
 
@@ -247,7 +248,7 @@ def test_the_same_report_gives_the_same_bytes() -> None:
     assert render_html(everything()) == render_html(everything())
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(), st.text(alphabet="<>&;/bfont=\"' \n\t\r{}%"))
 def test_every_text_can_be_printed(text: str, crafted: str) -> None:
     assert render_pdf(with_texts(text, crafted)).startswith(b"%PDF-")

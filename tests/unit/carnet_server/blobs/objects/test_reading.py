@@ -12,6 +12,7 @@ from carnet.errors import DataLossError, InvalidInputError, OffsetOutOfRangeErro
 from carnet_server.blobs.domain import PIECE_BYTES
 from carnet_server.blobs.objects.index import Index, encode_index
 from carnet_server.blobs.objects.names import PART_BYTES, index_path
+from tests.support.fuzzing import examples
 
 SIZE = 4 * PART_BYTES + 5
 
@@ -23,7 +24,9 @@ def stored(memory, make_blob, put):
     return blob, data
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.data())
 def test_any_range_is_what_it_is_of_the_whole(memory, stored, read, data):
     blob, whole = stored

@@ -19,6 +19,7 @@ from carnet_server.blobs.domain import Blob
 from carnet_server.blobs.objects import attempts as attempts_module
 from carnet_server.blobs.objects import upload as upload_module
 from carnet_server.blobs.objects.names import PART_BYTES, index_path
+from tests.support.fuzzing import examples
 
 SOON = datetime.now(UTC) + timedelta(hours=1)
 SIZE = 4 * PART_BYTES + 5
@@ -44,7 +45,9 @@ def test_an_upload_goes_on_at_the_part_where_it_stopped(s3, make_blob, put, read
     elsewhere.close()
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(12), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.lists(st.tuples(st.integers(0, 3 * PART_BYTES), st.booleans()), max_size=6))
 def test_however_an_upload_is_cut_and_taken_up_the_blob_is_the_same(memory, make_blob, read, steps):
     blob, data = make_blob(SIZE)
