@@ -695,6 +695,15 @@ def test_whoever_stops_reading_is_no_failure_of_ours(federation, lived):
     assert command.returncode == 1
 
 
+@pytest.fixture
+def interruptible():
+    """What a test starts can be interrupted, also where whoever runs the tests ignores that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_ends_a_wait(federation, lived):
     environment = os.environ | {"CARNET_DIR": str(federation.folder), "CARNET_IDENTITY": "ci"}
     with subprocess.Popen(
