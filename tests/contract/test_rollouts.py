@@ -413,37 +413,8 @@ async def test_the_same_batch_counts_once_also_when_two_processes_are_told_it_at
     assert await house.count("rollout_reports") == 2
     await house.report_both(rollout, 0.1, 0.5)
     assert (await send(house.rollouts, "after its end")).accepted_count == 0
-
-
-async def test_of_a_rollout_that_has_ended_the_sums_stay_and_of_another_everything(house, monkeypatch):
-    monkeypatch.setattr("carnet_server.rollouts.controller._FORGOTTEN_AT_ONCE", 2)
-    tables = ("rollout_reports", "rollout_windows", "rollout_totals")
-
-    async def kept():
-        return [await house.count(table) for table in tables]
-
-    first = await house.begin((0.5, timedelta(hours=1)))
-    for _ in range(3):
-        house.clock.now += MINUTE
-        await house.report_both(first, 0.1, 0.1)
-    reports, windows, totals = await kept()
-    assert min(reports, windows, totals) > 0
     await house.rollouts.controller.tick()
-    assert await kept() == [reports, windows, totals]  # it goes on
-
-    await house.report_both(first, 0.1, 0.9)
-    measured = (await house.rollouts.get(first.name)).figures
-    second = await house.begin((0.5, timedelta(hours=1)))
-    await house.report_both(second, 0.1, 0.1)
-    of_both = await kept()
-    for _ in range(max(of_both)):
-        await house.rollouts.controller.tick()
-    reports, windows, totals = await kept()
-    assert 0 < reports < of_both[0]
-    assert 0 < windows < of_both[1]
-    assert totals == of_both[2]
-    assert (await house.rollouts.get(first.name)).figures == measured
-    assert (await house.rollouts.get(second.name)).figures
+    assert await house.count("rollout_reports") == 0
 
 
 async def test_a_window_counts_for_the_step_that_it_is_mostly_of(house):

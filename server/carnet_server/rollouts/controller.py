@@ -123,10 +123,9 @@ class RolloutController:
         try:
             due = await self._database.read(self._find_due)
             await self._judge_all(due)
-            ended = await self._database.read(figure_queries.find_passing)
-            if ended is not None:
+            if await self._database.read(figure_queries.has_ended_reports):
                 await self._writer.commit(
-                    lambda tx: figure_queries.forget_passing(tx.connection, ended, limit=_FORGOTTEN_AT_ONCE)
+                    lambda tx: figure_queries.forget_ended_reports(tx.connection, limit=_FORGOTTEN_AT_ONCE)
                 )
         except CarnetError as error:
             logger.warning("rollouts were not looked at: %s", error.message)

@@ -8,11 +8,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Integer, bindparam, delete, exists, insert, or_, select, tuple_
+from sqlalchemy import Integer, bindparam, delete, insert, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import SQLModel
 
-from carnet.references import ResourceName
 from carnet.serving.columns import EPOCH
 from carnet_policies.guardrails import Samples
 from carnet_server.rollouts.queries import ROLLOUTS
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Table
 
+    from carnet.references import ResourceName
     from carnet_server.rollouts.metrics import Sums
 
 METRICS = SQLModel.metadata.tables[str(RolloutMetricRow.__tablename__)]
@@ -77,26 +77,21 @@ _READ_REPORT = select(REPORTS.c.digest).where(
     REPORTS.c.request_id == bindparam("of_request"),
 )
 _INSERT_REPORT = insert(REPORTS)
-# What nothing asks for any more once a rollout has ended: its sums by phase tell what was measured.
-_PASSING = (REPORTS, WINDOWS)
-_FIND_ENDED = (
-    select(*(ROLLOUTS.c[name] for name in _KEY))
-    .where(
-        ROLLOUTS.c.ended_at.is_not(None),
-        or_(*(exists().where(*(table.c[name] == ROLLOUTS.c[name] for name in _KEY)) for table in _PASSING)),
+_REPORT_KEY = tuple(column for column in REPORTS.c if column.primary_key)
+_ENDED_REPORTS = (
+    select(*_REPORT_KEY)
+    .join(
+        ROLLOUTS,
+        (REPORTS.c.namespace == ROLLOUTS.c.namespace)
+        & (REPORTS.c.model == ROLLOUTS.c.model)
+        & (REPORTS.c.alias == ROLLOUTS.c.alias)
+        & (REPORTS.c.rollout == ROLLOUTS.c.rollout),
     )
-    .limit(1)
+    .where(ROLLOUTS.c.ended_at.is_not(None))
+    .limit(bindparam("row_limit", type_=Integer))
 )
-
-
-def _forgetting(table: Table) -> Any:
-    """Return the statement that deletes so many of a table's rows of one rollout."""
-    key = tuple(table.primary_key)
-    found = select(*key).where(*_of_rollout(table)).limit(bindparam("row_limit", type_=Integer))
-    return delete(table).where(*_of_rollout(table), tuple_(*key).in_(found))
-
-
-_FORGET = tuple(_forgetting(table) for table in _PASSING)
+_HAS_ENDED_REPORTS = _ENDED_REPORTS
+_FORGET_REPORTS = delete(REPORTS).where(tuple_(*_REPORT_KEY).in_(_ENDED_REPORTS))
 
 
 def _of(name: ResourceName) -> dict[str, Any]:
@@ -188,15 +183,11 @@ def insert_report(
     connection.execute(_INSERT_REPORT, row)
 
 
-def find_passing(connection: Connection) -> ResourceName | None:
-    """Find a rollout that has ended of which more is kept than its sums; None where there is none."""
-    row = connection.execute(_FIND_ENDED).first()
-    if row is None:
-        return None
-    return ResourceName(row.namespace, row.model, alias=row.alias, rollout=row.rollout)
+def has_ended_reports(connection: Connection) -> bool:
+    """Tell whether batches of rollouts are remembered that have ended, of which none is taken any more."""
+    return connection.execute(_HAS_ENDED_REPORTS, {"row_limit": 1}).first() is not None
 
 
-def forget_passing(connection: Connection, name: ResourceName, *, limit: int) -> None:
-    """Forget the batches and the windows of a rollout that has ended, so many of each."""
-    for statement in _FORGET:
-        connection.execute(statement, _of(name) | {"row_limit": limit})
+def forget_ended_reports(connection: Connection, *, limit: int) -> None:
+    """Forget batches of rollouts that have ended."""
+    connection.execute(_FORGET_REPORTS, {"row_limit": limit})

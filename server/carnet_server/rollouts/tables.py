@@ -1,10 +1,9 @@
 """The tables of rollouts, and of what was measured of them.
 
 ``rollouts`` keeps every rollout for good; at most one of an alias has not ended. ``rollout_totals`` has the
-sums by which a rollout is judged, for each phase; ``rollout_metrics`` which way each metric is better. While
-a rollout goes on, ``rollout_windows`` has the sums by reporting interval, for what is judged of late, and
-``rollout_reports`` remembers the batches that were taken. Figures are no log entries: what was decided on
-them is.
+sums by which a rollout is judged, for each phase; ``rollout_windows`` the same by reporting interval, for
+reports; ``rollout_metrics`` which way each metric is better. ``rollout_reports`` remembers the batches that
+were taken of rollouts that go on. Figures are no log entries: what was decided on them is.
 """
 
 from __future__ import annotations
