@@ -1,4 +1,4 @@
-"""The one interceptor of a service: identity, permission, errors and the log line, for every kind of call.
+"""The one interceptor of a service: identity, permission, errors, metrics and log line, for every kind.
 
 Every call passes here before its servicer. A service says what it guards and how a call is entered; a
 ``CarnetError`` becomes a rich status, and anything else becomes INTERNAL with a fixed text and a traceback in
