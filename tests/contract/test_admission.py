@@ -1007,8 +1007,28 @@ async def test_a_release_statement_says_everything_that_the_source_holds(world):
     held = {each.digest for each in await world.dev.held_evidence(manifest)}
     assert set(said.evidence) == held
     assert len(held) == len(envelopes) + 1
-    assert (said.log_size, said.log_origin) == (released.receipt.tree_size, "carnet.test/dev")
+    assert (said.log_size, said.log_origin) == (world.dev.log.size, "carnet.test/dev")
     assert not said.revoked
+
+
+async def test_a_release_is_taken_that_rests_on_a_smaller_tree_than_the_receipt_before_it(quiet):
+    """A receipt leads to the newest checkpoint until a smaller one is witnessed, and then to that."""
+    manifest = await quiet.publish()
+    witnessed = quiet.dev.log.checkpoint
+    await quiet.attest(manifest)
+    given = await quiet.bring(manifest, quiet.parties.request(manifest, alias="champion"))
+    admission = await quiet.evaluate(given)
+    await quiet.transfer(manifest)
+    quiet.dev.log.witnessed = lambda: witnessed
+    released = await quiet.release(admission.promotion, manifest)
+    assert released.receipt.tree_size < given.source_receipt.tree_size
+    assert read(released.envelope, Release).log_size == quiet.dev.log.size
+    said = read(released.envelope, Release)
+    by_a_process_behind = quiet.parties.release(
+        given.request, manifest, evidence=said.evidence, log_size=released.receipt.tree_size
+    )
+    view, _ = await quiet.admit(admission.promotion, manifest, release=by_a_process_behind)
+    assert view.admission.state is ADMITTED
 
 
 @pytest.mark.parametrize(

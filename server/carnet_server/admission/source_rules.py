@@ -102,12 +102,15 @@ def check_fresh(release: Release, *, max_age: timedelta, now: datetime) -> None:
 
 
 def verify_arrival(receipt: Receipt, request: VerifiedRequest, peer: Peer, release: Release) -> None:
-    """Verify that the source's log has this very version, at a size that the release statement goes beyond.
+    """Verify that the source's log has this very version, and had it when the release was stated.
+
+    The size of the receipt's tree may lie beyond the release's: a receipt leads to the newest checkpoint of
+    all until a quorum has witnessed one, which is smaller, and so it is with processes over one log.
 
     Raises:
         KeyUntrustedError: The receipt's checkpoint is not signed by the source's log key.
         ProofInvalidError: The receipt does not hold.
-        StatementInvalidError: Its entry is about something else, or the release is older than the receipt.
+        StatementInvalidError: Its entry is about something else, or not in the log that the release tells of.
     """
     entry = verify_receipt(receipt, peer.log)
     if entry.type not in ARRIVALS:
@@ -129,10 +132,10 @@ def verify_arrival(receipt: Receipt, request: VerifiedRequest, peer: Peer, relea
             "bundle_digest": request.bundle_digest,
         },
     )
-    if release.log_size < receipt.tree_size:
+    if release.log_size <= receipt.index:
         raise StatementInvalidError(
-            f"the release statement is made at log size {release.log_size}, before the receipt's "
-            f"{receipt.tree_size}",
+            f"the release statement is made at log size {release.log_size}, before the version arrived as entry "
+            f"{receipt.index}",
             metadata={"field": "log_size"},
         )
 

@@ -48,7 +48,8 @@ class CompleteStamps:
         gathered: What is stored, with the version as it was read.
         receipts: All receipts, by digest: those that are stored and those of entries here.
         arrival: The receipt of the version's arrival here.
-        log_size: The size of the log that the receipts here lead to at most.
+        log_size: The size of the log that was signed when the version was read, or the largest that a receipt
+            leads to.
     """
 
     gathered: Gathered
@@ -90,6 +91,7 @@ async def complete_stamps(
     """
     made: dict[int, Receipt] = {}
     while True:
+        signed = log.size
         gathered = await database.read(gather)
         wanted = [index for index in gathered.entries if index not in made]
         if not wanted:
@@ -102,7 +104,7 @@ async def complete_stamps(
         gathered,
         gathered.receipts | {sha256_hex(data): data for data in files},
         arrival=made[gathered.version.log_index],
-        log_size=max(receipt.tree_size for receipt in own),
+        log_size=max(signed, *(receipt.tree_size for receipt in own)),
     )
 
 

@@ -163,7 +163,7 @@ RELEASES = {
     "of another namespace": ({"namespace": "loans"}, StatementInvalidError),
     "about another bundle": ({"about": ("dev/risk/fraud@1", OTHER)}, StatementInvalidError),
     "of another log": ({"log_origin": "carnet.test/prod"}, StatementInvalidError),
-    "older than the receipt": ({"log_size": 0}, StatementInvalidError),
+    "older than the arrival": ({"log_size": 0}, StatementInvalidError),
 }
 
 
