@@ -134,8 +134,8 @@ def verify_arrival(receipt: Receipt, request: VerifiedRequest, peer: Peer, relea
     )
     if release.log_size <= receipt.index:
         raise StatementInvalidError(
-            f"the release statement is made at log size {release.log_size}, before the version arrived as entry "
-            f"{receipt.index}",
+            f"the release statement is made at log size {release.log_size}, before the version's arrival as "
+            f"entry {receipt.index}",
             metadata={"field": "log_size"},
         )
 
