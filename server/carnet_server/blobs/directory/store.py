@@ -29,7 +29,7 @@ from carnet_server.blobs.directory.upload import STORED_MODE, Upload, lock_file,
 from carnet_server.blobs.domain import Blob
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -54,14 +54,27 @@ class DirectoryStore:
         with typed_write_errors():
             self._uploads.mkdir(parents=True, exist_ok=True)
             self._stored.mkdir(parents=True, exist_ok=True)
-            for name in _FAN_OUT:
-                (self._stored / name).mkdir(exist_ok=True)
             for folder in (self._stored, self._stored.parent, root):
                 sync_folder(folder)
+        self._shelves: set[Path] = set()  # the folders of blobs whose names this process knows to be durable
 
     def path_of(self, digest: str) -> Path:
         """Return where a stored blob is, whether it is there or not."""
         return self._stored / digest[:2] / digest[2:]
+
+    def _place_for(self, digest: str) -> Path:
+        """Return where a blob is to be stored, in a folder that is there and durable."""
+        self._make_shelves([digest])
+        return self.path_of(digest)
+
+    def _make_shelves(self, digests: Iterable[str]) -> None:
+        """Make the folders that blobs will lie in, durably."""
+        new = {self.path_of(digest).parent for digest in digests} - self._shelves
+        for folder in new:
+            folder.mkdir(exist_ok=True)
+        if new:
+            sync_folder(self._stored)
+            self._shelves |= new
 
     def _part_of(self, namespace: str, digest: str) -> Path:
         return self._uploads / namespace / f"{digest}.part"
@@ -114,7 +127,7 @@ class DirectoryStore:
         part = self._part_of(namespace, blob.digest)
         with typed_write_errors():
             part.parent.mkdir(exist_ok=True)
-        return Upload(part, self.path_of(blob.digest), blob)
+        return Upload(part, self._place_for, blob)
 
     def write_small(self, namespace: str, contents: Sequence[tuple[str, bytes]]) -> None:
         """Store small blobs, all of them or none that was not there.
@@ -138,6 +151,7 @@ class DirectoryStore:
         folder = self._uploads / namespace
         with typed_write_errors(), contextlib.ExitStack() as leftovers:
             folder.mkdir(exist_ok=True)
+            self._make_shelves(digest for digest, _ in contents)
             moves = []
             for digest, data in contents:
                 temporary = folder / f"{digest}.{secrets.token_hex(8)}.tmp"
@@ -191,7 +205,8 @@ class DirectoryStore:
             UnavailableError: The disk failed.
         """
         for name in _FAN_OUT:
-            with typed_write_errors():
+            paths: list[Path] = []
+            with typed_write_errors(), contextlib.suppress(FileNotFoundError):
                 paths = list((self._stored / name).iterdir())
             for path in paths:
                 digest = name + path.name

@@ -30,6 +30,7 @@ from carnet.errors import (
 from carnet_server.blobs.directory.errors import typed_write_errors, write_error
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from carnet_server.blobs.domain import Blob
@@ -96,7 +97,7 @@ class Upload:
 
     Args:
         part: The file that grows.
-        stored: Where the whole blob goes; its folder is there.
+        place_for: Says where the blob of a digest goes when it is whole, in a folder that is there, durably.
         blob: Its name and size.
 
     Raises:
@@ -105,9 +106,9 @@ class Upload:
         UnavailableError: The disk failed.
     """
 
-    def __init__(self, part: Path, stored: Path, blob: Blob) -> None:
+    def __init__(self, part: Path, place_for: Callable[[str], Path], blob: Blob) -> None:
         self._part = part
-        self._stored = stored
+        self._place_for = place_for
         self._blob = blob
         self._hash = hashlib.sha256()
         self.offset = 0
@@ -203,8 +204,9 @@ class Upload:
             os.utime(self._descriptor)
             os.fchmod(self._descriptor, STORED_MODE)
             os.fsync(self._descriptor)
-            self._part.rename(self._stored)
-            sync_folder(self._stored.parent)
+            stored = self._place_for(blob.digest)
+            self._part.rename(stored)
+            sync_folder(stored.parent)
         except OSError as error:
             raise self._given_up(error) from error
         self.close()

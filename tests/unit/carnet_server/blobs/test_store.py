@@ -79,7 +79,9 @@ def test_a_removed_blob_is_gone_at_once(bench, store, make_blob, put, holds):
 
 @IN_A_DIRECTORY
 def test_foreign_files_in_the_store_are_let_alone(store, tmp_path):
-    (tmp_path / "store" / "blobs" / "sha256" / "ab" / "README").write_text("not a blob")
+    folder = tmp_path / "store" / "blobs" / "sha256" / "ab"
+    folder.mkdir()
+    (folder / "README").write_text("not a blob")
     assert list(store.stored_before(SOON)) == []
 
 
