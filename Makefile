@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-# More than the cores of a small machine: many tests wait for other processes.
+# More than the cores of a small machine: many tests wait for other processes. Files come in the order of their names, so
+# that those with few long tests are not left for the end, when nothing else is there to do beside them.
 PYTEST_WORKERS ?= 3
 # What the demo keeps metadata and blobs in: sqlite or postgres, file or s3.
 CARNET_DATABASE ?= sqlite
@@ -40,7 +41,7 @@ demo: $(VENV)/.demo$(if $(filter-out sqlite file,$(CARNET_DATABASE) $(CARNET_BLO
 	@$(BIN)/carnet demo --dir .carnet --database $(CARNET_DATABASE) --blobs $(CARNET_BLOBS)
 
 test: $(VENV)/.test ## Run the tests: unit, contract, integration, conformance.
-	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 fuzz: $(VENV)/.test ## Try every property on twenty times as many examples as `make test` does.
 	CARNET_FUZZ=20 $(BIN)/python -m pytest -n $(PYTEST_WORKERS) -m 'hypothesis and not chaos' -o timeout=3600 tests
