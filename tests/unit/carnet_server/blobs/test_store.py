@@ -78,6 +78,33 @@ def test_a_removed_blob_is_gone_at_once(bench, store, make_blob, put, holds):
 
 
 @IN_A_DIRECTORY
+@pytest.mark.parametrize("small", [True, False])
+def test_a_new_folder_is_durable_before_a_blob_is_in_it(store, make_blob, monkeypatch, tmp_path, small):
+    blob, data = make_blob(100)
+    stored = store.path_of(blob.digest)
+    assert not stored.parent.exists()
+    real, synced = os.fsync, []
+
+    def note(descriptor):
+        synced.append((os.fstat(descriptor).st_ino, stored.parent.exists(), stored.exists()))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    if small:
+        store.write_small("risk", [(blob.digest, data)])
+    else:
+        upload = store.open_upload("risk", blob)
+        upload.append(data)
+        upload.finish()
+    shelves = (tmp_path / "store" / "blobs" / "sha256").stat().st_ino
+    assert (shelves, True, False) in synced
+    assert synced[-1] == (stored.parent.stat().st_ino, True, True)
+    synced.clear()
+    store.write_small("risk", [(blob.digest, data)])
+    assert shelves not in {place for place, *_ in synced}, "it is known to be there"
+
+
+@IN_A_DIRECTORY
 def test_foreign_files_in_the_store_are_let_alone(store, tmp_path):
     folder = tmp_path / "store" / "blobs" / "sha256" / "ab"
     folder.mkdir()
