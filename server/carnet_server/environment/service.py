@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import bindparam, insert, update
 
 from carnet.errors import ConflictError
-from carnet.translog.entry import Actor, EntryType
+from carnet.translog.entry import EntryType
 from carnet_server.environment.queries import TABLE, read_digests
 from carnet_server.log.revisions import POLICY_SCOPE, TRUST_SCOPE
 from carnet_server.log.transaction import EntryDraft, Transaction
@@ -48,7 +48,6 @@ async def record_documents(
         ConflictError: Another process put a document in force meanwhile; nothing is changed.
     """
     policy, trust = documents or (state.policy, state.trust.current)
-    actor = Actor(subject=f"urn:carnet:environment:{state.name}", issuer=state.log_key.name, method="local")
     kinds = (
         ("policy", EntryType.POLICY_CHANGED, POLICY_SCOPE, policy.bytes, POLICY_MEDIA_TYPE),
         ("trust", EntryType.TRUST_CHANGED, TRUST_SCOPE, trust.data, TRUST_MEDIA_TYPE),
@@ -61,7 +60,7 @@ async def record_documents(
                 "another process of this environment put a document in force meanwhile: look again"
             )
         if not before:
-            tx.append(EntryDraft(EntryType.ENVIRONMENT_INITIALIZED, actor, {}, new=state.name))
+            tx.append(EntryDraft(EntryType.ENVIRONMENT_INITIALIZED, state.actor, {}, new=state.name))
         for kind, entry_type, scope, data, media_type in kinds:
             digest = tx.store_document(data, media_type)
             if digest == before.get(kind):
@@ -75,7 +74,7 @@ async def record_documents(
             tx.append(
                 EntryDraft(
                     entry_type,
-                    actor,
+                    state.actor,
                     {kind: digest} if kind == "policy" else {},
                     old=before.get(kind),
                     new=digest,

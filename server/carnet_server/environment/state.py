@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from carnet.documents import read_file
+from carnet.translog.entry import Actor
 from carnet.translog.keys import LogKey
 from carnet_server.access.trust import TrustStore
 from carnet_server.environment.documents import load_environment_policy
@@ -61,6 +62,11 @@ class EnvironmentState:
     trust: TrustStore
     identity: TlsIdentity
     refused: tuple[RefusedDocument, ...] = ()
+
+    @property
+    def actor(self) -> Actor:
+        """The environment itself, which makes the changes that nobody asked for."""
+        return Actor(subject=f"urn:carnet:environment:{self.name}", issuer=self.log_key.name, method="local")
 
     @property
     def documents(self) -> tuple[str, str]:

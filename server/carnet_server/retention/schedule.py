@@ -15,7 +15,6 @@ from sqlalchemy import bindparam, insert, select, update
 from sqlmodel import SQLModel
 
 from carnet.errors import CarnetError
-from carnet.translog.entry import Actor
 from carnet_server.models.archival_rules import ArchivalRule
 from carnet_server.release.queries import list_released
 from carnet_server.retention.purge_rules import span
@@ -98,7 +97,7 @@ class ScheduledArchival:
         since = now - self._state.policy.document.request_max_age
         leaving = await self._database.read(lambda connection: list_released(connection, since=since))
         return await self._archival.run_everywhere(
-            Actor(f"urn:carnet:environment:{self._state.name}", self._state.log_key.name, "local"),
+            self._state.actor,
             ArchivalRule(terms.older_than, terms.unused_for),
             excluded=frozenset(map(str, leaving)),
             reason=f"the policy's retention.archive: arrived at least {span(terms.older_than)} ago, and not "

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from carnet_policies.guardrails import GuardrailVerdict, Samples
-    from carnet_server.environment.state import EnvironmentState
     from carnet_server.log.transaction import Transaction
     from carnet_server.models.notes import Note
     from carnet_server.rollouts.domain import Rollout
@@ -39,11 +38,6 @@ WINDOWS_TOLD = 20
 _LARGEST_INTEGER = 2**53 - 1
 
 logger = logging.getLogger(__name__)
-
-
-def environment_actor(state: EnvironmentState) -> Actor:
-    """Return the environment itself, which makes the changes that nobody asked for."""
-    return Actor(subject=f"urn:carnet:environment:{state.name}", issuer=state.log_key.name, method="local")
 
 
 def write_change(

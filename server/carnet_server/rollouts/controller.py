@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from carnet.errors import CarnetError, UnavailableError
 from carnet.translog.entry import EntryType
 from carnet_server.rollouts import figure_queries, queries
-from carnet_server.rollouts.changes import environment_actor, write_change
+from carnet_server.rollouts.changes import write_change
 from carnet_server.rollouts.judging import read_facts
 from carnet_server.rollouts.transitions import due_change
 
@@ -111,7 +111,7 @@ class RolloutController:
         change = due_change(rollout, facts)
         if change is None:
             return rollout
-        return write_change(tx, environment_actor(self._state), rollout, change, facts)
+        return write_change(tx, self._state.actor, rollout, change, facts)
 
     def facts(self, connection: Connection, rollout: Rollout, *, now: datetime) -> Facts:
         """Read what a rollout is judged by; see ``judging.read_facts``."""

@@ -19,7 +19,7 @@ from carnet_server.aliases.domain import check_reason_code
 from carnet_server.models.notes import make_note
 from carnet_server.models.queries import list_namespaces
 from carnet_server.rollouts import queries
-from carnet_server.rollouts.changes import environment_actor, write_change
+from carnet_server.rollouts.changes import write_change
 from carnet_server.rollouts.controller import RolloutController
 from carnet_server.rollouts.domain import Outcome
 from carnet_server.rollouts.judging import read_view, unmeasured_view
@@ -298,7 +298,7 @@ class RolloutsService:
         facts = self.controller.facts(tx.connection, rollout, now=tx.now)
         due = due_change(rollout, facts)
         if due is not None and due.state.ended:
-            return write_change(tx, environment_actor(self._state), rollout, due, facts)
+            return write_change(tx, self._state.actor, rollout, due, facts)
         if due is not None:
             raise ConflictError(f"{name} is about to change at this moment: try again")
         change = decide(rollout, facts)

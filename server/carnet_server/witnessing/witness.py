@@ -160,7 +160,7 @@ class Witness:
         return tx.append(
             EntryDraft(
                 EntryType.ANCHOR_RECORDED,
-                self._actor,
+                self._state.actor,
                 {},
                 old=f"{witnessed.origin} {_size_of(held)}",
                 new=f"{witnessed.origin} {witnessed.size}",
@@ -175,14 +175,9 @@ class Witness:
 
         def write(tx: Transaction) -> None:
             if not queries.has_alarm(tx.connection, digest):
-                write_alarm(tx, alarm, self._actor)
+                write_alarm(tx, alarm, self._state.actor)
 
         await self._writer.commit(write)
-
-    @property
-    def _actor(self) -> Actor:
-        subject = f"urn:carnet:environment:{self._state.name}"
-        return Actor(subject=subject, issuer=self._state.log_key.name, method="local")
 
 
 def write_alarm(tx: Transaction, alarm: Alarm, actor: Actor) -> None:
