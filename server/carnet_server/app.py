@@ -51,6 +51,7 @@ from carnet_server.admission.service import AdmissionService
 from carnet_server.admission.servicer import AdmissionServicer
 from carnet_server.aliases.resolves import WRITE_EVERY_SECONDS as RESOLVES_EVERY_SECONDS
 from carnet_server.aliases.resolving import CountedModelServicer
+from carnet_server.aliases.running import LOOK_EVERY_SECONDS as RUNNING_LOOK_EVERY_SECONDS
 from carnet_server.aliases.service import AliasesService
 from carnet_server.aliases.servicer import AliasServicer
 from carnet_server.blobs.opening import open_store
@@ -343,6 +344,7 @@ class RegistryApp:
             (self._aliases.check_ahead, CHECK_AHEAD_EVERY_MINUTES * 60),
             (self._refusals.flush, self._refusals_every_seconds),
             (self._aliases.resolves.flush, RESOLVES_EVERY_SECONDS),
+            (self._aliases.running.look, RUNNING_LOOK_EVERY_SECONDS),
             (self._rollouts.controller.tick, TICK_EVERY_SECONDS),
             (self._ask_witnesses, WITNESSES_LOOK_EVERY_SECONDS),
         ):

@@ -6,7 +6,7 @@ Service objects over real storage, no transport.
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
@@ -19,79 +19,22 @@ from carnet.errors import (
     ResourceExhaustedError,
 )
 from carnet.references import ResourceName
-from carnet.translog.entry import EntryType, parse_entry
 from carnet_server.aliases import serving
 from carnet_server.aliases.domain import MoveKind
 from carnet_server.aliases.queries import read_moves
-from carnet_server.aliases.service import AliasesService
 from carnet_server.aliases.serving import FORGOTTEN_AFTER, REPORT_TTL
 from carnet_server.aliases.stale_rules import StaleReason
-from tests.support.registry import OPERATOR, READER, Registry
+from tests.support.house import CHAMPION, a_house
+from tests.support.registry import OPERATOR, READER
 
-CHAMPION = ResourceName("risk", "fraud", alias="champion")
 SHADOW = ResourceName("risk", "fraud", alias="shadow")
 UNKNOWN = "9" * 64
 
 
-class Clock:
-    """The real time, moved ahead where a test says so."""
-
-    ahead = timedelta()
-
-    def __call__(self):
-        return datetime.now(UTC) + self.ahead
-
-
-class House(Registry):
-    """A registry whose aliases are observed by a clock of ours."""
-
-    def wire(self):
-        super().wire()
-        self.clock = Clock()
-        self.aliases.close()
-        self.aliases = AliasesService(
-            self.database, self.writer, self.log, self.state, self.store, clock=self.clock
-        )
-
-    async def set(self, version, name=CHAMPION):
-        await self.aliases.set_alias(
-            self.caller(OPERATOR), name, version, expected_revision=None, note="", request_id=""
-        )
-
-    async def say(self, digest, revision, *, by=READER, instance="host-a", name=CHAMPION):
-        return await self.aliases.report_serving(
-            self.caller(by), name, instance=instance, bundle_digest=digest, revision=revision
-        )
-
-    async def drill(self, name=CHAMPION, **fields):
-        asked = {"note": "", "confirmed": False, "request_id": ""} | fields
-        return await self.aliases.drill(self.caller(OPERATOR), name, **asked)
-
-    async def stale(self, days, *, by=OPERATOR, namespace="", page_size=0, page_token=""):
-        return await self.aliases.list_stale(
-            self.caller(by), namespace, days=days, page_size=page_size, page_token=page_token
-        )
-
-    async def serving(self, name=CHAMPION):
-        return (await self.aliases.get_state(name)).serving
-
-    async def drifts(self):
-        rows = await self.log.entries(0, 1000)
-        entries = [parse_entry(data) for _, data, _ in rows]
-        return [each for each in entries if each.type is EntryType.SERVING_DRIFTED]
-
-
 @pytest.fixture
 async def house(tmp_path, storage):
-    house = House(tmp_path, storage=storage)
-    await house.start()
-    house.digests, house.files = {}, {}
-    for number in (1, 2, 3):
-        manifest = await house.add_version(number)
-        house.digests[number], house.files[number] = manifest.digest, manifest.files[0]
-        await house.set(number)
-    yield house
-    house.stop()
+    async with a_house(tmp_path, storage) as house:
+        yield house
 
 
 # --- reports ------------------------------------------------------------------------------------------------
@@ -120,6 +63,7 @@ async def test_a_report_is_written_over_and_expires(house):
 
 
 async def test_what_is_unchanged_is_no_entry_and_hardly_a_write(house):
+    await house.say(house.digests[3], 3, instance="host-b")
     size = house.log.size
     writes = []
     commit = house.writer.commit

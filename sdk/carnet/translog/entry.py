@@ -48,6 +48,8 @@ SUBJECT_KEYS: Final = frozenset(
 )
 EVIDENCE_UNTRUSTED: Final = "untrusted"
 """What an entry of evidence says of one whose signer the environment does not trust for it."""
+SERVING_RUNNING: Final = "running"
+"""What an entry says of a bundle that serving hosts run: its new value from then on, its old one no more."""
 TEXT_MAX_LENGTH: Final = 1024
 _NAMES: Final = frozenset({"namespace", "model", "alias"})
 # Long texts that many entries have, of which whoever keeps them for a whole log keeps one.
@@ -91,6 +93,7 @@ class EntryType(StrEnum):
     ACCESS_REFUSED = "access.refused"
     CERTIFICATE_ISSUED = "certificate.issued"
     SERVING_DRIFTED = "serving.drifted"
+    SERVING_OBSERVED = "serving.observed"
     ROLLOUT_STARTED = "rollout.started"
     ROLLOUT_CHANGED = "rollout.changed"
     VERSION_PURGED = "version.purged"

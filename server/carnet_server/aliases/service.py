@@ -33,6 +33,7 @@ from carnet_server.aliases.moves import find_repeated, move_alias
 from carnet_server.aliases.reports import ServingReports
 from carnet_server.aliases.resolves import ResolveCounts
 from carnet_server.aliases.rollback import Asked, Rollback
+from carnet_server.aliases.running import RunningVersions
 from carnet_server.aliases.stale import StaleAliases
 from carnet_server.aliases.warm import warm_set
 from carnet_server.aliases.watch import AliasWatch
@@ -115,7 +116,8 @@ class AliasesService:
         self._checks = BlobChecks(store, clock=clock)
         self._known_good = KnownGoodSearch(database, state, self._checks)
         self._rollback = Rollback(database, writer, log, self._known_good)
-        self._reports = ServingReports(database, writer, clock=clock)
+        self.running = RunningVersions(database, writer, state, clock=clock)
+        self._reports = ServingReports(database, writer, self.running, clock=clock)
         self._drill = Drill(database, writer, log, state, known_good=self._known_good, reports=self._reports)
         self._stale = StaleAliases(database, clock=clock)
         self._ahead = LookAhead(database, self._known_good)

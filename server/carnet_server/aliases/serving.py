@@ -69,6 +69,29 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class Running:
+    """A version that at least one host says it runs.
+
+    Attributes:
+        namespace: Where.
+        model: Of which model.
+        alias: Which alias the hosts follow.
+        bundle_digest: What runs.
+        version: Which version that is.
+        since: When the first of them said so.
+        log_index: The entry that tells of it.
+    """
+
+    namespace: str
+    model: str
+    alias: str
+    bundle_digest: str
+    version: int
+    since: datetime
+    log_index: int
+
+
+@dataclass(frozen=True, slots=True)
 class ServedRevision:
     """How many instances run one revision of an alias."""
 

@@ -3,7 +3,8 @@
 ``aliases`` has a row for each alias that points somewhere; ``alias_moves`` keeps every move for good. The
 first is always what replaying the second gives. ``alias_marks`` keeps every change of an alias's mark for
 good, of which the last is the mark. ``alias_reports`` and ``alias_resolves`` are what was observed of an
-alias, not what it is: they are written over, and no log entry tells of them.
+alias, not what it is: they are written over, and no log entry tells of them. ``alias_running`` is what
+reports come to: a row for each version that hosts run, with the entry that tells of it.
 """
 
 from __future__ import annotations
@@ -117,6 +118,21 @@ class AliasReportRow(SQLModel, table=True):
     revision: int = Field(sa_type=BigInteger)
     reported_at: datetime = Field(sa_type=UtcDateTime)
     drift_logged_at: datetime | None = Field(sa_type=UtcDateTime)
+
+
+class AliasRunningRow(SQLModel, table=True):
+    """A version that serving hosts say they run, and the entry that tells since when."""
+
+    __tablename__ = "alias_running"
+    __table_args__ = (ForeignKeyConstraint(["namespace", "model"], ["models.namespace", "models.model"]),)
+
+    namespace: str = Field(primary_key=True, sa_type=NAME)
+    model: str = Field(primary_key=True, sa_type=NAME)
+    alias: str = Field(primary_key=True, sa_type=NAME)
+    bundle_digest: str = Field(primary_key=True, sa_type=NAME)
+    version: int
+    since: datetime = Field(sa_type=UtcDateTime)
+    log_index: int = Field(sa_type=BigInteger)
 
 
 class AliasResolvesRow(SQLModel, table=True):

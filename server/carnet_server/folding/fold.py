@@ -46,6 +46,7 @@ class Fold:
                 "admissions",
                 "alias_marks",
                 "alias_moves",
+                "alias_running",
                 "aliases",
                 "approvals",
                 "documents_in_force",
@@ -70,6 +71,7 @@ class Fold:
             EntryType.ALIAS_MOVED: self._move,
             EntryType.ALIAS_REMOVED: self._move,
             EntryType.ALIAS_MARKED: self._mark,
+            EntryType.SERVING_OBSERVED: self._observe,
             EntryType.EVIDENCE_ADDED: self._add_evidence,
             EntryType.PROMOTION_REQUESTED: self._request,
             EntryType.DOSSIER_ISSUED: self._issue,
@@ -149,6 +151,13 @@ class Fold:
             "actor": entry.actor.subject,
             "log_index": index,
         }
+
+    def _observe(self, index: int, entry: Entry) -> None:
+        running = _key(entry, "namespace", "model", "alias", "bundle_digest")
+        self.rows["alias_running"].pop(running, None)
+        if entry.new:
+            row: Row = {"version": entry.subject.get("version"), "log_index": index}
+            self.rows["alias_running"][running] = row
 
     def _add_evidence(self, index: int, entry: Entry) -> None:
         self._keep_evidence(index, entry, trusted=entry.new != EVIDENCE_UNTRUSTED)

@@ -75,6 +75,7 @@ FORMS = (
         (*_ALIAS, "revision"),
         ("old_marked_version", "marked_version", "bundle_digest", "actor", "log_index"),
     ),
+    TableForm("alias_running", (*_ALIAS, "bundle_digest"), ("version", "log_index")),
     TableForm(
         "evidence",
         ("namespace", "bundle_digest", "digest"),
