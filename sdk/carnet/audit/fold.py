@@ -1,7 +1,8 @@
 """Folding a log: what its entries, one after the other, have made of an environment.
 
-Responsible for the state at any moment: aliases, versions with their stages, marks, holds, rollouts, and the
-policy and trust documents in force. Pure, and no larger than what it tells: it keeps no entry.
+Responsible for the state at any moment: aliases, what hosts say they run, versions with their stages, marks,
+holds, rollouts, and the policy and trust documents in force. Pure, and no larger than what it tells: it keeps
+no entry.
 
 Judges nothing: an entry that contradicts those before it is taken at its word, and the modules that judge say
 so. Reads no documents, so that what only a document tells (a rollout's plan, why something was done) is named
@@ -100,6 +101,14 @@ class VersionState:
 
 
 @dataclass(frozen=True, slots=True)
+class RunningState:
+    """A version that serving hosts say they run, and the entry of the first that said so."""
+
+    version: int
+    since: Place
+
+
+@dataclass(frozen=True, slots=True)
 class MarkState:
     """The version that is marked as known-good for an alias, and the entry that marked it."""
 
@@ -163,6 +172,7 @@ class LogState:
         size: How many entries were taken.
         aliases: Every alias that ever was; one that was removed has version 0.
         versions: Every version that ever arrived.
+        running: What hosts say they run, by the alias that they follow and the bundle's digest.
         marks: The marks that stand.
         holds: Every hold that ever was placed, by its number.
         rollouts: The newest rollout of each alias.
@@ -174,6 +184,7 @@ class LogState:
     size: int = 0
     aliases: dict[AliasName, AliasState] = field(default_factory=dict)
     versions: dict[VersionName, VersionState] = field(default_factory=dict)
+    running: dict[AliasName, dict[str, RunningState]] = field(default_factory=dict)
     marks: dict[AliasName, MarkState] = field(default_factory=dict)
     holds: dict[int, HoldState] = field(default_factory=dict)
     rollouts: dict[AliasName, RolloutStanding] = field(default_factory=dict)
@@ -202,6 +213,15 @@ class LogState:
                 name = VersionName(alias.namespace, alias.model, state.version)
                 found.setdefault(name, []).append(alias.alias)
         return {name: tuple(sorted(names)) for name, names in found.items()}
+
+    def running_version(self, alias: AliasName, bundle_digest: str) -> VersionName | None:
+        """Return the version that an alias's hosts say they run; None if none of that digest is known."""
+        running = self.running.get(alias, {}).get(bundle_digest)
+        if running is None:
+            return None
+        name = VersionName(alias.namespace, alias.model, running.version)
+        version = self.versions.get(name)
+        return name if version is not None and version.bundle_digest == bundle_digest else None
 
     def _move_alias(self, entry: Entry, place: Place) -> None:
         name, subject = alias_of(entry), entry.subject
@@ -245,6 +265,14 @@ class LogState:
         version = self.versions.get(version_of(entry))
         if version is not None:
             version.purged = place
+
+    def _observe(self, entry: Entry, place: Place) -> None:
+        running = self.running.setdefault(alias_of(entry), {})
+        digest = str(entry.subject.get("bundle_digest", ""))
+        if entry.new:
+            running[digest] = RunningState(int(entry.subject.get("version", 0)), place)
+        else:
+            running.pop(digest, None)
 
     def _mark(self, entry: Entry, place: Place) -> None:
         name, marked = alias_of(entry), entry.new or ""
@@ -295,6 +323,7 @@ _STEPS: Mapping[EntryType, Callable[[LogState, Entry, Place], None]] = {
     EntryType.ALIAS_MOVED: LogState._move_alias,  # noqa: SLF001 - the table of this very class
     EntryType.ALIAS_REMOVED: LogState._move_alias,  # noqa: SLF001
     EntryType.ALIAS_MARKED: LogState._mark,  # noqa: SLF001
+    EntryType.SERVING_OBSERVED: LogState._observe,  # noqa: SLF001
     EntryType.VERSION_PUBLISHED: LogState._arrive,  # noqa: SLF001
     EntryType.VERSION_ADMITTED: LogState._arrive,  # noqa: SLF001
     EntryType.VERSION_STAGE_CHANGED: LogState._change_stage,  # noqa: SLF001

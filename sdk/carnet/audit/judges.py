@@ -19,6 +19,7 @@ from carnet.audit.moves import MoveJudge
 from carnet.audit.refusals import RefusalJudge
 from carnet.audit.retention import RetentionJudge
 from carnet.audit.rollouts import RolloutJudge
+from carnet.audit.serving import ServingJudge
 from carnet.audit.signed_documents import SignedDocumentJudge
 from carnet.audit.stages import StageJudge
 
@@ -48,6 +49,7 @@ class Judges:
             MoveJudge(log),
             StageJudge(log),
             RolloutJudge(log),
+            ServingJudge(log),
             MarkJudge(log),
             RetentionJudge(log),
             self.erasures,

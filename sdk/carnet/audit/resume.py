@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from carnet.translog.checkpoint import Checkpoint
 
 SCHEMA: Final = "carnet.audit-state/v1"
-_RULES: Final = 3
+_RULES: Final = 4
 """To be raised with each new check of what was logged before: what no judge saw was not verified."""
 _VERIFIER: Final = f"{__version__}/{_RULES}"
 _DIGEST_BYTES: Final = 32

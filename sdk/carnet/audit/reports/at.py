@@ -1,8 +1,9 @@
 """What an alias pointed at, at one moment, and by whose decision.
 
 Responsible for ``carnet audit at TIME REF``: the version with its share of the traffic, the entry that moved
-the alias there, and the decision with its approvals behind it. A move by hand or by a rollback rests on the
-decision that once let the version in; what was published here rests on none.
+the alias there, the decision with its approvals behind it, and what serving hosts said that they ran. A move
+by hand or by a rollback rests on the decision that once let the version in; what was published here rests on
+none.
 """
 
 from __future__ import annotations
@@ -84,6 +85,7 @@ class At(Derivation):
             f"{self.query.reference} at {when}",
             (
                 self._live_table(alias, told),
+                self._running_table(),
                 *_with_promotion(list(behind.values()), self.people),
             ),
             (
@@ -93,8 +95,8 @@ class At(Derivation):
                     "signs."
                 ),
                 (
-                    "It is what the alias pointed at. What serving hosts ran is their own word: see the "
-                    "report 'live'."
+                    "It is what the alias pointed at. What serving hosts ran is their own word: the report "
+                    "'live' says what the log has of it."
                 ),
             ),
         )
@@ -161,6 +163,35 @@ class At(Derivation):
                 columns.text("brought_by"),
             ),
             tuple(rows),
+        )
+
+    def _running_table(self) -> Table:
+        rows: list[tuple[Cell, ...]] = []
+        for digest, running in self._state.running.get(self._name, {}).items():
+            version = self._state.running_version(self._name, digest)
+            rows.append(
+                (
+                    self._environment,
+                    name_version(version) if version else None,
+                    digest or None,
+                    running.since.time,
+                    running.since.index,
+                    self.people.of_subject(running.since.by),
+                )
+            )
+        return Table(
+            "running",
+            "What serving hosts said that they ran",
+            "Each version that at least one instance that follows the alias said it ran then.",
+            (
+                columns.text("environment"),
+                columns.text("version"),
+                columns.digest("bundle_digest"),
+                columns.moment("since"),
+                columns.number("since_entry"),
+                columns.text("first_reporter"),
+            ),
+            tuple(sorted(rows, key=lambda row: str(row[3]))),
         )
 
 

@@ -32,6 +32,7 @@ CHANGES_NOTHING: Final = frozenset(
         EntryType.ANCHOR_RECORDED,
         EntryType.ALARM_RAISED,
         EntryType.SERVING_DRIFTED,
+        EntryType.SERVING_OBSERVED,
     }
 )
 """Entries that tell of something and change nothing; every other type is a change."""

@@ -1,7 +1,7 @@
 """What was live when: by aliases, by rollouts, and by what serving hosts reported.
 
 Responsible for the spans of time in which each alias pointed at each version, the spans of rollouts with
-their shares, and the reports of hosts that the log kept.
+their shares, the spans in which hosts said that they run each version, and the reports that deviated.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class Live(Derivation):
         self._states: dict[str, LogState] = {}
         self._spans: list[tuple[Cell, ...]] = []
         self._shares: list[tuple[Cell, ...]] = []
+        self._running: list[tuple[Cell, ...]] = []
         self._reports: list[tuple[Cell, ...]] = []
 
     def take(self, environment: str, record: Record) -> None:
@@ -48,6 +49,9 @@ class Live(Derivation):
             self._end_span(environment, alias_of(entry), state.aliases.get(alias_of(entry)), *place)
         elif entry.type in _ROLLOUTS:
             self._end_share(environment, alias_of(entry), state.rollouts.get(alias_of(entry)), *place)
+        elif entry.type is EntryType.SERVING_OBSERVED and not entry.new:
+            digest = str(entry.subject.get("bundle_digest", ""))
+            self._end_running(environment, alias_of(entry), digest, *place)
         state.step(record.index, entry)
         if entry.type is EntryType.SERVING_DRIFTED and self.query.covers(entry.time):
             self._reports.append(self._report(environment, record, state))
@@ -59,9 +63,12 @@ class Live(Derivation):
                 self._end_span(environment, alias, standing, None, None)
             for alias, rollout in state.rollouts.items():
                 self._end_share(environment, alias, rollout, None, None)
+            for alias, running in state.running.items():
+                for digest in running:
+                    self._end_running(environment, alias, digest, None, None)
         return Derived(
             "What was live when",
-            (self._spans_table(), self._shares_table(), self._reports_table()),
+            (self._spans_table(), self._shares_table(), self._running_table(), self._reports_table()),
             (
                 (
                     f"Every move of every alias was followed, in {len(logs)} verified logs; a span is told "
@@ -69,9 +76,11 @@ class Live(Derivation):
                     "the checkpoint."
                 ),
                 (
-                    "An alias is what serving hosts are to run. What they ran is their own word: the log "
-                    "keeps a report only where an instance ran what the alias neither points at nor pointed "
-                    "at before, once an hour at most; reports that agree are in no log."
+                    "An alias is what serving hosts are to run. What they ran is their own word: a version "
+                    "runs from the first instance's report until none says so any more, which is told at "
+                    "once or within three minutes. How many instances ran it is in no log. One that ran what "
+                    "the alias neither points at nor pointed at before is told by itself, once an hour at "
+                    "most."
                 ),
             ),
         )
@@ -133,6 +142,33 @@ class Live(Derivation):
                 time,
                 since.index,
                 index,
+            )
+        )
+
+    def _end_running(
+        self,
+        environment: str,
+        alias: AliasName,
+        digest: str,
+        index: int | None,
+        time: datetime | None,
+    ) -> None:
+        state = self._states[environment]
+        running = state.running.get(alias, {}).get(digest)
+        if running is None or not self._touches(running.since.time, time):
+            return
+        version = state.running_version(alias, digest)
+        self._running.append(
+            (
+                environment,
+                name_alias(alias),
+                name_version(version) if version else None,
+                digest or None,
+                running.since.time,
+                time,
+                running.since.index,
+                index,
+                self.people.of_subject(running.since.by),
             )
         )
 
@@ -201,11 +237,30 @@ class Live(Derivation):
             tuple(sorted(self._shares, key=lambda row: (str(row[0]), str(row[1]), _number(row[10])))),
         )
 
+    def _running_table(self) -> Table:
+        return Table(
+            "running",
+            "By what serving hosts reported",
+            "From when until when instances that follow an alias said that they run a version.",
+            (
+                columns.text("environment"),
+                columns.text("alias"),
+                columns.text("version"),
+                columns.digest("bundle_digest"),
+                columns.moment("from"),
+                columns.moment("to"),
+                columns.number("from_entry"),
+                columns.number("to_entry"),
+                columns.text("first_reporter"),
+            ),
+            tuple(sorted(self._running, key=_order)),
+        )
+
     def _reports_table(self) -> Table:
         return Table(
             "reported",
-            "By what serving hosts reported",
-            "Instances that said that they run something else than the alias points at or pointed at before.",
+            "Instances that ran something else",
+            "Instances that said that they run what the alias neither points at nor pointed at before.",
             (
                 *columns.ENTRY,
                 columns.text("alias"),

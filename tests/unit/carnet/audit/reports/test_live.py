@@ -82,6 +82,46 @@ def test_reports_of_hosts_that_run_something_else_name_the_version_if_it_is_know
     ]
 
 
+@pytest.fixture
+def ran(world, moved):
+    """Hosts of dev's alias ran version 1 from before its end until after, and version 2 from then on."""
+    times = []
+    for subject, old, new in (
+        (FIRST, "", "running"),
+        (SECOND, "", "running"),
+        (FIRST, "running", ""),
+        (MODEL | {"version": 1, "bundle_digest": "9" * 64}, "", "running"),
+    ):
+        world.now += timedelta(minutes=10)
+        world.dev.add(EntryType.SERVING_OBSERVED, subject | {"alias": "champion"}, old=old, new=new)
+        times.append(world.now)
+    return times
+
+
+def test_what_hosts_ran_has_its_beginning_and_its_end(ran, derive, rows):
+    columns = ("environment", "alias", "version", "from", "to", "from_entry", "to_entry", "first_reporter")
+    found = rows(derive("live"), "running", *columns)
+    assert found == [
+        ("dev", CHAMPION, "risk/fraud@1", ran[0], ran[2], 9, 11, "alice"),
+        ("dev", CHAMPION, "risk/fraud@2", ran[1], None, 10, None, "alice"),
+        ("dev", CHAMPION, None, ran[3], None, 12, None, "alice"),
+    ], "a version under another digest is no version that is known"
+    between = rows(derive("live", until=ran[1]), "running", "version")
+    assert between == [("risk/fraud@1",)]
+    assert rows(derive("live", since=ran[2]), "running", "version") == [("risk/fraud@2",), (None,)]
+
+
+def test_at_a_moment_hosts_ran_what_they_said(world, ran, derive, rows):
+    def running_at(moment):
+        report = derive("at", at=moment, reference="dev/risk/fraud@champion")
+        return rows(report, "running", "version", "since", "since_entry")
+
+    assert running_at(ran[0] - timedelta(seconds=1)) == []
+    assert running_at(ran[0]) == [("risk/fraud@1", ran[0], 9)]
+    assert running_at(ran[1]) == [("risk/fraud@1", ran[0], 9), ("risk/fraud@2", ran[1], 10)]
+    assert running_at(ran[2]) == [("risk/fraud@2", ran[1], 10)]
+
+
 def roll_out(world, kind="split"):
     """Version 2 is tried beside version 1, which is dev's champion, by 5 % and then by 50 %."""
     name = "namespaces/risk/models/fraud/aliases/champion/rollouts/1"
