@@ -381,6 +381,19 @@ async def test_what_a_rollback_would_lead_to_is_kept(registry):
     assert await why(registry, 1) == (False, "a rollback of the alias champion leads to it")
 
 
+async def test_what_hosts_run_is_kept(registry):
+    await publish_archived(registry, 1, 2, 3)
+    digest = (await registry.models.get_version(named(1))).bundle_digest
+    await point(registry, alias("champion"), 1)
+    await registry.aliases.report_serving(
+        registry.caller(READER), alias("champion"), instance="host-a", bundle_digest=digest, revision=1
+    )
+    for number in (2, 3):
+        await point(registry, alias("champion"), number)
+    await age(registry, 1)
+    assert await why(registry, 1) == (False, "serving hosts of the alias champion say that they run it")
+
+
 async def test_what_is_held_is_kept_until_the_hold_ends(registry):
     await publish_archived(registry, 1, 2, 3)
     operator = registry.caller(OPERATOR)

@@ -51,10 +51,11 @@ class _Hold:
 
 @dataclass(slots=True)
 class RetentionState:
-    """Every version's stage, every alias's place, and the holds."""
+    """Every version's stage, every alias's place, what hosts of each run by its digest, and the holds."""
 
     stages: dict[_Name, str] = field(default_factory=dict)
     pointed: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    running: dict[tuple[str, str, str, str], int] = field(default_factory=dict)
     purged: dict[_Name, int] = field(default_factory=dict)
     holds: dict[int, _Hold] = field(default_factory=dict)
     released: dict[int, int] = field(default_factory=dict)
@@ -67,6 +68,7 @@ class RetentionJudge(Judge):
     TYPES = _ARRIVALS | {
         EntryType.ALIAS_MOVED,
         EntryType.ALIAS_REMOVED,
+        EntryType.SERVING_OBSERVED,
         EntryType.HOLD_PLACED,
         EntryType.HOLD_RELEASED,
         EntryType.VERSION_PURGED,
@@ -84,6 +86,8 @@ class RetentionJudge(Judge):
         match entry.type:
             case EntryType.ALIAS_MOVED | EntryType.ALIAS_REMOVED:
                 self._move_alias(record, name)
+            case EntryType.SERVING_OBSERVED:
+                self._observe(entry, name)
             case EntryType.HOLD_PLACED:
                 self._place(record, name)
             case EntryType.HOLD_RELEASED:
@@ -129,6 +133,13 @@ class RetentionJudge(Judge):
                     f"its version was purged before, by entry {self.state.purged[name]}",
                 )
 
+    def _observe(self, entry: Entry, name: _Name) -> None:
+        alias, digest = (str(entry.subject.get(part, "")) for part in ("alias", "bundle_digest"))
+        if entry.new:
+            self.state.running[*name[:2], alias, digest] = name[2]
+        else:
+            self.state.running.pop((*name[:2], alias, digest), None)
+
     def _purge(self, record: Record, name: _Name) -> None:
         if name in self.state.purged:
             self.violated(
@@ -149,6 +160,9 @@ class RetentionJudge(Judge):
         for (namespace, model, alias), number in self.state.pointed.items():
             if (namespace, model, number) == name:
                 self.violated(record, Code.PURGE_ILLEGAL, f"the alias {alias} pointed at it")
+        for (namespace, model, alias, _), number in self.state.running.items():
+            if (namespace, model, number) == name:
+                self.violated(record, Code.PURGE_ILLEGAL, f"hosts of the alias {alias} ran it")
         self._check_not_held(record, name, Code.PURGE_ILLEGAL)
         if record.entry.envelope_digest is None:
             self.violated(record, Code.DOCUMENT_MISSING, "it rests on no document that says why")

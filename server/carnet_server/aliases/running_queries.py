@@ -50,6 +50,11 @@ _IS_REPORTED = (
     )
     .limit(1)
 )
+_LIST_OF_MODEL = (
+    select(RUNNING)
+    .where(RUNNING.c.namespace == bindparam("of_namespace"), RUNNING.c.model == bindparam("of_model"))
+    .order_by(RUNNING.c.log_index)
+)
 _LIST_UNREPORTED = (
     select(RUNNING)
     .where(
@@ -104,6 +109,12 @@ def list_unreported(connection: Connection, *, since: datetime, limit: int) -> l
         limit: How many at most.
     """
     rows = connection.execute(_LIST_UNREPORTED, {"reported_since": since, "row_limit": limit})
+    return [Running(**row._mapping) for row in rows]  # noqa: SLF001  as above
+
+
+def list_running(connection: Connection, namespace: str, model: str) -> list[Running]:
+    """Read which versions of a model hosts run."""
+    rows = connection.execute(_LIST_OF_MODEL, {"of_namespace": namespace, "of_model": model})
     return [Running(**row._mapping) for row in rows]  # noqa: SLF001  as above
 
 

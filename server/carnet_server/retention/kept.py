@@ -15,6 +15,7 @@ from carnet_server.admission.queries import read_running
 from carnet_server.aliases.domain import rollback_candidates
 from carnet_server.aliases.mark_queries import read_marked
 from carnet_server.aliases.queries import read_aliases_of, read_moves
+from carnet_server.aliases.running_queries import list_running
 from carnet_server.models.queries import read_listed_version
 from carnet_server.release.queries import read_released
 from carnet_server.retention.hold_queries import read_in_force
@@ -82,6 +83,11 @@ def _rolled_back_to(place: Place) -> Iterator[Reason]:
                 break
 
 
+def _run_by_hosts(place: Place) -> Iterator[Reason]:
+    for running in list_running(place.connection, place.namespace, place.model):
+        yield running.version, f"serving hosts of the alias {running.alias} say that they run it"
+
+
 def _in_rollouts(place: Place) -> Iterator[Reason]:
     for number in sorted(read_versions_in_rollouts(place.connection, place.namespace, place.model)):
         yield number, "a rollout that has not ended is about it"
@@ -111,6 +117,7 @@ def _on_its_way(place: Place) -> Iterator[Reason]:
 SOURCES: tuple[Callable[[Place], Iterator[Reason]], ...] = (
     _pointed_at,
     _rolled_back_to,
+    _run_by_hosts,
     _in_rollouts,
     _marked,
     _held,

@@ -19,6 +19,7 @@ TYPES = {
     "revoke": EntryType.VERSION_REVOKED,
     "move": EntryType.ALIAS_MOVED,
     "remove": EntryType.ALIAS_REMOVED,
+    "run": EntryType.SERVING_OBSERVED,
     "purge": EntryType.VERSION_PURGED,
     "hold": EntryType.HOLD_PLACED,
     "release": EntryType.HOLD_RELEASED,
@@ -35,7 +36,7 @@ def record(index, kind, *parts):
     parts = list(parts)
     subject = {"namespace": "risk", "model": "fraud"}
     fields = {"envelope_digest": "e" * 64}
-    if kind in {"move", "remove"}:
+    if kind in {"move", "remove", "run"}:
         subject["alias"] = parts.pop(0)
     if kind in {"hold", "release"}:
         subject["hold"] = int(parts.pop(0))
@@ -50,6 +51,8 @@ def record(index, kind, *parts):
         )
     if kind in {"stage", "purge", "revoke"}:
         fields |= dict(zip(("old", "new"), parts, strict=False))
+    if kind == "run":
+        fields = dict.fromkeys(parts, "running")
     if kind == "purge" and "undocumented" in parts:
         fields["envelope_digest"] = None
     time = START + timedelta(hours=index)
@@ -70,6 +73,7 @@ GOOD = {
         *("arrive 1", "move champion 1", "stage 1 registered deployed", "remove champion"),
         *("stage 1 deployed archived", "purge 1 archived"),
     ),
+    "no host runs it any more": (*OLD, "run champion 1 new", "run champion 1 old", "purge 1 archived"),
     "another is held": (*OLD, "arrive 2", "hold 1 2", "purge 1 archived"),
     "a hold that was released": (
         *OLD,
@@ -104,6 +108,11 @@ BAD = {
         ("arrive 1", "revoke 1 registered revoked", "purge 1 archived"),
         2,
         "the log has it revoked",
+    ),
+    "run by hosts": (
+        (*OLD, "run champion 1 new", "purge 1 archived"),
+        3,
+        "hosts of the alias champion ran it",
     ),
     "held": ((*OLD, "hold 1 1", "purge 1 archived"), 3, "hold 1 was on it, by entry 2"),
     "its model is held": ((*OLD, "hold 1 model", "purge 1 archived"), 3, "hold 1 was on it"),
