@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
+
+from carnet.signing.times import format_time
+from tests.support.reports import rows
 
 OPERATOR = {"identity": "dave"}
 
@@ -45,6 +50,17 @@ def test_a_rollback_is_done_when_the_hosts_say_so(federation, live):
     assert [each["version"] for each in shown["warm"]] == [1]
     refused = federation.cli("rollback", model, "--reason-code", "again", check=7, **OPERATOR)
     assert "nothing to roll back to" in refused.stderr
+
+
+def test_an_auditor_sees_what_hosts_said_beside_what_the_alias_pointed_at(federation, live, tmp_path):
+    model, digests = live
+    report(federation, model, digests[1], 1)
+    report(federation, model, digests[2], 2, "host-b")
+    at, out = format_time(datetime.now(UTC)), tmp_path / "at.json"
+    federation.cli("audit", "at", at, f"{model}@champion", "--out", str(out), **OPERATOR)
+    assert [each["version"].rpartition("@")[2] for each in rows(out, "live")] == ["2"]
+    assert [each["version"].rpartition("@")[2] for each in rows(out, "running")] == ["1", "2"]
+    assert federation.cli_json("audit", "verify", **OPERATOR)["ok"]
 
 
 def test_a_damaged_version_is_not_rolled_back_to(federation, live):

@@ -6,7 +6,6 @@ import contextlib
 import json
 import shutil
 import sqlite3
-from base64 import b64decode
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from carnet.canonical import canonical_json
 from carnet.cli.main import main
 from carnet.signing.dsse import sign_payload
 from tests.support.federation import LocalFederation
+from tests.support.reports import rows, value_of
 
 LABELS = {"risk_tier": "high", "country": "nl"}
 NOW = "2100-01-01"
@@ -77,17 +77,6 @@ def story(tmp_path_factory):
         auditor.audit_export(export)
     yield Story(federation, asked.id, done.bundle_digest, export)
     federation.stop()
-
-
-def value_of(path):
-    """The JSON object that a signed report holds."""
-    return json.loads(b64decode(json.loads(path.read_bytes())["payload"]))
-
-
-def rows(path, name):
-    (table,) = [each for each in value_of(path)["tables"] if each["name"] == name]
-    names = [each["name"] for each in table["columns"]]
-    return [dict(zip(names, row, strict=True)) for row in table["rows"]]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,7 +1,9 @@
-"""A report with every kind of cell, and with text that tries to be something else than text."""
+"""A report with every kind of cell, and with text that tries to be something else than text; reading reports."""
 
 from __future__ import annotations
 
+import json
+from base64 import b64decode
 from datetime import UTC, datetime
 
 from carnet.audit.reports.model import CellKind, Column, LogRange, Report, Table
@@ -65,3 +67,15 @@ def everything(rows: int = 0) -> Report:
             Table("nothing", "Nothing", "There is none.", columns[:2], ()),
         ),
     )
+
+
+def value_of(path):
+    """The JSON object that a signed report holds."""
+    return json.loads(b64decode(json.loads(path.read_bytes())["payload"]))
+
+
+def rows(path, name):
+    """The rows of one table of a signed report, each by column."""
+    (table,) = [each for each in value_of(path)["tables"] if each["name"] == name]
+    names = [each["name"] for each in table["columns"]]
+    return [dict(zip(names, row, strict=True)) for row in table["rows"]]
