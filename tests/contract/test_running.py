@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 
 from carnet.translog.entry import EntryType
+from carnet_server.aliases import running
 from carnet_server.aliases.serving import REFRESHED_AFTER, REPORT_TTL
 from tests.support.house import CHAMPION, a_house
 from tests.support.registry import OPERATOR, READER
@@ -92,6 +93,15 @@ async def test_hosts_have_time_to_report_after_a_restart(house):
 async def test_what_was_never_here_is_a_drift_and_no_version(house):
     await house.say("9" * 64, 3)
     assert await told(house) == []
+    assert len(await house.drifts()) == 1
+
+
+async def test_of_many_versions_only_those_begin_that_the_alias_is_about(house, monkeypatch):
+    monkeypatch.setattr(running, "TOLD_MAX", 1)
+    await house.say(house.digests[3], 3, instance="host-c")
+    await house.say(house.digests[1], 1, instance="host-a")
+    await house.say(house.digests[2], 2, instance="host-b")
+    assert await told(house) == [(3, "", "running"), (2, "", "running")]
     assert len(await house.drifts()) == 1
 
 

@@ -125,7 +125,7 @@ class ServingReports:
         observation_queries.write_report(
             tx.connection, replace(said, drift_logged_at=logged_at), is_new=held is None
         )
-        self._running.note(tx, caller.actor, said, held)
+        self._running.note(tx, caller.actor, said, held, drifted=reported.drifted)
 
 
 def _judge(connection: Connection, name: ResourceName, said: Report) -> Reported:

@@ -5,8 +5,9 @@ to say so: at once where a report shows it, else with the next look. So that hos
 fill the log, what began less than a minute ago ends with a look only: a version begins and ends once a minute
 at most.
 
-What runs and was never here is no version, and told as a drift (``carnet_server.aliases.reports``). While a
-registry is down hosts cannot say anything: a look ends nothing before they had time to.
+What runs and was never here is no version, and told as a drift (``carnet_server.aliases.reports``); and of
+what drifted no more begins once ``TOLD_MAX`` versions run under one alias, since anybody who may read may
+report. While a registry is down hosts cannot say anything: a look ends nothing before they had time to.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from carnet_server.log.writer import Writer
 
 LOOK_EVERY_SECONDS: Final = 60.0
+TOLD_MAX: Final = 20
 _ENDS_AT_ONCE_AFTER: Final = timedelta(seconds=LOOK_EVERY_SECONDS)
 _ENDED_AT_A_TIME: Final = 500
 
@@ -58,7 +60,9 @@ class RunningVersions:
         self._clock = clock
         self._started_at = clock()
 
-    def note(self, tx: Transaction, actor: Actor, said: Report, held: Report | None) -> None:
+    def note(
+        self, tx: Transaction, actor: Actor, said: Report, held: Report | None, *, drifted: bool
+    ) -> None:
         """Tell what a report changes, which is written already, with it.
 
         Args:
@@ -66,10 +70,11 @@ class RunningVersions:
             actor: Who says it.
             said: What is said.
             held: What the same instance said before; None for nothing.
+            drifted: Whether the alias neither points at what is said nor pointed at it before.
         """
         if queries.read_running(tx.connection, said) is None:
             version = queries.find_reported_version(tx.connection, said)
-            if version is not None:
+            if version is not None and not (drifted and _is_full(tx, said)):
                 _begin(tx, actor, said, version)
         if held is None or held.bundle_digest == said.bundle_digest:
             return
@@ -99,6 +104,11 @@ class RunningVersions:
                 await self._writer.commit(find)
         except CarnetError as error:
             logger.warning("what hosts do not run any more is not told yet: %s", error.message)
+
+
+def _is_full(tx: Transaction, said: Report) -> bool:
+    running = queries.list_running(tx.connection, said.namespace, said.model)
+    return sum(each.alias == said.alias for each in running) >= TOLD_MAX
 
 
 def _begin(tx: Transaction, actor: Actor, said: Report, version: int) -> None:
