@@ -175,9 +175,12 @@ class LocalFederation:
             return connection.execute(statement, parameters).fetchall()
 
     def changes(self, environment: str) -> int:
-        """How many entries tell of a change; counts of refused calls and anchors come at times of their own."""
+        """How many entries tell of a change; what comes at a time of its own is left out.
+
+        That are counts of refused calls, anchors, and the end of what hosts ran.
+        """
         rows = self.query(environment, "SELECT entry FROM log_entries")
-        quiet = (b'"type":"access.refused"', b'"type":"anchor.recorded"')
+        quiet = (b'"type":"access.refused"', b'"type":"anchor.recorded"', b'"type":"serving.observed"')
         return sum(1 for (entry,) in rows if not any(each in bytes(entry) for each in quiet))
 
     def blob_file(self, environment: str, digest: str) -> Path:
