@@ -93,7 +93,7 @@ class RunningVersions:
             return
         since = now - REPORT_TTL
 
-        def find(tx: Transaction) -> None:
+        def end(tx: Transaction) -> None:
             for running in queries.list_unreported(tx.connection, since=since, limit=_ENDED_AT_A_TIME):
                 _end(tx, self._state.actor, running)
 
@@ -101,7 +101,7 @@ class RunningVersions:
             if await self._database.read(
                 lambda connection: queries.list_unreported(connection, since=since, limit=1)
             ):
-                await self._writer.commit(find)
+                await self._writer.commit(end)
         except CarnetError as error:
             logger.warning("what hosts do not run any more is not told yet: %s", error.message)
 
