@@ -26,6 +26,16 @@ if TYPE_CHECKING:
     from carnet.audit.statements import Record
 
 _MOVES = frozenset({EntryType.ALIAS_MOVED, EntryType.ALIAS_REMOVED})
+_SPAN = (
+    columns.text("environment"),
+    columns.text("alias"),
+    columns.text("version"),
+    columns.digest("bundle_digest"),
+    columns.moment("from"),
+    columns.moment("to"),
+    columns.number("from_entry"),
+    columns.number("to_entry"),
+)
 _ROLLOUTS = frozenset({EntryType.ROLLOUT_STARTED, EntryType.ROLLOUT_CHANGED})
 
 
@@ -198,14 +208,7 @@ class Live(Derivation):
             "By alias",
             "From when until when each alias pointed at each version.",
             (
-                columns.text("environment"),
-                columns.text("alias"),
-                columns.text("version"),
-                columns.digest("bundle_digest"),
-                columns.moment("from"),
-                columns.moment("to"),
-                columns.number("from_entry"),
-                columns.number("to_entry"),
+                *_SPAN,
                 columns.text("moved_by"),
                 columns.text("promotion"),
                 columns.number("rollout"),
@@ -243,14 +246,7 @@ class Live(Derivation):
             "By what serving hosts reported",
             "From when until when instances that follow an alias said that they run a version.",
             (
-                columns.text("environment"),
-                columns.text("alias"),
-                columns.text("version"),
-                columns.digest("bundle_digest"),
-                columns.moment("from"),
-                columns.moment("to"),
-                columns.number("from_entry"),
-                columns.number("to_entry"),
+                *_SPAN,
                 columns.text("first_reporter"),
             ),
             tuple(sorted(self._running, key=_order)),
