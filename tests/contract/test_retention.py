@@ -362,6 +362,47 @@ async def test_a_tidy_environment_has_no_findings(registry):
     assert (storage.model_count, storage.version_count) == (1, 1)
 
 
+async def test_a_protected_alias_whose_rollback_nobody_rehearsed_is_told(registry):
+    champion, shadow = (ResourceName("risk", "fraud", alias=alias) for alias in ("champion", "shadow"))
+    digests = {number: (await registry.add_version(number)).digest for number in (1, 2)}
+
+    async def unrehearsed(**asked):
+        found = (await report(registry, **asked)).findings
+        return [
+            (each.subject, each.message) for each in found if each.kind is HygieneKind.UNREHEARSED_ROLLBACK
+        ]
+
+    async def point(alias, number):
+        await registry.aliases.set_alias(
+            registry.caller(OPERATOR), alias, number, expected_revision=None, note="", request_id=""
+        )
+
+    await point(champion, 1)
+    registry.set_policy(protected_aliases=["champion"])
+    assert await unrehearsed() == [], "there is nothing to roll back to"
+    registry.set_policy()
+    for alias in (champion, shadow):
+        await point(alias, 1)
+        await point(alias, 2)
+    assert await unrehearsed() == [], "nothing is protected"
+    registry.set_policy(protected_aliases=["champion"])
+    assert await unrehearsed() == [(str(champion), "a rollback of it was never rehearsed")]
+    drill = registry.aliases.drill(
+        registry.caller(OPERATOR), champion, note="", confirmed=True, request_id=""
+    )
+    assert (await drill) is not None
+    assert await unrehearsed() == []
+    moves = SQLModel.metadata.tables["alias_moves"]
+    old = datetime.now(UTC) - timedelta(days=40)
+    await change(registry, update(moves).where(moves.c.kind == "drilled").values(created_at=old))
+    assert await unrehearsed() == [(str(champion), "a rollback of it was last rehearsed 40 days ago")]
+    assert await unrehearsed(stale_days=50) == []
+    await registry.aliases.report_serving(
+        registry.caller(READER), champion, instance="host-a", bundle_digest=digests[2], revision=2
+    )
+    assert await unrehearsed() == [], "hosts follow it: it is rehearsed elsewhere"
+
+
 async def test_blobs_that_nobody_names_are_orphans_beyond_their_grace(registry):
     manifest, contents = make_version(7)
     await registry.add_version(1)

@@ -22,6 +22,7 @@ _TITLES = {
     "name": "names",
     "duplicate": "the same model file in several places",
     "quota": "storage near its quota",
+    "unrehearsed_rollback": "protected aliases whose rollback was not rehearsed",
 }
 _SHOWN_RELATED = 3
 
@@ -34,7 +35,7 @@ _SHOWN_RELATED = 3
     default=30,
     show_default=True,
     metavar="DAYS",
-    help="For how many days an alias must be still to be stale.",
+    help="For how many days an alias must be still to be stale, or its rollback not rehearsed.",
 )
 @pass_settings
 def hygiene(settings: Settings, where: str, stale_days: int) -> None:

@@ -73,7 +73,8 @@ class Hygiene:
         Args:
             caller: Who asks; only what it may read is told.
             namespace: Where; empty for everywhere.
-            stale_days: For how many days an alias must be still to be stale; 0 for 30.
+            stale_days: For how many days an alias must be still to be stale, or its rollback not rehearsed;
+                0 for 30.
 
         Raises:
             InvalidInputError: The days are not such a number.
@@ -96,6 +97,14 @@ class Hygiene:
                 _find_names(connection, there),
                 hygiene_queries.find_duplicates(connection, there, limit=limit),
                 judge_storage(storage),
+                hygiene_queries.find_unrehearsed(
+                    connection,
+                    there,
+                    self._state.policy.document.protected_aliases,
+                    since=now - timedelta(days=days),
+                    now=now,
+                    limit=limit,
+                ),
             )
             found = tuple(islice(findings, limit))
             return HygieneReport(found[:FINDINGS_MAX], tuple(storage), truncated=len(found) == limit)

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Integer, bindparam, func, literal, or_, select
 
 from carnet.references import ResourceName
-from carnet_server.aliases.queries import ALIASES
+from carnet_server.aliases.domain import MoveKind
+from carnet_server.aliases.queries import ALIASES, MOVES
+from carnet_server.aliases.running_queries import RUNNING
 from carnet_server.blobs.queries import BEYOND_GRACE, POSSESSIONS
 from carnet_server.models.queries import FILES, MODELS, VERSIONS
 from carnet_server.retention.hygiene_rules import RELATED_MAX, Finding, HygieneKind, NamespaceStorage
@@ -59,6 +61,35 @@ _MODEL_NAMES = select(MODELS.c.namespace, MODELS.c.model).where(_inside(MODELS))
 _ALIAS_NAMES = (
     select(ALIASES.c.namespace, ALIASES.c.model, ALIASES.c.alias)
     .where(_inside(ALIASES), or_(ALIASES.c.alias == "latest", ALIASES.c.alias.startswith("v")))
+    .order_by(ALIASES.c.namespace, ALIASES.c.model, ALIASES.c.alias)
+    .limit(_LIMIT)
+)
+_IS_OF_ALIAS = tuple(
+    (MOVES.c[name] == ALIASES.c[name], RUNNING.c[name] == ALIASES.c[name])
+    for name in ("namespace", "model", "alias")
+)
+_DRILLED_AT = (
+    select(func.max(MOVES.c.created_at))
+    .where(*(move for move, _ in _IS_OF_ALIAS), MOVES.c.kind == MoveKind.DRILLED)
+    .correlate(ALIASES)
+    .scalar_subquery()
+)
+_POINTED_ELSEWHERE = (
+    select(literal(1))
+    .where(*(move for move, _ in _IS_OF_ALIAS), MOVES.c.new_version.not_in((0, ALIASES.c.version)))
+    .correlate(ALIASES)
+    .exists()
+)
+_IS_FOLLOWED = select(literal(1)).where(*(running for _, running in _IS_OF_ALIAS)).correlate(ALIASES).exists()
+_UNREHEARSED = (
+    select(ALIASES.c.namespace, ALIASES.c.model, ALIASES.c.alias, _DRILLED_AT.label("drilled_at"))
+    .where(
+        _inside(ALIASES),
+        ALIASES.c.alias.in_(bindparam("of_aliases", expanding=True)),
+        _POINTED_ELSEWHERE,
+        ~_IS_FOLLOWED,
+        or_(_DRILLED_AT.is_(None), bindparam("since", type_=MOVES.c.created_at.type) >= _DRILLED_AT),
+    )
     .order_by(ALIASES.c.namespace, ALIASES.c.model, ALIASES.c.alias)
     .limit(_LIMIT)
 )
@@ -176,6 +207,44 @@ def find_duplicates(connection: Connection, namespaces: Sequence[str], *, limit:
             related=tuple(found[:RELATED_MAX]),
             size_bytes=sizes[digest],
         )
+
+
+def find_unrehearsed(
+    connection: Connection,
+    namespaces: Sequence[str],
+    aliases: Sequence[str],
+    *,
+    since: datetime,
+    now: datetime,
+    limit: int,
+) -> list[Finding]:
+    """Read the aliases that no host follows, and whose rollback was not rehearsed since a time.
+
+    Args:
+        connection: Where to read.
+        namespaces: Where they may be.
+        aliases: Which names matter.
+        since: The time.
+        now: The time now.
+        limit: How many at most.
+    """
+    asked = {
+        "in_namespaces": list(namespaces),
+        "of_aliases": list(aliases),
+        "since": since,
+        "row_limit": limit,
+    }
+    return [
+        Finding(
+            HygieneKind.UNREHEARSED_ROLLBACK,
+            str(ResourceName(row.namespace, row.model, alias=row.alias)),
+            f"a rollback of it was last rehearsed {(now - row.drilled_at).days} days ago"
+            if row.drilled_at
+            else "a rollback of it was never rehearsed",
+            "rehearse it with `carnet rollback --drill`",
+        )
+        for row in connection.execute(_UNREHEARSED, asked)
+    ]
 
 
 def read_storage_of(

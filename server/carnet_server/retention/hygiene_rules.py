@@ -35,6 +35,7 @@ class HygieneKind(StrEnum):
     NAME = "name"
     DUPLICATE = "duplicate"
     QUOTA = "quota"
+    UNREHEARSED_ROLLBACK = "unrehearsed_rollback"
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ _KINDS = {
     HygieneKind.NAME: retention_pb2.HYGIENE_KIND_NAME,
     HygieneKind.DUPLICATE: retention_pb2.HYGIENE_KIND_DUPLICATE,
     HygieneKind.QUOTA: retention_pb2.HYGIENE_KIND_QUOTA,
+    HygieneKind.UNREHEARSED_ROLLBACK: retention_pb2.HYGIENE_KIND_UNREHEARSED_ROLLBACK,
 }
 
 

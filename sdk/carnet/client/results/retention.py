@@ -83,7 +83,8 @@ class HygieneFinding:
     """One thing that looks neglected, as its registry states it.
 
     Attributes:
-        kind: ``orphan``, ``stale_alias``, ``unowned_model``, ``name``, ``duplicate`` or ``quota``.
+        kind: ``orphan``, ``stale_alias``, ``unowned_model``, ``name``, ``duplicate``, ``quota`` or
+            ``unrehearsed_rollback``.
         subject: What is meant: a resource name, or a digest.
         message: What was found.
         remedy: What to do about it.

@@ -41,6 +41,8 @@ class _HygieneKindEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_HygieneKin
     """The same model file under more than one model or namespace."""
     HYGIENE_KIND_QUOTA: _HygieneKind.ValueType  # 6
     """A namespace whose storage is near its quota, or beyond it."""
+    HYGIENE_KIND_UNREHEARSED_ROLLBACK: _HygieneKind.ValueType  # 7
+    """A protected alias, followed by no serving host, whose rollback was not rehearsed for a while, or never."""
 
 class HygieneKind(_HygieneKind, metaclass=_HygieneKindEnumTypeWrapper):
     """What a finding is about."""
@@ -59,6 +61,8 @@ HYGIENE_KIND_DUPLICATE: HygieneKind.ValueType  # 5
 """The same model file under more than one model or namespace."""
 HYGIENE_KIND_QUOTA: HygieneKind.ValueType  # 6
 """A namespace whose storage is near its quota, or beyond it."""
+HYGIENE_KIND_UNREHEARSED_ROLLBACK: HygieneKind.ValueType  # 7
+"""A protected alias, followed by no serving host, whose rollback was not rehearsed for a while, or never."""
 
 @typing.final
 class PurgeVersionsRequest(message.Message):
@@ -561,7 +565,7 @@ class GetHygieneRequest(message.Message):
     parent: builtins.str
     """`namespaces/{namespace}`, or `namespaces/-` for all that the caller may read."""
     stale_days: builtins.int
-    """For how many days an alias must be still to be stale, 1 to 36500; 0 for 30."""
+    """For how many days an alias must be still to be stale, or a rollback not rehearsed, 1 to 36500; 0 for 30."""
     def __init__(
         self,
         *,
