@@ -77,6 +77,17 @@ async def test_hosts_that_go_to_and_fro_do_not_fill_the_log(house):
     assert await told(house) == [(2, "", "running"), (3, "", "running")]
 
 
+async def test_a_version_lasts_a_minute_whoever_looks_meanwhile(house):
+    house.clock.ahead = REPORT_TTL
+    for version in (2, 3):
+        await house.say(house.digests[version], version)
+    await house.aliases.running.look()
+    assert await told(house) == [(2, "", "running"), (3, "", "running")]
+    house.clock.ahead += MINUTE
+    await house.aliases.running.look()
+    assert await told(house) == [(2, "", "running"), (3, "", "running"), (2, "running", "")]
+
+
 async def test_hosts_have_time_to_report_after_a_restart(house):
     await house.say(house.digests[3], 3)
     ahead = house.clock.ahead = timedelta(hours=1)

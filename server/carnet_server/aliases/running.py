@@ -2,8 +2,7 @@
 
 Responsible for one entry when the first host says that it runs a version, and one when the last has stopped
 to say so: at once where a report shows it, else with the next look. So that hosts which go to and fro do not
-fill the log, what began less than a minute ago ends with a look only: a version begins and ends once a minute
-at most.
+fill the log, what began lasts a minute at least.
 
 What runs and was never here is no version, and told as a drift (``carnet_server.aliases.reports``); and of
 what drifted no more begins once ``TOLD_MAX`` versions run under one alias, since anybody who may read may
@@ -14,6 +13,7 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from carnet.errors import CarnetError
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 LOOK_EVERY_SECONDS: Final = 60.0
 TOLD_MAX: Final = 20
-_ENDS_AT_ONCE_AFTER: Final = timedelta(seconds=LOOK_EVERY_SECONDS)
+_LASTS: Final = timedelta(minutes=1)
 _ENDED_AT_A_TIME: Final = 500
 
 logger = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ class RunningVersions:
         before = queries.read_running(tx.connection, held)
         if (
             before is not None
-            and said.reported_at - before.since >= _ENDS_AT_ONCE_AFTER
+            and said.reported_at - before.since >= _LASTS
             and not queries.is_reported(tx.connection, before, since=said.reported_at - REPORT_TTL)
         ):
             _end(tx, actor, before)
@@ -91,16 +91,14 @@ class RunningVersions:
         now = self._clock()
         if now - self._started_at < REPORT_TTL:
             return
-        since = now - REPORT_TTL
+        unreported = partial(queries.list_unreported, since=now - REPORT_TTL, begun_before=now - _LASTS)
 
         def end(tx: Transaction) -> None:
-            for running in queries.list_unreported(tx.connection, since=since, limit=_ENDED_AT_A_TIME):
+            for running in unreported(tx.connection, limit=_ENDED_AT_A_TIME):
                 _end(tx, self._state.actor, running)
 
         try:
-            if await self._database.read(
-                lambda connection: queries.list_unreported(connection, since=since, limit=1)
-            ):
+            if await self._database.read(partial(unreported, limit=1)):
                 await self._writer.commit(end)
         except CarnetError as error:
             logger.warning("what hosts do not run any more is not told yet: %s", error.message)
@@ -126,9 +124,9 @@ def _begin(tx: Transaction, actor: Actor, said: Report, version: int) -> None:
 
 
 def _end(tx: Transaction, actor: Actor, running: Running) -> None:
-    if queries.remove_running(tx.connection, running):
-        subject = _subject(running, running.version)
-        tx.append(EntryDraft(EntryType.SERVING_OBSERVED, actor, subject, old=SERVING_RUNNING))
+    queries.remove_running(tx.connection, running)
+    subject = _subject(running, running.version)
+    tx.append(EntryDraft(EntryType.SERVING_OBSERVED, actor, subject, old=SERVING_RUNNING))
 
 
 def _subject(told: Report | Running, version: int) -> dict[str, str | int]:

@@ -58,6 +58,7 @@ _LIST_OF_MODEL = (
 _LIST_UNREPORTED = (
     select(RUNNING)
     .where(
+        RUNNING.c.since <= bindparam("begun_before", type_=RUNNING.c.since.type),
         not_(
             exists().where(
                 REPORTS.c.namespace == RUNNING.c.namespace,
@@ -66,7 +67,7 @@ _LIST_UNREPORTED = (
                 REPORTS.c.bundle_digest == RUNNING.c.bundle_digest,
                 REPORTS.c.reported_at > _SINCE,
             )
-        )
+        ),
     )
     .order_by(RUNNING.c.log_index)
     .limit(bindparam("row_limit", type_=Integer))
@@ -100,15 +101,19 @@ def is_reported(connection: Connection, running: Running, *, since: datetime) ->
     return connection.execute(_IS_REPORTED, asked).first() is not None
 
 
-def list_unreported(connection: Connection, *, since: datetime, limit: int) -> list[Running]:
+def list_unreported(
+    connection: Connection, *, since: datetime, begun_before: datetime, limit: int
+) -> list[Running]:
     """Read what no host has said since a time that it runs, the oldest first.
 
     Args:
         connection: Where to read.
         since: The time.
+        begun_before: What began later is left out.
         limit: How many at most.
     """
-    rows = connection.execute(_LIST_UNREPORTED, {"reported_since": since, "row_limit": limit})
+    asked = {"reported_since": since, "begun_before": begun_before, "row_limit": limit}
+    rows = connection.execute(_LIST_UNREPORTED, asked)
     return [Running(**row._mapping) for row in rows]  # noqa: SLF001  as above
 
 
@@ -123,6 +128,6 @@ def write_running(connection: Connection, running: Running) -> None:
     connection.execute(_INSERT, {field: getattr(running, field) for field in Running.__slots__})
 
 
-def remove_running(connection: Connection, running: Running) -> bool:
-    """Remove that hosts run it; whether that was there."""
-    return connection.execute(_DELETE, _of(running)).rowcount > 0
+def remove_running(connection: Connection, running: Running) -> None:
+    """Remove that hosts run it."""
+    connection.execute(_DELETE, _of(running))
