@@ -180,7 +180,7 @@ class LocalFederation:
         That are counts of refused calls, anchors, and the end of what hosts ran.
         """
         rows = self.query(environment, "SELECT entry FROM log_entries")
-        quiet = (b'"type":"access.refused"', b'"type":"anchor.recorded"', b'"type":"serving.observed"')
+        quiet = (b'"type":"access.refused"', b'"type":"anchor.recorded"', b'"change":{"old":"running"}')
         return sum(1 for (entry,) in rows if not any(each in bytes(entry) for each in quiet))
 
     def blob_file(self, environment: str, digest: str) -> Path:

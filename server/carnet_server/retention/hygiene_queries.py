@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Integer, bindparam, func, literal, or_, select
+from sqlalchemy import Integer, and_, bindparam, func, literal, or_, select
 
 from carnet.references import ResourceName
 from carnet_server.aliases.domain import MoveKind
@@ -64,23 +64,25 @@ _ALIAS_NAMES = (
     .order_by(ALIASES.c.namespace, ALIASES.c.model, ALIASES.c.alias)
     .limit(_LIMIT)
 )
-_IS_OF_ALIAS = tuple(
-    (MOVES.c[name] == ALIASES.c[name], RUNNING.c[name] == ALIASES.c[name])
-    for name in ("namespace", "model", "alias")
-)
+
+
+def _of_alias(table: Table) -> ColumnElement[bool]:
+    return and_(*(table.c[name] == ALIASES.c[name] for name in ("namespace", "model", "alias")))
+
+
 _DRILLED_AT = (
     select(func.max(MOVES.c.created_at))
-    .where(*(move for move, _ in _IS_OF_ALIAS), MOVES.c.kind == MoveKind.DRILLED)
+    .where(_of_alias(MOVES), MOVES.c.kind == MoveKind.DRILLED)
     .correlate(ALIASES)
     .scalar_subquery()
 )
 _POINTED_ELSEWHERE = (
     select(literal(1))
-    .where(*(move for move, _ in _IS_OF_ALIAS), MOVES.c.new_version.not_in((0, ALIASES.c.version)))
+    .where(_of_alias(MOVES), MOVES.c.new_version.not_in((0, ALIASES.c.version)))
     .correlate(ALIASES)
     .exists()
 )
-_IS_FOLLOWED = select(literal(1)).where(*(running for _, running in _IS_OF_ALIAS)).correlate(ALIASES).exists()
+_IS_FOLLOWED = select(literal(1)).where(_of_alias(RUNNING)).correlate(ALIASES).exists()
 _UNREHEARSED = (
     select(ALIASES.c.namespace, ALIASES.c.model, ALIASES.c.alias, _DRILLED_AT.label("drilled_at"))
     .where(
